@@ -1,0 +1,1 @@
+"""Contracts: what the ledger reads from a contract file without running it."""

@@ -1,0 +1,225 @@
+"""The one error tree, sorted by who is at fault.
+
+An error carries fields, not prose: its message is built from `template` and the
+fields, and never holds a body, a key or a token. `code` is stable, documented in
+docs/reference/errors.md and tested. `hint` says what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TallyError(Exception):
+    """Root of every error that Tallystick raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    template: ClassVar[str] = "{reason}"
+    hint: ClassVar[str] = ""
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__(self.template.format(**fields))
+
+
+class BadInput(TallyError):
+    """The caller sent something malformed or oversized."""
+
+
+class NotAllowed(TallyError):
+    """The caller is known, and may not do this."""
+
+
+class NotFound(TallyError):
+    """The thing that was named is not here."""
+
+
+class Conflict(TallyError):
+    """The request contradicts what is already stored; carries what a retry needs."""
+
+
+class BadProof(TallyError):
+    """A signature, hash, link or commitment does not hold."""
+
+
+class Unavailable(TallyError):
+    """Nobody is at fault; the same request may succeed later."""
+
+
+# --- BadInput ----------------------------------------------------------------
+
+
+class JsonMalformed(BadInput):
+    code = "json-malformed"
+    template = "not strict JSON at byte {offset}: {reason}"
+    hint = "Send UTF-8 JSON without a byte order mark, comments, NaN or trailing text."
+
+
+class DuplicateKey(BadInput):
+    code = "json-duplicate-key"
+    template = "the key {key!r} occurs twice in one object"
+    hint = "Remove or rename one of the two members; readers of JSON disagree on which one counts."
+
+
+class TooDeep(BadInput):
+    code = "json-too-deep"
+    template = "nested deeper than {limit} levels"
+    hint = "Flatten the document."
+
+
+class TooLarge(BadInput):
+    code = "too-large"
+    template = "{what} is {got} {unit}, the limit is {limit}"
+    hint = "Send less at a time, or raise the limit in the charter where it is one of the charter's."
+
+
+class EncodingError(BadInput):
+    code = "encoding"
+    template = "{field}: {reason}"
+    hint = "The value is not in its one canonical form; see the page of the format in docs/spec."
+
+
+class FieldUnknown(BadInput):
+    code = "field-unknown"
+    template = "{what} has no field {name!r}"
+    hint = "Check the spelling; `tally records show` lists the fields that you can read."
+
+
+class PatternMalformed(BadInput):
+    code = "pattern-malformed"
+    template = "the pattern {pattern!r}: {reason}"
+    hint = "A pattern is a JSON Pointer like /price or /lines/*/price; in a key, ~ is written ~0 and / is written ~1."
+
+
+class PatternsAmbiguous(BadInput):
+    code = "patterns-ambiguous"
+    template = "{first!r} and {second!r} both claim {overlap!r}"
+    hint = "Add a pattern for the part that both claim; it then decides alone."
+
+
+class PatternOnElement(BadInput):
+    code = "pattern-on-element"
+    template = "the pattern {pattern!r} lands on {name!r}, an element of an array"
+    hint = "Elements cannot be cut out: share the whole array, or members of its elements such as /lines/*/price."
+
+
+class FieldsContradict(BadInput):
+    code = "fields-contradict"
+    template = "the field {name!r}: {reason}"
+    hint = "These fields were not cut from one body; ask their author for the record again."
+
+
+class ContractMalformed(BadInput):
+    code = "contract-malformed"
+    template = "line {line}: {reason}"
+    hint = "`tally contract lint FILE` lists every fault of the file and what to write instead."
+
+
+# --- BadProof ----------------------------------------------------------------
+
+
+class BadSignature(BadProof):
+    code = "bad-signature"
+    template = "the signature of {signer} on {what} does not verify"
+    hint = "The bytes were changed after signing, or another key signed them."
+
+
+class MissingSignature(BadProof):
+    code = "missing-signature"
+    template = "{what} needs {needed} valid signatures of {who}, it has {got}"
+    hint = "Collect the missing signatures."
+
+
+class WeakKey(BadProof):
+    code = "weak-key"
+    template = "the public key of {name} is refused: {reason}"
+    hint = "Generate a new key; this one would let others forge signatures."
+
+
+class UnknownKey(BadProof):
+    code = "unknown-key"
+    template = "no card in force gives {name} the key {key_id} for {use}"
+    hint = "Fetch the member's newest card; if it names another key, the signer uses an old or foreign one."
+
+
+class ForeignOrigin(BadProof):
+    code = "foreign-origin"
+    template = "expected log {expected!r}, got {got!r}"
+    hint = "A proof or entry of one log proves nothing in another."
+
+
+class LogGap(BadProof):
+    code = "log-gap"
+    template = "expected entry {expected}, got {got}"
+
+
+class LinkBroken(BadProof):
+    code = "link-broken"
+    template = "entry {index} does not continue the entry before it"
+
+
+class RootMismatch(BadProof):
+    code = "root-mismatch"
+    template = "{what}: the computed root is not the one that was signed"
+    hint = "Entries or hashes were changed on the way or at the peer; another peer may have the right ones."
+
+
+class ProofInvalid(BadProof):
+    code = "proof-invalid"
+    template = "{what}: {reason}"
+
+
+class SealBroken(BadProof):
+    code = "seal-broken"
+    template = "section {section}: {reason}"
+    hint = "The sealed bytes or the keys given for them are not what the author committed to."
+
+
+class ForeignNetwork(BadProof):
+    code = "foreign-network"
+    template = "{what}: expected network {expected!r}, got {got!r}"
+    hint = "Charters, cards and keys of one network prove nothing in another."
+
+
+class VersionGap(BadProof):
+    code = "version-gap"
+    template = "{what}: expected version {expected}, got {got}"
+    hint = "Fetch the versions in between; each is checked against the one before it."
+
+
+class PreviousMismatch(BadProof):
+    code = "previous-mismatch"
+    template = "{what} does not name the hash of the version before it"
+    hint = "One of the two comes from another history; compare both with another member."
+
+
+class UnknownMember(BadProof):
+    code = "unknown-member"
+    template = "the charter in force lists no member {name!r}"
+    hint = "Fetch the newest charter; the member may have been admitted or expelled since."
+
+
+class CharterInvalid(BadProof):
+    code = "charter-invalid"
+    template = "charter {version} may not follow the one before it: {reason}"
+    hint = "No signature makes this charter good; the council has to draw up another."
+
+
+class CardInvalid(BadProof):
+    code = "card-invalid"
+    template = "card {version} of {member!r} may not follow the one before it: {reason}"
+    hint = "Its member has to draw up another."
+
+
+# --- NotAllowed, NotFound, Conflict, Unavailable ------------------------------
+
+
+class NotEntitled(NotAllowed):
+    code = "not-entitled"
+    template = "{who} may not read {what}"
+
+
+class Missing(NotFound):
+    code = "not-found"
+    template = "no {what} {name!r} here"
+    hint = "Check the name; `tally peers` shows how far this node has caught up."

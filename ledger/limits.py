@@ -1,0 +1,152 @@
+"""Every bound of the protocol, with its unit and its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+INTEGER_MAX: Final = 2**53 - 1
+"""Largest integer in our own documents: beyond it JSON readers of other languages round (RFC 8785)."""
+
+JSON_DEPTH: Final = 32
+"""Levels of nesting in a body, the root value being level 1: keeps every recursive reader far from its stack."""
+
+BODY_BYTES_MAX: Final = 1 << 20
+"""Bytes of one record body: one record is sealed and verified in memory, by every reader."""
+
+FIELDS_MAX: Final = 4096
+"""Fields of one record over all sections: u16 indexes leave room, a manifest path stays short."""
+
+SECTIONS_MAX: Final = 64
+"""Sections of one record: the number of distinct audiences one contract can tell apart."""
+
+READERS_MAX: Final = 64
+"""Readers of one record: one wrap each."""
+
+LINKS_MAX: Final = 64
+"""Links of one record to others."""
+
+NAME_BYTES_MAX: Final = 1024
+"""Bytes of one field name (a JSON Pointer)."""
+
+MEMBER_NAME_MAX: Final = 63
+"""Letters of a network or member name: one DNS label's length, so names fit host names."""
+
+ENTRY_BYTES_MAX: Final = 1024
+"""Bytes of one log entry: a header with every optional member is below 700."""
+
+TILE_WIDTH: Final = 256
+"""Hashes per tile and entries per bundle (C2SP tlog-tiles)."""
+
+TILE_LEVELS: Final = 8
+"""Tree levels that one tile spans: its width is 2**8."""
+
+TILE_LEVEL_MAX: Final = 6
+"""Highest level of a tile: 256**7 is the first power of 256 above every tree size."""
+
+BUNDLE_BYTES_MAX: Final = TILE_WIDTH * (2 + 0xFFFF)
+"""Bytes of an entry bundle (C2SP tlog-tiles): also entries too long to be a header of ours are kept and served."""
+
+SIZE_DIGITS: Final = 16
+"""Decimal digits of a tree size: 2**53 - 1 has 16."""
+
+PROOF_HASHES_MAX: Final = 64
+"""Digests in an inclusion, consistency or fork proof: the tallest tree needs 53, or 54 with the first written out."""
+
+PROOF_EXTRA_BYTES_MAX: Final = 1 << 16
+"""Bytes of the unauthenticated extra data of a tlog-proof: ours have none, those of others a few hundred."""
+
+NOTE_BYTES_MAX: Final = 1 << 20
+"""Bytes of a signed note: a charter of the largest network with all signatures."""
+
+NOTE_SIGNATURES_MAX: Final = 1024
+"""Signature lines of one note: every member of the largest network, twice."""
+
+MEMBERS_MAX: Final = 256
+"""Members of one network: all mirror all logs."""
+
+KEYS_MAX: Final = 64
+"""Keys in one card, or root keys of one member."""
+
+ENDPOINTS_MAX: Final = 8
+"""Addresses of one member."""
+
+ENDPOINT_BYTES_MAX: Final = 267
+"""Bytes of one address: `https://`, the longest DNS name (253) and a port."""
+
+EXPELLED_MAX: Final = 1024
+"""Logs with a cut-off size in one charter: the list only grows, so it has room for several generations."""
+
+ENGINES_MAX: Final = 64
+"""Contract engines that one network permits at a time."""
+
+BLOB_BYTES_MAX: Final = 1 << 28
+"""Bytes of one attached file: 4,096 chunks of 64 KiB."""
+
+BODY_BYTES_MIN: Final = 64 << 10
+"""Least `body_bytes` of a charter: a proposal with its contract's source must fit, or members could be silenced."""
+
+FIELDS_MIN: Final = 64
+"""Least `record_fields` of a charter: every `tally/*` record fits, for the same reason."""
+
+READERS_MIN: Final = 2
+"""Least `record_readers` of a charter: the author and one other."""
+
+SECTIONS_MIN: Final = 4
+"""Least `record_sections` of a charter: section 0, two audiences, and what is the author's alone."""
+
+NETWORK_FILE_BYTES_MAX: Final = 16 << 20
+"""Bytes of a network file: the largest charters and cards with their histories, read into memory whole."""
+
+PATTERNS_MAX: Final = 256
+"""Patterns of one record type: each is compared with every other when rules are compiled."""
+
+CONTRACT_BYTES_MAX: Final = 256 << 10
+"""Bytes of a contract file: some 6,000 lines; keeps the Python parser below a second on hostile text."""
+
+CONTRACT_PATTERNS_MAX: Final = 1024
+"""Patterns of one contract over all its types, for the reason of `PATTERNS_MAX`."""
+
+CONTRACT_TYPES_MAX: Final = 256
+"""Record types of one contract."""
+
+CONTRACT_ROLES_MAX: Final = 64
+"""Roles of one contract: as many as one record has readers."""
+
+ROLE_LENGTH_MAX: Final = 63
+"""Letters of a role's name."""
+
+TYPE_LENGTH_MAX: Final = 64
+"""Letters of a record type's name."""
+
+CONTRACT_FINDINGS_MAX: Final = 200
+"""Findings that are reported of one contract file: more than anyone corrects in one go."""
+
+TITLE_LENGTH_MAX: Final = 200
+"""Letters of a contract's title: one line on a screen."""
+
+LINE_BYTES_MAX: Final = BODY_BYTES_MAX + (64 << 10)
+"""Bytes of one NDJSON line: a body and its envelope."""
+
+BLOBS_MAX: Final = 64
+"""Attached files of one record."""
+
+CHECKPOINT_BYTES_MAX: Final = 1 << 16
+"""Bytes of a checkpoint as a peer serves it: with a cosignature line of every member of the largest network."""
+
+CATCH_UP_BUNDLES: Final = 16
+"""Entry bundles per durable commit of a catch-up: 4,096 entries, some 1.3 MB; more gained nothing when measured."""
+
+CATCH_UP_BYTES: Final = 8 << 20
+"""Bytes of bundles after which a peer's answer is cut, so that long entries do not fill the memory."""
+
+EVIDENCE_BYTES_MAX: Final = 5 << 20
+"""Bytes of a piece of evidence: two of the longest notes, in which JSON escapes every byte at worst."""
+
+EPCIS_FILE_BYTES_MAX: Final = 32 << 20
+"""Bytes of one EPCIS file handed in: some 30,000 events, parsed in memory; more goes in as NDJSON."""
+
+EPCIS_FILE_DEPTH: Final = JSON_DEPTH + 5
+"""Levels of nesting in an EPCIS file: the events of a query document stand five levels down."""
+
+EPCIS_FAULTS_MAX: Final = 100
+"""Faults told of one list or object: enough to mend it, without more memory than its text took."""

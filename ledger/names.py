@@ -1,0 +1,130 @@
+"""Names, digests and ids: the small values that every other module passes around.
+
+Spec: docs/spec/notation.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final, NewType
+
+from ledger import limits
+from ledger.errors import EncodingError
+
+Digest = NewType("Digest", bytes)
+"""32 bytes of SHA-256."""
+MemberName = NewType("MemberName", str)
+NetworkName = NewType("NetworkName", str)
+KeyId = NewType("KeyId", str)
+"""Hexadecimal key id: 8 digits for signing keys (C2SP), 16 for sealing keys."""
+RecordId = NewType("RecordId", bytes)
+"""16 raw bytes of a UUIDv7."""
+NetworkId = NewType("NetworkId", bytes)
+"""H(text of charter 1): the fingerprint that people compare."""
+
+_NAME: Final = re.compile(r"[a-z0-9.-]{1,63}\Z")
+_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+_INTEGER: Final = re.compile(r"(0|[1-9][0-9]{0,15})\Z")
+
+
+def sha256(message: bytes) -> Digest:
+    return Digest(hashlib.sha256(message).digest())
+
+
+def decode_name(text: str, field: str = "name") -> str:
+    """Check a network or member name: 1 to 63 of a-z, 0-9, dot and hyphen."""
+    if not _NAME.match(text):
+        raise EncodingError(field=field, reason=f"{text[:80]!r} is not 1 to 63 of a-z, 0-9, '.' and '-'")
+    return text
+
+
+def encode_b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def decode_b64(text: str, *, length: int | None = None, field: str = "base64") -> bytes:
+    """RFC 4648 section 4, padded, trailing bits zero; `length` in bytes where it is fixed."""
+    try:
+        raw = base64.b64decode(text.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise EncodingError(field=field, reason="not base64") from None
+    if base64.b64encode(raw).decode() != text:
+        raise EncodingError(field=field, reason="base64 is not canonical")
+    if length is not None and len(raw) != length:
+        raise EncodingError(field=field, reason=f"{len(raw)} bytes where {length} are due")
+    return raw
+
+
+def decode_hex(text: str, *, length: int, field: str = "hex") -> bytes:
+    """Lower-case hexadecimal of exactly `length` bytes."""
+    if len(text) != 2 * length or not re.fullmatch(r"[0-9a-f]*", text):
+        raise EncodingError(field=field, reason=f"not {2 * length} lower-case hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def decode_size(text: str, field: str = "size") -> int:
+    """Parse a tree size or index: ASCII decimal, no sign, no leading zero. Source: c2sp.org/tlog-checkpoint."""
+    if not _INTEGER.match(text) or int(text) > limits.INTEGER_MAX:
+        raise EncodingError(field=field, reason="not a canonical decimal below 2**53")
+    return int(text)
+
+
+def encode_id(raw: bytes) -> str:
+    h = raw.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+
+
+def decode_id(text: str, field: str = "id") -> RecordId:
+    """Parse a UUIDv7 in lower-case hyphenated text (RFC 9562) to its 16 bytes."""
+    if not _ID.match(text):
+        raise EncodingError(field=field, reason="not a lower-case hyphenated UUIDv7")
+    return RecordId(bytes.fromhex(text.replace("-", "")))
+
+
+def make_id(time_ms: int, entropy: bytes) -> RecordId:
+    """Build a UUIDv7 (RFC 9562, 5.7) from a Unix time in milliseconds and 10 random bytes."""
+    assert len(entropy) == 10, "a UUIDv7 takes ten random bytes"
+    head = time_ms.to_bytes(6, "big")
+    return RecordId(head + bytes([0x70 | (entropy[0] & 0x0F), entropy[1], 0x80 | (entropy[2] & 0x3F)]) + entropy[3:10])
+
+
+def id_time_ms(record_id: bytes) -> int:
+    """The author's clock when the id was made: Unix milliseconds."""
+    return int.from_bytes(record_id[:6], "big")
+
+
+def lp(text: str) -> bytes:
+    """u16be length, then UTF-8 bytes."""
+    raw = text.encode()
+    return len(raw).to_bytes(2, "big") + raw
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """The name of a log: `network/member`, later epochs `network/member/2` and on."""
+
+    network: NetworkName
+    member: MemberName
+    epoch: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.network}/{self.member}" + ("" if self.epoch == 1 else f"/{self.epoch}")
+
+    @property
+    def hash(self) -> Digest:
+        """SHA-256 of the origin: the `oh` of the sync routes, in hex there."""
+        return sha256(str(self).encode())
+
+
+def decode_origin(text: str) -> Origin:
+    parts = text.split("/")
+    if len(parts) not in (2, 3):
+        raise EncodingError(field="log", reason="an origin is network/member or network/member/epoch")
+    epoch = 1 if len(parts) == 2 else decode_size(parts[2], "log")
+    if len(parts) == 3 and epoch < 2:
+        raise EncodingError(field="log", reason="the first epoch has no number")
+    return Origin(NetworkName(decode_name(parts[0], "log")), MemberName(decode_name(parts[1], "log")), epoch)

@@ -1,0 +1,1 @@
+"""The Tallystick node: storage, append, sync, the partner API and the `tally` command."""

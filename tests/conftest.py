@@ -1,0 +1,91 @@
+"""What holds for every test: seeds are printed, hypothesis prints what replays a failure, and CI forgives no skip.
+
+With CI=true a skipped test fails, unless `tests/allowed-skips.txt` names it with a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ALLOWED_SKIPS: Final = Path(__file__).with_name("allowed-skips.txt")
+_IN_CI: Final = os.environ.get("CI", "").lower() not in ("", "0", "false")
+_SEED: Final = int(os.environ.get("TALLY_SEED") or random.SystemRandom().randrange(2**32))
+
+# No deadline: two busy cores make any single example slow now and then, and pytest-timeout ends what hangs.
+settings.register_profile(
+    "tally", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("tally")
+
+
+def pytest_report_header() -> str:
+    return f"TALLY_SEED={_SEED}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
+    if exitstatus:  # The header is not shown with -q, and a failure must be replayable.
+        terminalreporter.write_line(f"TALLY_SEED={_SEED}")
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of everything random in this run: TALLY_SEED, or a fresh one printed at the top."""
+    return _SEED
+
+
+def read_allowed_skips(text: str) -> dict[str, str]:
+    """Test name -> reason. A name without `[...]` stands for all parameters of that test."""
+    allowed = {}
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, _, reason = line.partition(" # ")
+            if not reason.strip():
+                raise pytest.UsageError(f"allowed-skips.txt: no reason given for {name.strip()}")
+            allowed[name.strip()] = reason.strip()
+    return allowed
+
+
+def is_allowed(name: str, allowed: dict[str, str]) -> bool:
+    return name in allowed or name.partition("[")[0] in allowed
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ALLOWED] = read_allowed_skips(ALLOWED_SKIPS.read_text())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_skipped(report, item.config)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report, collector.config)
+    return report
+
+
+_ALLOWED: Final = pytest.StashKey[dict[str, str]]()
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
+    # Changed in the report itself, so that the count in the last line and the exit status tell the same.
+    # A test that is expected to fail also reports as skipped, with `wasxfail`; it ran.
+    if not _IN_CI or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    if not is_allowed(report.nodeid, config.stash[_ALLOWED]):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and tests/allowed-skips.txt does not name {report.nodeid}\n{report.longrepr}"
