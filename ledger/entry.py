@@ -1,0 +1,149 @@
+"""Log entries: the record header, its one canonical encoding, its link and its slot.
+
+An entry says only: which log, which index, what came before, an id, and the hash
+of a manifest. It carries no type, contract, audience, size or count in clear.
+
+Spec: docs/spec/entry.md.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_base64, b2a_base64
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from ledger import limits
+from ledger.errors import EncodingError, ForeignOrigin, LinkBroken, LogGap, TooLarge
+from ledger.jsontext import decode_canonical
+from ledger.names import Digest, Origin, RecordId, decode_b64, decode_id, decode_origin, encode_id, sha256
+
+SLOT_BYTES: Final = 16
+VERSION: Final = 1
+
+# Canonical base64 only: the last letter before the padding has its unused bits zero.
+_B32: Final = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
+_B16: Final = rb"[A-Za-z0-9+/]{21}[AQgw]=="
+_HEADER: Final = re.compile(
+    rb'\{"body":"(' + _B32 + rb')"(?:,"card":"(' + _B32 + rb')")?(?:,"charter":"(' + _B32 + rb')")?'
+    rb',"id":"([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"'
+    rb',"index":(0|[1-9][0-9]{0,15}),"log":"([a-z0-9./-]{3,160})","prev":"(' + _B32 + rb')"'
+    rb'(?:,"slot":"(' + _B16 + rb')")?,"v":1\}\Z'
+)
+
+
+class SlotKind(IntEnum):
+    """Statements that a member may make only once."""
+
+    SEQUENCE = 1
+    ACK = 2
+    HANDOVER = 3
+    CLOSE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One record header.
+
+    prev: leaf hash of the entry before, 32 zero bytes at index 0.
+    body: H(manifest text). card, charter: hashes of the documents in force, at index 0 and on change.
+    version: of the header format; above 1 the entry is kept and shown as "newer version".
+    """
+
+    log: Origin
+    index: int
+    prev: Digest
+    id: RecordId
+    body: Digest
+    slot: bytes | None = None
+    card: Digest | None = None
+    charter: Digest | None = None
+    version: int = VERSION
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The exact bytes of the log leaf: RFC 8785 of the header."""
+    card = b"" if entry.card is None else b',"card":"%b"' % _b64(entry.card)
+    charter = b"" if entry.charter is None else b',"charter":"%b"' % _b64(entry.charter)
+    slot = b"" if entry.slot is None else b',"slot":"%b"' % _b64(entry.slot)
+    return b'{"body":"%b"%b%b,"id":"%b","index":%d,"log":"%b","prev":"%b"%b,"v":1}' % (
+        _b64(entry.body),
+        card,
+        charter,
+        encode_id(entry.id).encode(),
+        entry.index,
+        str(entry.log).encode(),
+        _b64(entry.prev),
+        slot,
+    )
+
+
+def decode_entry(data: bytes) -> Entry:
+    """Parse one log leaf: exactly what `encode_entry` writes, or a newer version that keeps the fixed members.
+
+    Raises: EncodingError, TooLarge.
+    """
+    if len(data) > limits.ENTRY_BYTES_MAX:
+        raise TooLarge(what="entry", got=len(data), limit=limits.ENTRY_BYTES_MAX, unit="bytes")
+    found = _HEADER.match(data)
+    if found is None:
+        return _decode_newer(data)
+    body, card, charter, record_id, index, log, prev, slot = found.groups()
+    if int(index) > limits.INTEGER_MAX:
+        raise EncodingError(field="index", reason="above 2**53 - 1")
+    return Entry(
+        log=decode_origin(log.decode()),
+        index=int(index),
+        prev=Digest(a2b_base64(prev)),
+        id=RecordId(bytes.fromhex(record_id.replace(b"-", b"").decode())),
+        body=Digest(a2b_base64(body)),
+        slot=None if slot is None else a2b_base64(slot),
+        card=None if card is None else Digest(a2b_base64(card)),
+        charter=None if charter is None else Digest(a2b_base64(charter)),
+    )
+
+
+def check_link(entry: Entry, *, log: Origin, index: int, prev: Digest) -> None:
+    """Raise unless `entry` is number `index` of `log` and follows the entry whose leaf hash is `prev`."""
+    if entry.log != log:
+        raise ForeignOrigin(expected=str(log), got=str(entry.log))
+    if entry.index != index:
+        raise LogGap(expected=index, got=entry.index)
+    if entry.prev != prev:
+        raise LinkBroken(index=index)
+
+
+def make_slot(kind: SlotKind, *, secret: bytes, contract: bytes, signer: str, term: int = 0, batch: int = 0) -> bytes:
+    """The slot of a statement that `signer` ("network/member") may make once; random to all without the secret."""
+    assert len(secret) == 32 and len(contract) == 32, "contract secret and id are 32 bytes"
+    head = b"tally/slot/v1\n" + secret + contract + sha256(signer.encode()) + bytes([kind])
+    return sha256(head + term.to_bytes(8, "big") + batch.to_bytes(8, "big"))[:SLOT_BYTES]
+
+
+def _decode_newer(data: bytes) -> Entry:
+    """A header of a later version: known members checked, unknown ones let through, bytes kept by the caller."""
+    value = decode_canonical(data, bytes_max=limits.ENTRY_BYTES_MAX)
+    if not isinstance(value, dict) or type(value.get("v")) is not int or value["v"] <= VERSION:
+        raise EncodingError(field="entry", reason="not a record header")
+    for name in ("id", "log", "prev"):
+        if not isinstance(value.get(name), str):
+            raise EncodingError(field=name, reason="not a string")
+    if type(value.get("index")) is not int:
+        raise EncodingError(field="index", reason="not an integer")
+    slot = value.get("slot")
+    if slot is not None and not isinstance(slot, str):
+        raise EncodingError(field="slot", reason="not a string")
+    return Entry(
+        log=decode_origin(value["log"]),
+        index=value["index"],
+        prev=Digest(decode_b64(value["prev"], length=32, field="prev")),
+        id=decode_id(value["id"]),
+        body=Digest(bytes(32)),
+        slot=None if slot is None else decode_b64(slot, length=SLOT_BYTES, field="slot"),
+        version=value["v"],
+    )
+
+
+def _b64(raw: bytes) -> bytes:
+    return b2a_base64(raw, newline=False)

@@ -1,0 +1,82 @@
+"""The manifest of a record: its sections' sizes, roots and ciphertext hashes.
+
+The entry carries the manifest's hash, so whoever has the entry can check a
+manifest, and whoever has a manifest can check every ciphertext and opened section.
+
+Spec: docs/spec/record.md.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_base64, b2a_base64
+from dataclasses import dataclass
+from typing import Final
+
+from ledger import limits
+from ledger.errors import EncodingError, TooLarge
+from ledger.names import Digest
+
+_DIGEST: Final = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
+_SIZE: Final = rb"(?:0|[1-9][0-9]{0,15})"
+_SECTION: Final = rb"\[(" + _SIZE + rb'),"(' + _DIGEST + rb')","(' + _DIGEST + rb')"\]'
+_BLOB: Final = rb"\[(" + _SIZE + rb'),"(' + _DIGEST + rb')"\]'
+_MANIFEST: Final = re.compile(
+    rb'\{"blobs":\[(?P<blobs>(?:' + _BLOB + rb"(?:,(?=\[)|(?=\])))*)\],"
+    rb'"sections":\[(?P<sections>(?:' + _SECTION + rb"(?:,(?=\[)|(?=\])))+)\],"
+    rb'"v":1\}\Z'
+)
+_SECTIONS: Final = re.compile(_SECTION)
+_BLOBS: Final = re.compile(_BLOB)
+MANIFEST_BYTES_MAX: Final = 128 * (limits.SECTIONS_MAX + limits.BLOBS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """size: bytes of the ciphertext. root: of the salted field leaves. hash: H(ciphertext)."""
+
+    size: int
+    root: Digest
+    hash: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """size: bytes of the ciphertext. hash: H(ciphertext)."""
+
+    size: int
+    hash: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    sections: tuple[Section, ...]
+    blobs: tuple[Blob, ...] = ()
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """RFC 8785 of the manifest: one line, what the entry's `body` is the hash of."""
+    blobs = b",".join(b'[%d,"%b"]' % (b.size, _b64(b.hash)) for b in manifest.blobs)
+    sections = b",".join(b'[%d,"%b","%b"]' % (s.size, _b64(s.root), _b64(s.hash)) for s in manifest.sections)
+    return b'{"blobs":[%b],"sections":[%b],"v":1}' % (blobs, sections)
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """Raises: EncodingError, TooLarge."""
+    if len(data) > MANIFEST_BYTES_MAX:
+        raise TooLarge(what="manifest", got=len(data), limit=MANIFEST_BYTES_MAX, unit="bytes")
+    found = _MANIFEST.match(data)
+    if found is None:
+        raise EncodingError(field="manifest", reason="not a canonical manifest of version 1")
+    sections = tuple(
+        Section(int(size), Digest(a2b_base64(root)), Digest(a2b_base64(digest)))
+        for size, root, digest in _SECTIONS.findall(found["sections"])
+    )
+    blobs = tuple(Blob(int(size), Digest(a2b_base64(digest))) for size, digest in _BLOBS.findall(found["blobs"]))
+    if len(sections) > limits.SECTIONS_MAX or len(blobs) > limits.BLOBS_MAX:
+        raise EncodingError(field="manifest", reason="too many sections or blobs")
+    return Manifest(sections, blobs)
+
+
+def _b64(raw: bytes) -> bytes:
+    return b2a_base64(raw, newline=False)

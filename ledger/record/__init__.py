@@ -1,0 +1,23 @@
+"""Records: what section 0 says, how a record is sealed for its readers, and how a reader opens it.
+
+Spec: docs/spec/record.md.
+"""
+
+from ledger.record.meta import Link, Meta, decode_meta, encode_links, encode_meta
+from ledger.record.opening import Opened, check_ciphertext, open_record
+from ledger.record.sealer import Draft, Sealed, Sealer, Statement
+
+__all__ = [
+    "Draft",
+    "Link",
+    "Meta",
+    "Opened",
+    "Sealed",
+    "Sealer",
+    "Statement",
+    "check_ciphertext",
+    "decode_meta",
+    "encode_links",
+    "encode_meta",
+    "open_record",
+]

@@ -1,0 +1,199 @@
+"""Sealing records: the hot path of append.
+
+One loop over plain bytes, in which a record's shape (its member names and audiences) looks up
+a prepared layout. It was measured; see docs/performance.md.
+
+Spec: docs/spec/record.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from binascii import b2a_base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, cast
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ledger import limits
+from ledger.errors import TooLarge
+from ledger.keys import entropy
+from ledger.merkle import root_of
+from ledger.names import Digest, MemberName, NetworkId, Origin, lp
+from ledger.record.meta import Link, Meta, encode_links, encode_meta
+from ledger.sealing import SEED_BYTES, Contexts, Wrap, Wrapper, padded_length
+from ledger.sealing.sections import FIELD_TAG, NONCE, SECTION_TAG
+
+_U16: Final = [i.to_bytes(2, "big") for i in range(limits.FIELDS_MAX + 16)]
+_LINKS_LP: Final = lp("links")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What is the same for all records of one type that one author files under one contract (or none).
+
+    readers: role or @member -> the members behind it.
+    """
+
+    type: str
+    contract: Digest | None
+    role: str | None
+    readers: Mapping[str, tuple[MemberName, ...]]
+
+
+class Draft(NamedTuple):
+    """One record before sealing: fields in body order, each with its audience (empty: the author alone)."""
+
+    statement: Statement
+    by: bytes  # JSON text: the user or token that submitted
+    fields: Sequence[tuple[str, bytes, frozenset[str]]]
+    links: tuple[Link, ...] = ()
+    flags: bytes = b""  # JSON text of a list, or nothing
+
+
+class Sealed(NamedTuple):
+    """One sealed record: the manifest, one ciphertext per section, one wrap per reader (the author's first)."""
+
+    manifest: bytes
+    manifest_hash: bytes
+    roots: list[bytes]
+    sections: list[bytes]
+    wraps: list[Wrap]
+
+
+class _Layout(NamedTuple):
+    """What records of one shape share: which field goes to which section, section 0's texts, who is wrapped what."""
+
+    statement: Statement  # kept alive, as its identity is part of the cache key
+    picks: list[list[tuple[int, bytes]]]  # per section from 1: (position among the texts, lp(name))
+    meta_chunks: list[bytes]  # encoded fields of section 0 except links
+    wraps: list[tuple[Wrapper, bytes, list[int]]]  # wrapper, section list, sections
+
+
+class Sealer:
+    """Seals the records of one log. Owned by the thread that appends.
+
+    wrappers: reader -> the channel to it; must hold the author itself and every reader of a draft.
+    """
+
+    def __init__(
+        self, network: NetworkId, origin: Origin, *, author: MemberName, wrappers: Mapping[MemberName, Wrapper]
+    ) -> None:
+        self.author = author
+        self._wrappers = wrappers
+        self._contexts = Contexts(network, origin)
+        self._layouts: dict[tuple[object, ...], _Layout] = {}
+
+    def check(self, draft: Draft) -> None:
+        """Raise TooLarge if `draft` cannot be sealed; cheap for shapes that were seen before."""
+        self._layout(draft)
+
+    def seal(self, drafts: Sequence[Draft], ids: Sequence[bytes]) -> list[Sealed]:
+        """Seal a batch: commit to every field, encrypt every section, wrap the seeds for every reader."""
+        plans = [self._layout(draft) for draft in drafts]
+        # One call for all seeds of the batch: 32 bytes at a time cost five times as much.
+        seeds = entropy(SEED_BYTES * sum(len(layout.picks) + 1 for layout in plans))
+        out: list[Sealed] = []
+        at = 0
+        for draft, record_id, layout in zip(drafts, ids, plans, strict=True):
+            end = at + SEED_BYTES * (len(layout.picks) + 1)
+            out.append(self._seal_one(draft, record_id, layout, seeds[at:end]))
+            at = end
+        return out
+
+    def _seal_one(self, draft: Draft, record_id: bytes, layout: _Layout, seeds: bytes) -> Sealed:
+        links = encode_links(draft.links) if draft.links else b"[]"
+        texts: list[bytes] = [draft.by, draft.flags, *[text for _, text, _ in draft.fields]]
+        chunks = [*layout.meta_chunks, _LINKS_LP + len(links).to_bytes(4, "big") + links]
+        entries: list[bytes] = []
+        roots: list[bytes] = []
+        sections: list[bytes] = []
+        number, at = 0, 0
+        while True:
+            context = self._contexts.of(record_id, number)
+            ciphertext, root = _seal_chunks(chunks, seeds[at : at + SEED_BYTES], context)
+            digest = hashlib.sha256(ciphertext).digest()
+            entries.append(b'[%d,"%b","%b"]' % (len(ciphertext), _b64(root), _b64(digest)))
+            roots.append(root)
+            sections.append(ciphertext)
+            if number == len(layout.picks):
+                break
+            chunks = [name + len(texts[i]).to_bytes(4, "big") + texts[i] for i, name in layout.picks[number]]
+            number, at = number + 1, at + SEED_BYTES
+        manifest = b'{"blobs":[],"sections":[%b],"v":1}' % b",".join(entries)
+        manifest_hash = hashlib.sha256(manifest).digest()
+        wraps = []
+        for wrapper, numbers, chosen in layout.wraps:
+            picked = b"".join([seeds[SEED_BYTES * i : SEED_BYTES * i + SEED_BYTES] for i in chosen])
+            wraps.append(wrapper.wrap(picked, record_id, manifest_hash, numbers))
+        return Sealed(manifest, manifest_hash, roots, sections, wraps)
+
+    def _layout(self, draft: Draft) -> _Layout:
+        key = (id(draft.statement), bool(draft.flags), *[(name, audience) for name, _, audience in draft.fields])
+        found = self._layouts.get(key)
+        if found is None:
+            if len(self._layouts) > 1000:
+                self._layouts.clear()
+            found = self._layouts[key] = self._make_layout(draft)
+        return found
+
+    def _make_layout(self, draft: Draft) -> _Layout:
+        if len(draft.fields) > limits.FIELDS_MAX:
+            raise TooLarge(what="record", got=len(draft.fields), limit=limits.FIELDS_MAX, unit="fields")
+        own = [(0, lp("by"))] + ([(1, lp("flags"))] if draft.flags else [])
+        shared: dict[tuple[str, ...], list[tuple[int, bytes]]] = {}
+        for position, (name, _, audience) in enumerate(draft.fields):
+            place = (position + 2, lp(name))
+            if audience:
+                shared.setdefault(tuple(sorted(audience)), []).append(place)
+            else:
+                own.append(place)
+        audiences = sorted(shared)
+        picks = [shared[audience] for audience in audiences] + [own]
+        everyone = tuple(sorted({role for audience in audiences for role in audience}))
+        meta = Meta(
+            type=draft.statement.type,
+            contract=draft.statement.contract,
+            role=draft.statement.role,
+            audience=(everyone, *audiences, ()),
+        )
+        if len(meta.audience) > limits.SECTIONS_MAX:
+            raise TooLarge(what="record", got=len(meta.audience), limit=limits.SECTIONS_MAX, unit="sections")
+        chunks = [lp(name) + len(text).to_bytes(4, "big") + text for name, text in encode_meta(meta)[:-1]]
+        return _Layout(draft.statement, picks, chunks, self._plan_wraps(draft.statement, meta))
+
+    def _plan_wraps(self, statement: Statement, meta: Meta) -> list[tuple[Wrapper, bytes, list[int]]]:
+        by_reader: dict[MemberName, list[int]] = {self.author: list(range(len(meta.audience)))}
+        for number, audience in enumerate(meta.audience):
+            for member in dict.fromkeys(m for role in audience for m in statement.readers[role]):
+                if member != self.author:
+                    by_reader.setdefault(member, []).append(number)
+        if len(by_reader) > limits.READERS_MAX:
+            raise TooLarge(what="record", got=len(by_reader), limit=limits.READERS_MAX, unit="readers")
+        return [(self._wrappers[member], bytes(numbers), numbers) for member, numbers in by_reader.items()]
+
+
+def _seal_chunks(chunks: Sequence[bytes], seed: bytes, context: bytes) -> tuple[bytes, Digest]:
+    """Ciphertext and root of one section whose fields are encoded already; as `seal_section`, by a test.
+
+    Tried and dropped: hashing leaves from a copied prefix state (slower below 64 bytes of
+    prefix), one SHAKE call per record (no gain), struct.pack for the chunks (slower than +).
+    """
+    sha = hashlib.sha256
+    stream = hashlib.shake_128(SECTION_TAG + seed + context).digest(32 + 16 * len(chunks))
+    head, at = FIELD_TAG + context, 32
+    leaves: list[bytes] = []
+    for index, chunk in enumerate(chunks):
+        leaves.append(sha(head + _U16[index] + stream[at : at + 16] + chunk).digest())
+        at += 16
+    plain = _U16[len(chunks)] + b"".join(chunks)
+    plain += bytes(padded_length(len(plain)) - len(plain))
+    ciphertext = AESGCM(stream[:32]).encrypt(NONCE, plain, context)
+    if len(leaves) == 1:
+        return ciphertext, Digest(leaves[0])
+    return ciphertext, root_of(cast(list[Digest], leaves))
+
+
+def _b64(raw: bytes) -> bytes:
+    return b2a_base64(raw, newline=False)

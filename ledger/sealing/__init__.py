@@ -1,0 +1,49 @@
+"""Sealing: sections under one seed each, channels that carry seeds, wraps that hold them.
+
+Spec: docs/spec/sealing.md, docs/spec/channels.md.
+"""
+
+from ledger.sealing.channels import (
+    CHANNEL_ID_BYTES,
+    Channel,
+    ChannelMessage,
+    decode_channel_message,
+    encode_channel_message,
+    open_channel,
+    receive_channel,
+    verify_channel_message,
+)
+from ledger.sealing.sections import (
+    SEED_BYTES,
+    Contexts,
+    FieldText,
+    field_leaf,
+    field_salt,
+    open_section,
+    padded_length,
+    seal_section,
+)
+from ledger.sealing.wraps import TAG_BYTES, Wrap, Wrapper, check_section_list
+
+__all__ = [
+    "CHANNEL_ID_BYTES",
+    "SEED_BYTES",
+    "TAG_BYTES",
+    "Channel",
+    "ChannelMessage",
+    "Contexts",
+    "FieldText",
+    "Wrap",
+    "Wrapper",
+    "check_section_list",
+    "decode_channel_message",
+    "encode_channel_message",
+    "field_leaf",
+    "field_salt",
+    "open_channel",
+    "open_section",
+    "padded_length",
+    "receive_channel",
+    "seal_section",
+    "verify_channel_message",
+]

@@ -1,0 +1,150 @@
+"""How a route is declared: its scopes, what it answers, and every error that it may answer with.
+
+A route that is added here cannot be without its check of the token, nor be left out of
+the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel
+
+from ledger.errors import TallyError
+from node.api.errors import PROBLEM_TYPE, InternalFault, MethodWrong, ParameterWrong, RouteUnknown, status_of
+from node.node import Node
+from node.services.gathering import Gathering
+from node.tokens import Scope, ScopeMissing, Token, TokenBook, TokenRefused
+
+PREFIX: Final = "/api/v1"
+JSON_TYPE: Final = "application/json"
+_ALWAYS: Final[tuple[type[TallyError], ...]] = (TokenRefused, ScopeMissing, ParameterWrong, InternalFault)
+EVERYWHERE: Final[tuple[type[TallyError], ...]] = (RouteUnknown, MethodWrong)
+"""What a caller gets who misses every route; no route lists them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the routes work on."""
+
+    node: Node
+    tokens: TokenBook
+    gathering: Gathering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a route answers when all is well. model: of the JSON, or None for what `media_type` says."""
+
+    status: int = 200
+    model: type[BaseModel] | None = None
+    media_type: str = JSON_TYPE
+    says: str = "Done."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What a route takes: a schema per media type."""
+
+    schemas: Mapping[str, Mapping[str, Any]]
+
+
+class Routes:
+    """Collects the routes of one theme."""
+
+    def __init__(self, context: Context, theme: str) -> None:
+        self.router = APIRouter(prefix=PREFIX, tags=[theme])
+        self._tokens = context.tokens
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        endpoint: Callable[..., Awaitable[Response]],
+        *,
+        scopes: Sequence[Scope],
+        answers: Sequence[Answer],
+        errors: Sequence[type[TallyError]] = (),
+        body: Body | None = None,
+        headers: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Declare one route. scopes: a token with any one of them may call it; none stands for any valid token."""
+        extra: dict[str, Any] = {"security": [{"token": [scope.value for scope in scopes]}]}
+        if body is not None:
+            extra["requestBody"] = {
+                "required": True,
+                "content": {kind: {"schema": schema} for kind, schema in body.schemas.items()},
+            }
+        if headers:
+            extra["parameters"] = list(headers)
+        self.router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            dependencies=[Depends(self._check(tuple(scopes)))],
+            status_code=answers[0].status,
+            response_model=None,
+            response_class=Response,
+            responses={**_describe_answers(answers), **describe_errors((*_ALWAYS, *errors))},
+            openapi_extra=extra,
+        )
+
+    def _check(self, scopes: tuple[Scope, ...]) -> Callable[[Request], Awaitable[None]]:
+        async def check(request: Request) -> None:
+            """Raises: TokenRefused, ScopeMissing."""
+            kind, _, text = request.headers.get("authorization", "").partition(" ")
+            if kind.lower() != "bearer":
+                raise TokenRefused(reason="there is none in the header Authorization")
+            token = self._tokens.verify(text.strip())
+            if scopes:
+                token.check_scope(scopes)
+            request.state.token = token
+
+        return check
+
+
+def token_of(request: Request) -> Token:
+    """The token that the route's check let in."""
+    token = request.state.token
+    assert isinstance(token, Token), "every route is declared with `Routes.add`"
+    return token
+
+
+def describe_errors(errors: Sequence[type[TallyError]]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route for its errors: per status, the codes that may come with it."""
+    by_status: dict[int, list[type[TallyError]]] = defaultdict(list)
+    for error in dict.fromkeys(errors):
+        by_status[status_of(error)].append(error)
+    return {
+        status: {
+            "description": "; ".join(f"`{error.code}`: {error.template}" for error in sorted(found, key=_code)),
+            "content": {
+                PROBLEM_TYPE: {
+                    "schema": {
+                        "allOf": [{"$ref": "#/components/schemas/Problem"}],
+                        "properties": {"code": {"enum": sorted(error.code for error in found)}},
+                    }
+                }
+            },
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+
+def _describe_answers(answers: Sequence[Answer]) -> dict[int | str, dict[str, Any]]:
+    found: dict[int | str, dict[str, Any]] = {}
+    for answer in answers:
+        entry = found.setdefault(answer.status, {"description": answer.says})
+        if answer.model is not None and answer.media_type == JSON_TYPE:
+            entry["model"] = answer.model
+        elif answer.status != 204:
+            entry.setdefault("content", {})[answer.media_type] = {"schema": {}}
+    return found
+
+
+def _code(error: type[TallyError]) -> str:
+    return error.code

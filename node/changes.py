@@ -1,0 +1,68 @@
+"""News inside one process: which log moved, for long polls, the sync driver and the view worker."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from ledger.keys import entropy
+
+
+class Changes:
+    """A counter that grows with every durable change; waiters wake when it passes theirs. Any thread may bump.
+
+    A cursor names this process as well, as the counter begins anew with each.
+    """
+
+    def __init__(self) -> None:
+        self._instance = entropy(6).hex()
+        self._count = 0  # owned by _lock, like all below
+        self._moved: dict[bytes, int] = {}
+        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def bump(self, log: bytes) -> None:
+        """`log` (the hash of its origin) moved: grew, or was cosigned."""
+        with self._lock:
+            self._count += 1
+            self._moved[log] = self._count
+            waiters, self._waiters = self._waiters, set()
+        for loop, event in waiters:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)
+
+    def moved(self, log: bytes, since: int | None) -> bool:
+        """Whether `log` moved after the count `since`; None stands for "before this process began"."""
+        return since is None or self._moved.get(log, 0) > since
+
+    def cursor(self, count: int) -> str:
+        return f"{self._instance}.{count}"
+
+    def parse_cursor(self, text: str) -> int | None:
+        """The count in a cursor of this process; None for any other text."""
+        instance, _, count = text.partition(".")
+        if instance != self._instance or not (count.isascii() and count.isdigit() and len(count) < 16):
+            return None
+        return int(count)
+
+    async def wait(self, since: int, timeout_s: float) -> int:
+        """The count, once it is above `since` or `timeout_s` has passed."""
+        event = asyncio.Event()
+        entry = (asyncio.get_running_loop(), event)
+        with self._lock:
+            if self._count > since:
+                return self._count
+            self._waiters.add(entry)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            with self._lock:
+                self._waiters.discard(entry)
+        return self._count

@@ -1,0 +1,74 @@
+"""The command line `tally`: exit codes, errors as people and scripts read them, and nothing else.
+
+The commands stand in the modules beside; each imports what it needs when it runs, so that
+`tally --help` and `tally verify` start quickly.
+
+Reference: docs/reference/cli.md.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from ledger.errors import TallyError
+from node.cli.exits import ExitCode, UsageWrong, exit_code_of
+from node.cli.output import Output
+
+
+def main() -> None:
+    """Run the command of this process's arguments and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    # Read here and not from the parsed options, as they hold also for a command line that does not parse.
+    out = Output(as_json="--json" in arguments)
+    try:
+        from node.cli.tree import app
+
+        return int(app(list(arguments) or ["--help"], prog_name="tally", standalone_mode=False) or ExitCode.OK)
+    except typer.TyperException as error:
+        out.error(UsageWrong(reason=error.format_message().strip()))
+        return ExitCode.USAGE
+    except TallyError as error:
+        if "--debug" in arguments:
+            _show_trace()
+        out.error(error)
+        return exit_code_of(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`tally records list | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except OSError as error:
+        out.error(FileUnusable(path=error.filename or "a file", reason=error.strerror or error))
+        return ExitCode.USAGE
+    except Exception as error:  # the outermost door: nobody should meet a traceback
+        if "--debug" in arguments:
+            _show_trace()
+        out.error(InternalFault(reason=f"{type(error).__name__}: {error}"[:300]))
+        return ExitCode.INTERNAL
+
+
+class FileUnusable(TallyError):
+    code = "file-unusable"
+    template = "{path}: {reason}"
+    hint = "Check the path, its permissions and the free space."
+
+
+class InternalFault(TallyError):
+    code = "internal"
+    template = "unexpected: {reason}"
+    hint = "Run the same command with --debug and report what it prints."
+
+
+def _show_trace() -> None:
+    import traceback
+
+    traceback.print_exc()

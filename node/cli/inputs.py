@@ -1,0 +1,60 @@
+"""Files and texts that people hand to commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import TooLarge
+from node.cli.exits import UsageWrong
+
+if TYPE_CHECKING:
+    from node.cli.client import NodeClient
+
+_HEX = re.compile(r"[0-9a-f]+\Z")
+
+
+def read_file(path: Path, *, bytes_max: int) -> bytes:
+    """The bytes of a file. Raises: TooLarge before reading it, OSError."""
+    length = path.stat().st_size
+    if length > bytes_max:
+        raise TooLarge(what=path.name, got=length, limit=bytes_max, unit="bytes")
+    return path.read_bytes()
+
+
+def parse_parties(given: list[str]) -> dict[str, list[str]]:
+    """`role=member,member` texts as role -> members. Raises: UsageWrong."""
+    parties: dict[str, list[str]] = {}
+    for text in given:
+        role, sign, names = text.partition("=")
+        members = names.split(",")
+        if not sign or not role or not all(members):
+            raise UsageWrong(reason=f"--party {text!r} is not role=member or role=member,member")
+        parties.setdefault(role, []).extend(members)
+    return parties
+
+
+def find_contract(client: NodeClient, text: str) -> str:
+    """The whole id of the one contract that `text` begins. Raises: UsageWrong."""
+    wanted = text.lower()
+    if not _HEX.match(wanted) or len(wanted) > 64:
+        raise UsageWrong(reason=f"{text!r} is not a contract id: 64 hexadecimal digits, or the first few of them")
+    if len(wanted) == 64:
+        return wanted
+    found = [row["id"] for row in list_contracts(client) if row["id"].startswith(wanted)]
+    if len(found) != 1:
+        raise UsageWrong(reason=f"{len(found)} contracts have an id that begins with {text}")
+    return str(found[0])
+
+
+def list_contracts(client: NodeClient) -> list[dict[str, Any]]:
+    """Every contract that the node knows."""
+    found = client.get_json("/contracts")
+    return list(found["contracts"] if isinstance(found, dict) else found)
+
+
+def parse_place(text: str) -> tuple[str, int] | None:
+    """`log/index`, or `log#index`, as its two parts; None if `text` is something else (a record id)."""
+    log, sign, index = text.rpartition("#" if "#" in text else "/")
+    return (log, int(index)) if sign and log and index.isascii() and index.isdigit() else None

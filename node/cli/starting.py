@@ -1,0 +1,101 @@
+"""`init`, `serve`, `demo`: commands that begin something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.exits import UsageWrong
+from node.cli.session import Needs, Session, command
+
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "init", needs=Needs.NOTHING, panel="Node")(init)
+    command(app, "serve", needs=Needs.FOLDER, panel="Node")(serve)
+    command(app, "demo", needs=Needs.NOTHING, panel="Start here")(demo)
+
+
+def init(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(help="Folder to make the node in.", file_okay=False)],
+    *,
+    network: Annotated[str, typer.Option(help="Name of the network: a-z, 0-9, '.' and '-'.")],
+    member: Annotated[str, typer.Option(help="Name of this member in it.")],
+    endpoint: Annotated[
+        list[str] | None, typer.Option(help="Address at which peers reach this node; may be given again.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, if not as the endpoint says.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, if not as the endpoint says.", max=65535)] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate chain to serve.", exists=True)] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM private key of it.", exists=True)] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM authorities of peers' certificates.", exists=True)] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="File with a passphrase to keep the private keys under.", exists=True)
+    ] = None,
+) -> None:
+    """Make a node's folder: keys, card, settings, store, admin token.
+
+    Hand the member.json that it writes to whoever draws up the charter, and keep all else in the folder to yourself.
+    """
+    from node.clock import system_clock
+    from node.founding import MEMBER_FILE_NAME, NewNode, listening_at, make_node
+
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageWrong(reason="--tls-cert and --tls-key go together")
+    endpoints = tuple(endpoint or [f"http://127.0.0.1:{7450 if port is None else port}"])
+    usual_host, usual_port = listening_at(endpoints[0])
+    settings: dict[str, object] = {"host": host or usual_host, "port": usual_port if port is None else port}
+    files = {"tls_cert": tls_cert, "tls_key": tls_key, "tls_ca": tls_ca, "passphrase_file": passphrase_file}
+    settings |= {name: str(path.resolve()) for name, path in files.items() if path is not None}
+    passphrase = None if passphrase_file is None else passphrase_file.read_text().rstrip("\n")
+    new = NewNode(network=network, member=member, endpoints=endpoints, settings=settings, passphrase=passphrase)
+    make_node(folder, new, now_ms=system_clock())
+    member_file = folder / MEMBER_FILE_NAME
+    if session.as_json:
+        session.out.emit({"folder": str(folder), "member_file": str(member_file), "endpoints": list(endpoints)})
+        return
+    session.out.line(f"Made {member} of {network} in {folder}.")
+    session.out.line(f"Next: hand {member_file} to whoever draws up the charter (`tally charter new`).")
+    if endpoints[0].startswith("https:") and tls_cert is None:
+        session.out.say("note: the endpoint is https and no certificate is set, so a proxy must end TLS in front")
+
+
+def serve(
+    session: Session,
+    *,
+    not_restored: Annotated[
+        bool,
+        typer.Option(
+            "--not-restored",
+            help="State that this folder was not restored from a backup: sign without waiting for peers. "
+            "The statement goes into the log.",
+        ),
+    ] = False,
+) -> None:
+    """Run the node of a folder until Ctrl-C."""
+    from node.app import serve as run
+
+    settings = session.settings()
+    if session.as_json:
+        session.out.emit({"member": settings.member, "host": settings.host, "port": settings.port})
+    run(session.folder, not_restored=not_restored)
+
+
+def demo(
+    session: Session,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End by itself in place of waiting for Ctrl-C.")] = False,
+    attacks: Annotated[bool, typer.Option(help="Also forge, tamper and fork, and see that it is noticed.")] = True,
+    events: Annotated[
+        Path | None,
+        typer.Option(help="An EPCIS document to use in place of the scenario.", exists=True, dir_okay=False),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random, to see the same again.")] = None,
+) -> int:
+    """Four firms on this machine share, sync and prove shipments."""
+    from node.demo import run
+
+    return int(run(once=once, as_json=session.as_json, attacks=attacks, events=events, seed=seed) or 0)

@@ -1,0 +1,94 @@
+"""The start-up guard: a node signs nothing until it knows that it is not behind itself.
+
+Its store must be at least its high-water file, and all other members but f must have said
+what they hold of its log. A restored old backup is thus noticed before anything is signed;
+the sync driver then fetches the missing entries back, and the guard opens.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import StrEnum
+
+from ledger.errors import Unavailable
+from ledger.names import MemberName
+
+
+class GuardState(StrEnum):
+    WAITING = "waiting"  # not enough members have answered yet
+    BEHIND = "behind"  # somebody holds more of our log than we do
+    READY = "ready"
+
+
+class NodeNotReady(Unavailable):
+    code = "node-not-ready"
+    template = "this node may not sign yet ({state}); it waits for: {waiting_for}"
+    hint = "`tally doctor` says why. Bring the named peers up; nothing was recorded, so send the request again."
+
+
+class Guard:
+    """What others hold of our log, against what we hold. Any thread may use it."""
+
+    def __init__(self, *, others: tuple[MemberName, ...], required: int, size: int, high_water: int) -> None:
+        self._others = others
+        self._required = required
+        self._size = size  # owned by _lock, like all below
+        self._high_water = high_water
+        self._answers: dict[MemberName, int] = {}
+        self._is_overridden = False
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
+        self._update()
+
+    def heard(self, member: MemberName, size: int) -> None:
+        """`member` proved (by a checkpoint that we signed) that it holds `size` entries of our log; 0 for none."""
+        with self._lock:
+            if member in self._others:
+                self._answers[member] = max(size, self._answers.get(member, 0))
+            self._update()
+
+    def recovered(self, size: int) -> None:
+        """Our own log now has `size` durable entries."""
+        with self._lock:
+            self._size = max(self._size, size)
+            self._update()
+
+    def override(self) -> None:
+        """An operator's explicit statement that nothing was restored."""
+        with self._lock:
+            self._is_overridden = True
+            self._update()
+
+    def _update(self) -> None:
+        if self.state is GuardState.READY:
+            self._ready.set()
+
+    @property
+    def target(self) -> int:
+        """The size that our log must have before we sign."""
+        return max([self._high_water, *self._answers.values()])
+
+    @property
+    def state(self) -> GuardState:
+        if self._ready.is_set() or self._is_overridden:
+            return GuardState.READY
+        if self._size < self.target:
+            return GuardState.BEHIND
+        return GuardState.READY if len(self._answers) >= self._required else GuardState.WAITING
+
+    @property
+    def waiting_for(self) -> tuple[MemberName, ...]:
+        """Members that have not answered; empty once enough have."""
+        if self._ready.is_set() or len(self._answers) >= self._required:
+            return ()
+        return tuple(member for member in self._others if member not in self._answers)
+
+    def wait(self, timeout_s: float) -> None:
+        """Raises: NodeNotReady."""
+        if not self._ready.wait(timeout_s):
+            waiting = ", ".join(self.waiting_for) or "its own log, from its peers"
+            raise NodeNotReady(state=self.state.value, waiting_for=waiting)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set()

@@ -1,0 +1,282 @@
+"""A running node: its folder, keys, store and services, put together once and closed once.
+
+The doors (API, sync) call what is here; nothing here knows them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import BadInput, Conflict, Missing, TallyError, Unavailable
+from ledger.jsontext import encode_canonical
+from ledger.names import Digest, MemberName, Origin, encode_b64
+from ledger.network import NetworkFile
+from node import agreements as agree
+from node.agreements import Agreements
+from node.append import Appended, Appender, NewRecord, Outcome
+from node.changes import Changes
+from node.channels import ChannelBook
+from node.clock import Clock, system_clock
+from node.config import DATABASE_NAME, Settings, load_settings
+from node.guard import Guard
+from node.highwater import HighWaterFile, read_high_water
+from node.intake import Intake, submitter
+from node.keyring import Keyring, load_keyring
+from node.membership import Membership, load_membership, make_membership, save_membership
+from node.reader import Reader, ReadRecord
+from node.storage import logs, sidecars
+from node.storage.store import Store, Tx
+
+HIGH_WATER_NAME: Final = "high-water"
+
+
+class NotAdopted(Unavailable):
+    code = "no-charter"
+    template = "this node has not adopted a charter yet"
+    hint = "`tally charter adopt FILE` with the network file that all members signed."
+
+
+class CharterConflict(Conflict):
+    code = "charter-conflict"
+    template = "this node belongs to network {fingerprint}; the file is of another one, or older"
+    hint = "A node lives in one network; make another folder for another network."
+
+
+class NotThisMember(BadInput):
+    code = "not-this-member"
+    template = "the network file does not list {member} with the keys of this folder"
+    hint = "Hand the member file of `tally init` to whoever draws up the charter, and adopt what comes back."
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What exists once a charter was adopted."""
+
+    origin: Origin
+    channels: ChannelBook
+    appender: Appender
+    reader: Reader
+    intake: Intake
+    guard: Guard
+
+
+class Node:
+    """Open one with `Node.open`; `close` finishes what is queued."""
+
+    def __init__(
+        self, folder: Path, *, settings: Settings, keyring: Keyring, store: Store, clock: Clock = system_clock
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.keyring = keyring
+        self.store = store
+        self.clock = clock
+        self.member = MemberName(settings.member)
+        self.agreements = Agreements()
+        self.changes = Changes()
+        self.evidence_news: deque[bytes] = deque(maxlen=1000)  # to be passed on by the sync driver
+        self._membership: Membership | None = None
+        self._joined: Joined | None = None
+        self._high_water: HighWaterFile | None = None
+        self._adopting = threading.Lock()
+
+    @classmethod
+    def open(cls, folder: Path, *, clock: Clock = system_clock) -> Node:
+        """Open the node in `folder`. Raises: ConfigBroken, KeyFileBroken, HighWaterBroken."""
+        settings = load_settings(folder)
+        passphrase = settings.passphrase_file.read_text().rstrip("\n") if settings.passphrase_file else None
+        keyring = load_keyring(folder, passphrase)
+        node = cls(folder, settings=settings, keyring=keyring, store=Store.open(folder / DATABASE_NAME), clock=clock)
+        with node.store.read() as tx:
+            membership = load_membership(tx)
+        if membership is not None:
+            node._join(membership)
+        return node
+
+    def close(self) -> None:
+        if self._joined is not None and self._joined.guard.is_ready:
+            self._joined.appender.stop()
+        if self._high_water is not None:
+            self._high_water.close()
+        self.store.close()
+
+    # --- membership -----------------------------------------------------------------
+
+    @property
+    def membership(self) -> Membership:
+        """Raises: NotAdopted."""
+        if self._membership is None:
+            raise NotAdopted()
+        return self._membership
+
+    @property
+    def is_joined(self) -> bool:
+        return self._joined is not None
+
+    @property
+    def joined(self) -> Joined:
+        """Raises: NotAdopted."""
+        if self._joined is None:
+            raise NotAdopted()
+        return self._joined
+
+    def adopt(self, file: NetworkFile) -> Membership:
+        """Verify a network file, keep it, and join the network it names. Raises: what verification raises."""
+        membership = make_membership(file)
+        with self._adopting:
+            if self._membership is not None:
+                self._check_newer(membership, self._membership)
+            self._check_self(membership)
+            with self.store.write("adopt") as tx:
+                save_membership(tx, membership)
+                logs.ensure_log(tx, membership.origin(self.member))
+                for name in membership.names:
+                    logs.ensure_log(tx, membership.origin(name))
+            if self._joined is None:
+                self._join(membership)
+            else:
+                self._membership = membership
+        for origin in membership.origins:
+            self.changes.bump(origin)
+        return membership
+
+    def learn_cards(self, notes: Sequence[bytes]) -> Membership:
+        """Take in newer cards of members. Raises: what verification raises."""
+        with self._adopting:
+            membership = self.membership.with_cards(tuple(notes))
+            if membership is not self._membership:
+                with self.store.write("sync-documents") as tx:
+                    save_membership(tx, membership)
+                self._membership = membership
+        return membership
+
+    def _check_newer(self, new: Membership, old: Membership) -> None:
+        same = new.network_id == old.network_id
+        if not same or new.network.charter.version < old.network.charter.version:
+            raise CharterConflict(fingerprint=old.network_id.hex())
+
+    def _check_self(self, membership: Membership) -> None:
+        if self.member not in membership.names:
+            raise NotThisMember(member=self.member)
+        if membership.card(self.member).log_key != self.keyring.log.public:
+            raise NotThisMember(member=self.member)
+
+    def _join(self, membership: Membership) -> None:
+        self._membership = membership
+        origin = membership.origin(self.member)
+        channels = ChannelBook(
+            self.store,
+            member=self.member,
+            membership=lambda: self.membership,
+            transport=self.keyring.transport,
+            opening=self.keyring.opening,
+        )
+        mark = read_high_water(self.folder / HIGH_WATER_NAME)
+        self._high_water = HighWaterFile(self.folder / HIGH_WATER_NAME)
+        with self.store.read() as tx:
+            log = logs.find_log(tx, origin)
+        assert log is not None, "adoption made the own log"
+        guard = Guard(
+            others=tuple(name for name in membership.names if name != self.member),
+            required=membership.network.charter.required_answers,
+            size=log.size,
+            high_water=mark.size if mark is not None and mark.origin == origin else 0,
+        )
+        appender = Appender(
+            self.store,
+            network=membership.network_id,
+            origin=origin,
+            key=self.keyring.log,
+            channels=channels,
+            documents=self._documents,
+            high_water=self._high_water,
+            clock=self.clock,
+            batch_records=self.settings.batch_records,
+            on_commit=self._on_commit,
+        )
+        reader = Reader(self.store, member=self.member, membership=membership, channels=channels)
+        self._joined = Joined(origin, channels, appender, reader, Intake(self.agreements, self.member), guard)
+        with self.store.read() as tx:
+            self.apply_statements(tx, [(log, index) for log, index, _ in sidecars.list_statements(tx)])
+
+    def _documents(self) -> tuple[Digest, Digest]:
+        membership = self.membership
+        return membership.card(self.member).hash, membership.network.charter.hash
+
+    # --- writing ----------------------------------------------------------------------
+
+    def open_for_writing(self, *, not_restored: bool = False) -> None:
+        """Begin to sign. Call once the guard is ready; announces card and charter in the log if they are new."""
+        joined = self.joined
+        joined.guard.wait(0)
+        joined.appender.start()
+        with self.store.read() as tx:
+            log = logs.find_log(tx, joined.origin)
+        assert log is not None, "adoption made the own log"
+        card, charter = self._documents()
+        body = encode_canonical({"card": encode_b64(card), "charter": encode_b64(charter)})
+        by = submitter("node")
+        if log.size == 0:
+            self.append_one(agree.draft_private("tally/start", body, by=by))
+        if not_restored:
+            self.append_one(agree.draft_private("tally/not-restored", body, by=by))
+
+    def append_one(self, draft: agree.Draft) -> Appended:
+        """Append one record and wait until it is durable. Raises: what sealing or storing raises."""
+        outcome = self.joined.appender.submit([NewRecord(draft)]).result()[0]
+        if isinstance(outcome, TallyError):
+            raise outcome
+        return outcome
+
+    def append(self, records: Sequence[NewRecord]) -> Callable[[], list[Outcome]]:
+        """Queue records; the returned call waits until they are durable. Raises: NodeNotReady, QueueFull."""
+        joined = self.joined
+        joined.guard.wait(self.settings.queue_wait_s)
+        return joined.appender.submit(records).result
+
+    def _on_commit(self, _size: int, statements: Sequence[tuple[int, str]]) -> None:
+        if statements:
+            with self.store.read() as tx:
+                log = logs.find_log(tx, self.joined.origin)
+                assert log is not None, "adoption made the own log"
+                self.apply_statements(tx, [(log.number, index) for index, _ in statements])
+        self.changes.bump(self.joined.origin.hash)
+
+    # --- statements ---------------------------------------------------------------------
+
+    def apply_statements(self, tx: Tx, places: Sequence[tuple[int, int]]) -> None:
+        """Take readable `tally/*` records (log number, index) into the agreements."""
+        by_number = {log.number: log for log in logs.list_logs(tx)}
+        for number, index in places:
+            self._apply(self.joined.reader.read(tx, by_number[number], index))
+
+    def _apply(self, record: ReadRecord) -> None:
+        if record.meta is None or record.id is None:
+            return
+        author = record.origin.member
+        try:
+            if record.meta.type == agree.PROPOSE:
+                self.agreements.propose(
+                    agree.decode_proposal(
+                        record.body, contract_id=record.leaf, record=record.id,
+                        log=str(record.origin), index=record.index, proposer=author,
+                    )
+                )  # fmt: skip
+            elif record.meta.type in (agree.ACCEPT, agree.DECLINE, agree.END):
+                self.agreements.state(agree.named_contract(record.body), record.meta.type, author)
+        except BadInput:
+            return  # a malformed statement of another member binds nobody; it stays readable as a record
+
+    # --- small things that several doors need -----------------------------------------------
+
+    def find_log(self, tx: Tx, member_or_origin: str) -> logs.StoredLog:
+        """A log by its member's name or its origin. Raises: Missing."""
+        for log in logs.list_logs(tx):
+            if member_or_origin in (str(log.origin), log.origin.member):
+                return log
+        raise Missing(what="log", name=member_or_origin)

@@ -1,0 +1,47 @@
+"""Filing records: an envelope in, a durable record out; a repeated request gets its first answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger.errors import TallyError
+from ledger.names import sha256
+from node.append import Appended, IdempotencyConflict, NewRecord
+from node.node import Node
+from node.storage import facts, logs
+
+
+def parse_record(node: Node, text: bytes, *, by: bytes, answer_key: bytes | None) -> NewRecord | Appended:
+    """The draft of one envelope, or the answer that the same request was given before.
+
+    A request that was answered stays answered, also where it would be refused by now (the contract ended, say).
+    Raises: what `Intake.parse` raises; IdempotencyConflict.
+    """
+    try:
+        return node.joined.intake.parse(text, by=by, answer_key=answer_key)
+    except TallyError:
+        found = None if answer_key is None else find_answer(node, answer_key, sha256(text))
+        if found is None:
+            raise
+        return found
+
+
+def find_answer(node: Node, answer_key: bytes, request: bytes) -> Appended | None:
+    """What was recorded under `answer_key`. Raises: IdempotencyConflict if it was for another request."""
+    with node.store.read() as tx:
+        answer = facts.find_answer(tx, answer_key)
+        if answer is None:
+            return None
+        if answer.request != request:
+            raise IdempotencyConflict(index=answer.index)
+        log = logs.find_log(tx, node.joined.origin)
+        assert log is not None, "the own log was made at adoption"
+        row = logs.read_packed(tx, log.number, answer.index, answer.index + 1)[0]
+    assert row.id is not None, "own entries have ids"
+    return Appended(answer.index, row.id, row.leaf, True)
+
+
+def find_answers(node: Node, keys: Sequence[bytes]) -> dict[bytes, facts.Answer]:
+    """Which of `keys` were answered, for saying beforehand what would be a repeat."""
+    with node.store.read() as tx:
+        return facts.find_answers(tx, keys)

@@ -1,0 +1,1 @@
+"""The only place that speaks SQL. Entries, sidecars, checkpoints, documents, tokens, evidence."""

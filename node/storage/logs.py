@@ -1,0 +1,311 @@
+"""Logs in the store: heads, entries, subtree hashes, checkpoints, cosignatures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row as SqlRow
+from sqlalchemy import and_, func, select, update
+
+from ledger import limits
+from ledger.errors import Missing
+from ledger.merkle import Frontier, HashReader, Row, decode_frontier, encode_frontier, root_of
+from ledger.names import Digest, MemberName, Origin, decode_origin
+from node.storage.packing import PackedEntry, unpack_entry
+from node.storage.store import Tx, insert_many
+from node.storage.tables import (
+    CheckpointRow,
+    CosignatureRow,
+    EntryRow,
+    IdRow,
+    LogRow,
+    NodeRow,
+    SlotRow,
+    row_key,
+    table_of,
+)
+
+GENESIS: Final = Digest(bytes(32))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLog:
+    """The durable head of one log.
+
+    checkpoint: note of the largest checkpoint that all entries up to its size were committed under.
+    bodies_size: entries below it have been asked of their author.
+    repeat: indexes of an id or slot that occurs twice and is not proven yet.
+    """
+
+    number: int
+    origin: Origin
+    size: int
+    last_leaf: Digest
+    frontier: Frontier
+    checkpoint: bytes | None
+    checkpoint_size: int
+    bodies_size: int
+    frozen: str | None
+    no_cosign_from: int | None
+    repeat: tuple[int, int] | None
+
+
+# --- heads -----------------------------------------------------------------------
+
+
+def find_log(tx: Tx, origin: Origin) -> StoredLog | None:
+    row = tx.execute(select(table_of(LogRow)).where(table_of(LogRow).c.origin == str(origin))).first()
+    return None if row is None else _stored(row)
+
+
+def list_logs(tx: Tx) -> list[StoredLog]:
+    table = table_of(LogRow)
+    return [_stored(row) for row in tx.execute(select(table).order_by(table.c.number))]
+
+
+def ensure_log(tx: Tx, origin: Origin) -> StoredLog:
+    """The head of `origin`, made empty where it was unknown."""
+    found = find_log(tx, origin)
+    if found is not None:
+        return found
+    table = table_of(LogRow)
+    number = (tx.execute(select(func.max(table.c.number))).scalar() or 0) + 1
+    values = {"number": number, "origin": str(origin), "size": 0, "last_leaf": GENESIS, "checkpoint_size": 0}
+    tx.execute(table.insert().values(**values, frontier=encode_frontier(Frontier()), bodies_size=0))
+    return StoredLog(
+        number=number,
+        origin=origin,
+        size=0,
+        last_leaf=GENESIS,
+        frontier=Frontier(),
+        checkpoint=None,
+        checkpoint_size=0,
+        bodies_size=0,
+        frozen=None,
+        no_cosign_from=None,
+        repeat=None,
+    )
+
+
+def advance_head(
+    tx: Tx, before: StoredLog, *, frontier: Frontier, last_leaf: Digest, checkpoint: bytes | None, checkpoint_size: int
+) -> bool:
+    """Compare-and-swap the head: False (and nothing changed) if somebody else moved it since `before` was read.
+
+    checkpoint: the signed note for `checkpoint_size`; None keeps the old one (a catch-up that is under way).
+    """
+    table = table_of(LogRow)
+    values: dict[str, object] = {
+        "size": frontier.size,
+        "last_leaf": last_leaf,
+        "frontier": encode_frontier(frontier),
+    }
+    if checkpoint is not None:
+        values |= {"checkpoint": checkpoint, "checkpoint_size": checkpoint_size}
+    swapped = tx.execute(
+        update(table)
+        .where(
+            and_(
+                table.c.number == before.number,
+                table.c.size == before.size,
+                table.c.last_leaf == before.last_leaf,
+                table.c.checkpoint_size == before.checkpoint_size,
+            )
+        )
+        .values(**values)
+    )
+    if swapped.rowcount != 1:
+        return False
+    if checkpoint is not None:
+        keep_checkpoint(tx, before.number, checkpoint_size, checkpoint)
+    return True
+
+
+def set_log(tx: Tx, number: int, **values: object) -> None:
+    """Change what is not the head of a log."""
+    movable = {"frozen", "no_cosign_from", "bodies_size", "repeat_first", "repeat_second"}
+    assert values.keys() <= movable, "heads move by advance_head only"
+    table = table_of(LogRow)
+    tx.execute(update(table).where(table.c.number == number).values(**values))
+
+
+def keep_target(tx: Tx, log: int, size: int, note: bytes) -> None:
+    tx.exec_driver_sql("INSERT OR IGNORE INTO target (log, size, note) VALUES (?, ?, ?)", (log, size, note))
+
+
+def drop_targets(tx: Tx, log: int, *, up_to: int) -> None:
+    tx.exec_driver_sql("DELETE FROM target WHERE log = ? AND size <= ?", (log, up_to))
+
+
+def read_targets(tx: Tx, log: int) -> list[bytes]:
+    """Notes of the checkpoints above what is held, smallest first."""
+    rows = tx.exec_driver_sql("SELECT note FROM target WHERE log = ? ORDER BY size", (log,))
+    return [row[0] for row in rows]
+
+
+# --- entries ---------------------------------------------------------------------
+
+
+def insert_entries(tx: Tx, log: int, start: int, packed: Sequence[bytes]) -> None:
+    key = row_key(log, start)
+    insert_many(tx, EntryRow, list(zip(range(key, key + len(packed)), packed, strict=True)))
+
+
+def insert_ids(tx: Tx, log: int, start: int, ids: Sequence[bytes | None]) -> None:
+    insert_many(tx, IdRow, [(log, id_, start + i) for i, id_ in enumerate(ids) if id_ is not None])
+
+
+def insert_slots(tx: Tx, log: int, slots: Mapping[bytes, int]) -> None:
+    insert_many(tx, SlotRow, [(log, slot, index) for slot, index in slots.items()])
+
+
+def find_id(tx: Tx, log: int, record_id: bytes) -> int | None:
+    table = table_of(IdRow)
+    return tx.execute(select(table.c.index).where(table.c.log == log, table.c.id == record_id)).scalar()
+
+
+def find_slot(tx: Tx, log: int, slot: bytes) -> int | None:
+    table = table_of(SlotRow)
+    return tx.execute(select(table.c.index).where(table.c.log == log, table.c.slot == slot)).scalar()
+
+
+def find_ids(tx: Tx, log: int, ids: Sequence[bytes]) -> dict[bytes, int]:
+    """Those of `ids` that the log already has, with their index."""
+    table = table_of(IdRow)
+    found: dict[bytes, int] = {}
+    for at in range(0, len(ids), 500):
+        part = list(ids[at : at + 500])
+        for row in tx.execute(select(table.c.id, table.c.index).where(table.c.log == log, table.c.id.in_(part))):
+            found[row[0]] = row[1]
+    return found
+
+
+def last_id(tx: Tx, log: int) -> bytes | None:
+    """The greatest id of a log: every id above it is new."""
+    table = table_of(IdRow)
+    return tx.execute(select(func.max(table.c.id)).where(table.c.log == log)).scalar()
+
+
+def read_packed(tx: Tx, log: int, start: int, end: int) -> list[PackedEntry]:
+    rows = tx.exec_driver_sql(
+        "SELECT packed FROM entry WHERE key >= ? AND key < ? ORDER BY key", (row_key(log, start), row_key(log, end))
+    )
+    return [unpack_entry(row[0]) for row in rows]
+
+
+def read_entries(tx: Tx, log: StoredLog, start: int, end: int) -> list[bytes]:
+    """The exact bytes of entries [start, end), cut off at the log's size."""
+    end = min(end, log.size)
+    first = max(start - 1, 0)
+    packed = read_packed(tx, log.number, first, end)
+    prev = packed[0].leaf if first < start and packed else GENESIS
+    out = []
+    for index, row in enumerate(packed[start - first :], start):
+        out.append(row.encode(origin=log.origin, index=index, prev=prev))
+        prev = row.leaf
+    return out
+
+
+def read_leaves(tx: Tx, log: int, start: int, end: int) -> list[Digest]:
+    rows = tx.exec_driver_sql(
+        "SELECT substr(packed, 2, 32) FROM entry WHERE key >= ? AND key < ? ORDER BY key",
+        (row_key(log, start), row_key(log, end)),
+    )
+    return [Digest(row[0]) for row in rows]
+
+
+# --- subtree hashes ----------------------------------------------------------------
+
+
+def insert_rows(tx: Tx, log: int, rows: Sequence[Row]) -> None:
+    """Keep the hashes of the subtrees of 256, 65,536, ... leaves that an extension completed."""
+    for row in rows:
+        level = row.level // limits.TILE_LEVELS
+        insert_many(tx, NodeRow, [(log, level, row.start + i, digest) for i, digest in enumerate(row.hashes)])
+
+
+def read_nodes(tx: Tx, log: int, level: int, start: int, end: int) -> list[Digest]:
+    """Hashes [start, end) at tile level `level` (256**level leaves each); level 0 are the leaves."""
+    if level == 0:
+        return read_leaves(tx, log, start, end)
+    rows = tx.exec_driver_sql(
+        'SELECT hash FROM node WHERE log = ? AND level = ? AND "index" >= ? AND "index" < ? ORDER BY "index"',
+        (log, level, start, end),
+    )
+    return [Digest(row[0]) for row in rows]
+
+
+def hash_reader(tx: Tx, log: int) -> HashReader:
+    """Hashes of complete subtrees of 2**level leaves, for proofs."""
+
+    def read(level: int, index: int) -> Digest:
+        tile_level, rest = divmod(level, limits.TILE_LEVELS)
+        width = 1 << rest
+        hashes = read_nodes(tx, log, tile_level, index * width, (index + 1) * width)
+        if len(hashes) != width:
+            raise Missing(what="subtree hash", name=f"{level}/{index}")
+        return root_of(hashes)
+
+    return read
+
+
+# --- checkpoints and cosignatures ----------------------------------------------------
+
+
+def keep_checkpoint(tx: Tx, log: int, size: int, note: bytes) -> None:
+    values = (log, size, note)
+    tx.exec_driver_sql("INSERT OR IGNORE INTO checkpoint (log, size, note) VALUES (?, ?, ?)", values)
+
+
+def read_checkpoint(tx: Tx, log: int, *, at_least: int) -> tuple[int, bytes] | None:
+    """The oldest kept checkpoint of size `at_least` or more."""
+    table = table_of(CheckpointRow)
+    query = select(table.c.size, table.c.note).where(table.c.log == log, table.c.size >= at_least)
+    row = tx.execute(query.order_by(table.c.size).limit(1)).first()
+    return None if row is None else (row.size, row.note)
+
+
+def keep_cosignature(tx: Tx, log: int, *, member: MemberName, size: int, line: bytes) -> bool:
+    """Keep one member's cosignature line for one size; False if it was there."""
+    found = tx.exec_driver_sql(
+        "INSERT OR IGNORE INTO cosignature (log, member, size, line) VALUES (?, ?, ?, ?)", (log, member, size, line)
+    )
+    return found.rowcount == 1
+
+
+def read_cosignatures(tx: Tx, log: int, size: int) -> list[tuple[MemberName, bytes]]:
+    table = table_of(CosignatureRow)
+    query = select(table.c.member, table.c.line).where(table.c.log == log, table.c.size == size)
+    return [(MemberName(row.member), row.line) for row in tx.execute(query.order_by(table.c.member))]
+
+
+def cosigned_size(tx: Tx, log: int, member: MemberName) -> int:
+    """The greatest size of a log that `member` cosigned, 0 for none."""
+    table = table_of(CosignatureRow)
+    query = select(func.max(table.c.size)).where(table.c.log == log, table.c.member == member)
+    return tx.execute(query).scalar() or 0
+
+
+def cosigned_sizes(tx: Tx, log: int) -> dict[MemberName, int]:
+    """The greatest size that each member cosigned."""
+    table = table_of(CosignatureRow)
+    query = select(table.c.member, func.max(table.c.size)).where(table.c.log == log).group_by(table.c.member)
+    return {MemberName(row[0]): row[1] for row in tx.execute(query)}
+
+
+def _stored(row: SqlRow[Any]) -> StoredLog:
+    return StoredLog(
+        number=row.number,
+        origin=decode_origin(row.origin),
+        size=row.size,
+        last_leaf=Digest(row.last_leaf),
+        frontier=decode_frontier(row.frontier),
+        checkpoint=row.checkpoint,
+        checkpoint_size=row.checkpoint_size,
+        bodies_size=row.bodies_size,
+        frozen=row.frozen,
+        no_cosign_from=row.no_cosign_from,
+        repeat=None if row.repeat_first is None else (row.repeat_first, row.repeat_second),
+    )

@@ -1,0 +1,186 @@
+"""How entries and sidecars lie in the database: everything derivable is left out.
+
+An entry's log, index and `prev` follow from its place, so a row keeps the leaf hash, the
+id and the body hash. A manifest's hashes follow from the ciphertexts that are held. What
+does not fit the pattern (invalid or newer entries) is kept as the bytes that came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from binascii import b2a_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.entry import SLOT_BYTES, Entry, encode_entry
+from ledger.manifest import Blob, Manifest, Section, decode_manifest, encode_manifest
+from ledger.names import Digest, Origin, RecordId
+from ledger.sealing import Wrap
+from ledger.sidecar import Sidecar
+
+_SLOT, _CARD, _CHARTER, _INVALID, _NEWER = 1, 2, 4, 64, 128
+_PLAIN_LENGTH: Final = 81
+
+
+@dataclass(frozen=True, slots=True)
+class PackedEntry:
+    """A row as read: its leaf hash, and either the parts of a header or the bytes that came."""
+
+    leaf: Digest
+    id: RecordId | None
+    body: Digest | None
+    slot: bytes | None
+    card: Digest | None
+    charter: Digest | None
+    raw: bytes | None
+    is_invalid: bool = False
+
+    def encode(self, *, origin: Origin, index: int, prev: Digest) -> bytes:
+        """The exact bytes of the log leaf."""
+        if self.raw is not None:
+            return self.raw
+        assert self.id is not None and self.body is not None, "a row that is not raw has id and body"
+        return encode_entry(
+            Entry(
+                log=origin, index=index, prev=prev, id=self.id, body=self.body,
+                slot=self.slot, card=self.card, charter=self.charter,
+            )
+        )  # fmt: skip
+
+
+def pack_entry(
+    leaf: bytes,
+    record_id: bytes,
+    body: bytes,
+    *,
+    slot: bytes | None = None,
+    card: bytes | None = None,
+    charter: bytes | None = None,
+) -> bytes:
+    if slot is None and card is None and charter is None:
+        return b"\x00" + leaf + record_id + body
+    flags = (slot is not None) * _SLOT | (card is not None) * _CARD | (charter is not None) * _CHARTER
+    return bytes([flags]) + leaf + record_id + body + (slot or b"") + (card or b"") + (charter or b"")
+
+
+def pack_raw_entry(leaf: bytes, raw: bytes, *, is_invalid: bool) -> bytes:
+    """An entry that is invalid, or of a newer version: kept as it came."""
+    return bytes([_INVALID if is_invalid else _NEWER]) + leaf + raw
+
+
+def unpack_entry(packed: bytes) -> PackedEntry:
+    flags, leaf = packed[0], Digest(packed[1:33])
+    if flags & (_INVALID | _NEWER):
+        return PackedEntry(leaf, None, None, None, None, None, packed[33:], flags & _INVALID != 0)
+    at = _PLAIN_LENGTH
+    parts: list[bytes | None] = []
+    for bit, length in ((_SLOT, SLOT_BYTES), (_CARD, 32), (_CHARTER, 32)):
+        parts.append(packed[at : at + length] if flags & bit else None)
+        at += length if flags & bit else 0
+    slot, card, charter = parts
+    return PackedEntry(
+        leaf,
+        RecordId(packed[33:49]),
+        Digest(packed[49:81]),
+        slot,
+        None if card is None else Digest(card),
+        None if charter is None else Digest(charter),
+        None,
+    )
+
+
+def pack_sidecar(
+    roots: list[bytes], sections: list[bytes], wraps: list[Wrap], channel_numbers: Mapping[bytes, int]
+) -> bytes:
+    """A record of our own, just sealed: every section held, no blobs. The hot path of append."""
+    parts = [bytes([len(sections), 0, len(wraps)])]
+    for root, ciphertext in zip(roots, sections, strict=True):
+        parts += (b"\x01", len(ciphertext).to_bytes(3, "big"), root)
+    for wrap in wraps:
+        number = channel_numbers[wrap.channel].to_bytes(4, "big")
+        parts += (number, bytes([len(wrap.sections)]), wrap.sections, wrap.sealed)
+    return b"".join(parts + sections)
+
+
+def pack_received(sidecar: Sidecar, channel_numbers: Mapping[bytes, int]) -> bytes:
+    """A sidecar that came from a peer: some ciphertexts may be withheld, and their hashes are kept."""
+    manifest = decode_manifest(sidecar.manifest)
+    parts = [bytes([len(manifest.sections), len(manifest.blobs), len(sidecar.wraps)])]
+    for number, section in enumerate(manifest.sections):
+        held = number in sidecar.sections
+        parts += (bytes([held]), section.size.to_bytes(3, "big"), section.root, b"" if held else section.hash)
+    for blob in manifest.blobs:
+        parts += (blob.size.to_bytes(8, "big"), blob.hash)
+    for wrap in sidecar.wraps:
+        number_bytes = channel_numbers[wrap.channel].to_bytes(4, "big")
+        parts += (number_bytes, bytes([len(wrap.sections)]), wrap.sections, wrap.sealed)
+    return b"".join(parts + [sidecar.sections[number] for number in sorted(sidecar.sections)])
+
+
+@dataclass(frozen=True, slots=True)
+class PackedWrap:
+    channel_number: int
+    sections: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSidecar:
+    manifest: Manifest
+    wraps: tuple[PackedWrap, ...]
+    sections: Mapping[int, bytes]
+
+    @property
+    def manifest_bytes(self) -> bytes:
+        return encode_manifest(self.manifest)
+
+
+def unpack_sidecar(packed: bytes) -> PackedSidecar:
+    """The inverse of both packers; hashes of held sections are computed from their bytes."""
+    section_count, blob_count, wrap_count = packed[0], packed[1], packed[2]
+    at = 3
+    heads: list[tuple[bool, int, bytes, bytes]] = []
+    for _ in range(section_count):
+        held, size, root = packed[at] == 1, int.from_bytes(packed[at + 1 : at + 4], "big"), packed[at + 4 : at + 36]
+        at += 36
+        heads.append((held, size, root, b"" if held else packed[at : at + 32]))
+        at += 0 if held else 32
+    blobs = []
+    for _ in range(blob_count):
+        blobs.append(Blob(int.from_bytes(packed[at : at + 8], "big"), Digest(packed[at + 8 : at + 40])))
+        at += 40
+    wraps = []
+    for _ in range(wrap_count):
+        count = packed[at + 4]
+        end = at + 5 + count + 32 * count + 16
+        wraps.append(
+            PackedWrap(
+                int.from_bytes(packed[at : at + 4], "big"),
+                packed[at + 5 : at + 5 + count],
+                packed[at + 5 + count : end],
+            )
+        )
+        at = end
+    sections: dict[int, bytes] = {}
+    manifest: list[Section] = []
+    for number, (held, size, root, digest) in enumerate(heads):
+        if held:
+            ciphertext = sections[number] = packed[at : at + size]
+            digest = hashlib.sha256(ciphertext).digest()
+            at += size
+        manifest.append(Section(size, Digest(root), Digest(digest)))
+    if at != len(packed):
+        raise ValueError("a stored sidecar is longer or shorter than its parts")
+    return PackedSidecar(Manifest(tuple(manifest), tuple(blobs)), tuple(wraps), sections)
+
+
+def encode_header(origin_text: bytes, index: int, prev: bytes, record_id_text: bytes, body: bytes) -> bytes:
+    """`encode_entry` for the common entry without slot, card or charter, for bulk append."""
+    return b'{"body":"%b","id":"%b","index":%d,"log":"%b","prev":"%b","v":1}' % (
+        b2a_base64(body, newline=False),
+        record_id_text,
+        index,
+        origin_text,
+        b2a_base64(prev, newline=False),
+    )

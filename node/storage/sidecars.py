@@ -1,0 +1,141 @@
+"""Sidecars, channels and gaps in the store, and what of them a peer may be given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from ledger.names import MemberName
+from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
+from ledger.sidecar import Bodies, Sidecar
+from node.storage.packing import PackedSidecar, unpack_sidecar
+from node.storage.store import Tx, insert_many
+from node.storage.tables import ChannelRow, GapRow, SidecarRow, StatementRow, row_key, table_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChannel:
+    number: int
+    id: bytes
+    wrapper: MemberName
+    reader: MemberName
+    message: bytes
+
+    def decoded(self) -> ChannelMessage:
+        return decode_channel_message(self.message)
+
+
+# --- channels ----------------------------------------------------------------------
+
+
+def insert_channel(tx: Tx, *, channel_id: bytes, wrapper: str, reader: str, message: bytes) -> int:
+    """Keep a channel message; returns its local number."""
+    table = table_of(ChannelRow)
+    result = tx.execute(table.insert().values(id=channel_id, wrapper=wrapper, reader=reader, message=message))
+    number = result.inserted_primary_key
+    assert number is not None, "the database numbers channels"
+    return int(number[0])
+
+
+def find_channel(tx: Tx, channel_id: bytes) -> StoredChannel | None:
+    table = table_of(ChannelRow)
+    row = tx.execute(select(table).where(table.c.id == channel_id)).first()
+    return None if row is None else StoredChannel(**row._mapping)
+
+
+def list_channels(tx: Tx) -> dict[int, StoredChannel]:
+    """Every channel by its local number; a few per day and pair of members."""
+    return {row.number: StoredChannel(**row._mapping) for row in tx.execute(select(table_of(ChannelRow)))}
+
+
+# --- sidecars ----------------------------------------------------------------------
+
+
+def insert_sidecars(tx: Tx, log: int, packed: Sequence[tuple[int, bytes]]) -> None:
+    """Keep sidecars by (index, packed)."""
+    insert_many(tx, SidecarRow, [(row_key(log, index), data) for index, data in packed])
+
+
+def delete_sidecar(tx: Tx, log: int, index: int) -> None:
+    """Make place for a fuller one (more sections, more wraps)."""
+    table = table_of(SidecarRow)
+    tx.execute(table.delete().where(table.c.key == row_key(log, index)))
+
+
+def read_sidecar(tx: Tx, log: int, index: int) -> PackedSidecar | None:
+    row = tx.exec_driver_sql("SELECT packed FROM sidecar WHERE key = ?", (row_key(log, index),)).first()
+    return None if row is None else unpack_sidecar(row[0])
+
+
+def scan_sidecars(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, PackedSidecar]]:
+    """(index, sidecar) of those held in [start, end), ascending."""
+    rows = tx.exec_driver_sql(
+        "SELECT key, packed FROM sidecar WHERE key >= ? AND key < ? ORDER BY key",
+        (row_key(log, start), row_key(log, end)),
+    )
+    base = row_key(log, 0)
+    for key, packed in rows:
+        yield key - base, unpack_sidecar(packed)
+
+
+def read_bodies(
+    tx: Tx, log: int, *, start: int, end: int, caller: MemberName, author: MemberName, bytes_max: int
+) -> tuple[Bodies, int]:
+    """What `caller` is entitled to of entries [start, end), and the index up to which that speaks.
+
+    A caller gets the sections that a wrap to it names and no other byte of a record; with
+    them goes the author's wrap to itself, so that an author that lost its store gets its own back.
+    The answer stops early once it holds `bytes_max`.
+    """
+    channels = list_channels(tx)
+    used: dict[int, bytes] = {}
+    sidecars: dict[int, Sidecar] = {}
+    volume = 0
+    for index, packed in scan_sidecars(tx, log, start, end):
+        mine = [w for w in packed.wraps if channels[w.channel_number].reader == caller]
+        if not mine:
+            continue
+        if volume > bytes_max:
+            return Bodies(messages=list(used.values()), sidecars=sidecars), index
+        own = [w for w in packed.wraps if channels[w.channel_number].reader == author and caller != author]
+        entitled = {number for wrap in mine for number in wrap.sections}
+        held = {number: text for number, text in packed.sections.items() if number in entitled}
+        for wrap in (*mine, *own):
+            used[wrap.channel_number] = channels[wrap.channel_number].message
+        wraps = tuple(Wrap(channels[w.channel_number].id, w.sections, w.sealed) for w in (*mine, *own))
+        sidecars[index] = Sidecar(packed.manifest_bytes, wraps, held)
+        volume += sum(map(len, held.values())) + 300
+    return Bodies(messages=list(used.values()), sidecars=sidecars), end
+
+
+# --- gaps and statements -------------------------------------------------------------
+
+
+def insert_gaps(tx: Tx, log: int, gaps: Sequence[tuple[int, str]]) -> None:
+    for index, reason in gaps:
+        tx.exec_driver_sql("INSERT OR REPLACE INTO gap (key, reason) VALUES (?, ?)", (row_key(log, index), reason))
+
+
+def delete_gap(tx: Tx, log: int, index: int) -> None:
+    tx.exec_driver_sql("DELETE FROM gap WHERE key = ?", (row_key(log, index),))
+
+
+def list_gaps(tx: Tx, log: int) -> list[tuple[int, str]]:
+    """(index, reason) of every body of the log that was due and is not here."""
+    table = table_of(GapRow)
+    query = select(table).where(table.c.key >= row_key(log, 0), table.c.key < row_key(log + 1, 0))
+    return [(row.key - row_key(log, 0), row.reason) for row in tx.execute(query.order_by(table.c.key))]
+
+
+def insert_statement(tx: Tx, log: int, index: int, type_name: str) -> None:
+    tx.exec_driver_sql("INSERT OR IGNORE INTO statement (key, type) VALUES (?, ?)", (row_key(log, index), type_name))
+
+
+def list_statements(tx: Tx) -> list[tuple[int, int, str]]:
+    """(log, index, type) of every readable `tally/*` record."""
+    table = table_of(StatementRow)
+    return [
+        (row.key >> 40, row.key & ((1 << 40) - 1), row.type) for row in tx.execute(select(table).order_by(table.c.key))
+    ]

@@ -1,0 +1,73 @@
+"""The store: one database, one writer at a time, many readers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert
+from sqlmodel import SQLModel
+
+from node.crash import crash_point
+from node.storage.engine import open_engine, open_engine_readonly
+from node.storage.tables import table_of
+
+Tx = Connection
+"""A transaction on the store; every function of this folder takes one first."""
+
+
+class Store:
+    """Transactions on `ledger.db`. A write that raised is rolled back whole."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(tally_write=True)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path | None) -> Store:
+        """Open and migrate the database at `path`; None keeps it in memory, for tests."""
+        return cls(open_engine(path))
+
+    @classmethod
+    def open_readonly(cls, path: Path) -> Store:
+        """Open a database, or a copy of one, that must not change."""
+        return cls(open_engine_readonly(path))
+
+    @contextmanager
+    def write(self, crash_name: str) -> Iterator[Tx]:
+        """One durable transaction. A crash before its commit leaves no trace; after it, all of it."""
+        with self._lock, self._writer.connect() as connection:
+            with connection.begin():
+                yield connection
+                crash_point(f"{crash_name}.before-commit")
+            crash_point(f"{crash_name}.after-commit")
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """One consistent snapshot."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+_INSERTS: dict[tuple[str, str], str] = {}
+
+
+def insert_many(tx: Tx, model: type[SQLModel], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert plain tuples in column order: a fifth of the cost of going through objects."""
+    if rows:
+        tx.exec_driver_sql(_insert_sql(tx, model), list(rows))
+
+
+def _insert_sql(tx: Tx, model: type[SQLModel]) -> str:
+    table = table_of(model)
+    key = (tx.dialect.name, table.name)
+    if key not in _INSERTS:
+        _INSERTS[key] = str(insert(table).compile(dialect=tx.dialect))
+    return _INSERTS[key]

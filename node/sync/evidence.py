@@ -1,0 +1,48 @@
+"""Evidence: verified before it is kept, passed on to every member, freezing the log that forked."""
+
+from __future__ import annotations
+
+from ledger.evidence import (
+    Evidence,
+    EvidenceKind,
+    Finding,
+    decode_evidence,
+    encode_evidence,
+    evidence_id,
+    verify_evidence,
+)
+from node.node import Node
+from node.storage import facts, logs
+
+
+def take_evidence(node: Node, document: bytes) -> bool:
+    """Keep evidence that a peer passed on; False if it was known. Raises: what verification raises."""
+    evidence = decode_evidence(document)
+    return keep_evidence(node, evidence, verify_evidence(evidence, node.membership.network))
+
+
+def keep_evidence(node: Node, evidence: Evidence, finding: Finding) -> bool:
+    """Keep verified evidence; that of a fork freezes the log in the same transaction. False if it was known."""
+    document = encode_evidence(evidence)
+    item = facts.StoredEvidence(
+        id=evidence_id(document),
+        kind=str(finding.kind),
+        member=", ".join(finding.members),
+        found_ms=node.clock(),
+        document=document,
+    )
+    with node.store.write("evidence") as tx:
+        is_new = facts.insert_evidence(tx, item)
+        log = logs.find_log(tx, finding.log) if finding.log is not None else None
+        if log is not None and finding.kind is EvidenceKind.FORK and log.frozen is None:
+            logs.set_log(tx, log.number, frozen=f"two histories from entry {finding.size} on or before")
+        elif log is not None and finding.kind is EvidenceKind.REPEAT:
+            limit = finding.size
+            if log.no_cosign_from is None or limit < log.no_cosign_from:
+                logs.set_log(tx, log.number, no_cosign_from=limit)
+            logs.set_log(tx, log.number, repeat_first=None, repeat_second=None)
+    if is_new:
+        node.evidence_news.append(document)
+        if finding.log is not None:
+            node.changes.bump(finding.log.hash)
+    return is_new

@@ -1,0 +1,189 @@
+"""Driving a round: carries out what `ledger.replica.replicate` asks of a peer and of the store.
+
+Spec: docs/spec/replica.md, "Actions".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ledger import limits
+from ledger.checkpoint import cosign
+from ledger.errors import Missing
+from ledger.names import Digest, Origin
+from ledger.network import Network
+from ledger.note import Note, decode_note, encode_note
+from ledger.replica import (
+    Action,
+    CommitEntries,
+    Cosign,
+    Freeze,
+    GetCards,
+    GetCheckpoint,
+    GetEntries,
+    GetTiles,
+    KeepEvidence,
+    Outcome,
+    ReadEntries,
+    ReadHashes,
+    Repeat,
+    Steps,
+)
+from ledger.replica import replicate as step
+from ledger.tiles import Tile, entries_path, tile_path
+from node.node import Node
+from node.storage import logs, replicas, sidecars
+from node.sync.client import PeerClient, at_once
+from node.sync.evidence import keep_evidence
+
+_AT_ONCE: Final = 8
+
+
+async def run_round(node: Node, peer: PeerClient, origin: Origin, *, may_cosign: bool) -> Outcome:
+    """One round about one log with one peer. Raises: what the peer or the store is at fault for."""
+    head = await asyncio.to_thread(_read_head, node, origin)
+    is_author = peer.peer == origin.member
+    steps: Steps[Outcome] = step(
+        head, node.membership.network, peer_is_author=is_author, may_cosign=may_cosign and origin.member != node.member
+    )
+    answer: Any = None
+    while True:
+        try:
+            # The checking between two actions hashes whole batches: not on the event loop.
+            action = await asyncio.to_thread(_next_action, steps, answer)
+        except _Done as done:
+            return done.outcome
+        answer = await _carry_out(node, peer, action)
+
+
+class _Done(Exception):  # it carries a result out of a thread; StopIteration cannot
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
+def _next_action(steps: Steps[Outcome], answer: Any) -> Action:
+    try:
+        action: Action = steps.send(answer)
+    except StopIteration as stop:
+        raise _Done(stop.value) from None
+    return action
+
+
+def _read_head(node: Node, origin: Origin) -> Any:
+    with node.store.read() as tx:
+        log = logs.find_log(tx, origin)
+        if log is None:
+            raise Missing(what="log", name=str(origin))
+        return replicas.read_head(tx, log, member=node.member)
+
+
+async def _carry_out(node: Node, peer: PeerClient, action: Action) -> Any:
+    match action:
+        case GetCheckpoint(origin=origin):
+            return await _checkpoint(peer, origin)
+        case GetEntries(origin=origin, bundles=bundles):
+            return await _bundles(peer, origin, bundles)
+        case GetTiles(origin=origin, tiles=tiles):
+            paths = [tile_path(tile.level, tile.n, tile.width) for tile in tiles]
+            return await _gather(peer, origin, paths)
+        case GetCards(member=member, after_version=after):
+            return await _cards(node, peer, member, after)
+    return await asyncio.to_thread(_at_home, node, action)
+
+
+def _at_home(node: Node, action: Action) -> Any:
+    """The actions that only the own store is needed for."""
+    match action:
+        case ReadHashes(origin=origin, subtrees=subtrees):
+            return _hashes(node, origin, subtrees)
+        case ReadEntries(origin=origin, indexes=indexes):
+            with node.store.read() as tx:
+                log = node.find_log(tx, str(origin))
+                return [logs.read_entries(tx, log, index, index + 1)[0] for index in indexes]
+        case CommitEntries():
+            return _commit(node, action)
+        case Cosign():
+            return _cosign(node, action)
+        case KeepEvidence(evidence=evidence, finding=finding):
+            keep_evidence(node, evidence, finding)
+        case Freeze(origin=origin, common_size=size):
+            with node.store.write("freeze") as tx:
+                log = node.find_log(tx, str(origin))
+                logs.set_log(tx, log.number, frozen=f"two histories; the first {size} entries are common to both")
+    return None
+
+
+# --- the peer ------------------------------------------------------------------------
+
+
+async def _checkpoint(peer: PeerClient, origin: Origin) -> bytes | None:
+    try:
+        return await peer.checkpoint(origin.hash.hex())
+    except Missing:
+        return None
+
+
+async def _bundles(peer: PeerClient, origin: Origin, bundles: Sequence[Tile]) -> list[bytes]:
+    """The first bundles asked for, as many as keep the answer within bounds."""
+    answers: list[bytes] = []
+    for at in range(0, len(bundles), _AT_ONCE):
+        paths = [entries_path(tile.n, tile.width) for tile in bundles[at : at + _AT_ONCE]]
+        answers += await _gather(peer, origin, paths)
+        if sum(map(len, answers)) > limits.CATCH_UP_BYTES:
+            break
+    return answers
+
+
+async def _gather(peer: PeerClient, origin: Origin, paths: Sequence[str]) -> list[bytes]:
+    return await at_once([peer.resource(origin.hash.hex(), path) for path in paths])
+
+
+async def _cards(node: Node, peer: PeerClient, member: str, after: int) -> Network:
+    notes: list[bytes] = []
+    for version in range(after + 1, after + 1 + limits.KEYS_MAX):
+        try:
+            notes.append(await peer.card(member, version))
+        except Missing:
+            break
+    if notes:
+        await asyncio.to_thread(node.learn_cards, notes)
+    return node.membership.network
+
+
+# --- the store ------------------------------------------------------------------------
+
+
+def _hashes(node: Node, origin: Origin, subtrees: Sequence[tuple[int, int]]) -> list[Digest]:
+    with node.store.read() as tx:
+        read = logs.hash_reader(tx, node.find_log(tx, str(origin)).number)
+        return [read(level, index) for level, index in subtrees]
+
+
+def _commit(node: Node, action: CommitEntries) -> list[Repeat]:
+    with node.store.write("sync-entries") as tx:
+        repeats = replicas.commit_entries(tx, action)
+        if action.batch.origin.member == node.member:
+            # Our own entries, fetched back after a restore: their bodies are due until somebody gives them.
+            log = node.find_log(tx, str(action.batch.origin))
+            due = [
+                (index, "lost with the database that was replaced")
+                for index in range(action.batch.start, action.batch.end)
+            ]
+            sidecars.insert_gaps(tx, log.number, due)
+    if action.is_complete:
+        node.changes.bump(action.batch.origin.hash)
+    return repeats
+
+
+def _cosign(node: Node, action: Cosign) -> None:
+    """Signed after the commit that it speaks of, and kept before anybody sees it."""
+    note = decode_note(action.checkpoint.note)
+    signature = cosign(note.text, node.keyring.witness, node.clock() // 1000)
+    line = encode_note(Note(note.text, (signature,)))[len(note.text.encode()) + 1 :]
+    checkpoint = action.checkpoint.checkpoint
+    with node.store.write("sync-cosign") as tx:
+        log = node.find_log(tx, str(checkpoint.origin))
+        logs.keep_cosignature(tx, log.number, member=node.member, size=checkpoint.size, line=line)
+    node.changes.bump(checkpoint.origin.hash)
