@@ -164,6 +164,12 @@ class RootMismatch(BadProof):
     hint = "Entries or hashes were changed on the way or at the peer; another peer may have the right ones."
 
 
+class UntrustedNetwork(BadProof):
+    code = "untrusted-network"
+    template = "it is of network {got}, the trusted fingerprint is {expected}"
+    hint = "Compare the fingerprint with the one that the members publish; the name of a network proves nothing."
+
+
 class ProofInvalid(BadProof):
     code = "proof-invalid"
     template = "{what}: {reason}"

@@ -20,6 +20,7 @@ from nacl.exceptions import BadSignatureError
 from ledger.errors import BadSignature, EncodingError, WeakKey
 from ledger.names import KeyId, decode_b64, decode_hex, encode_b64, sha256
 
+SIGNATURE_BYTES: Final = 64
 _P: Final = 2**255 - 19
 
 
@@ -52,6 +53,9 @@ class VerifyKey:
 
     def verify(self, message: bytes, signature: bytes, *, what: str) -> None:
         """Raises: BadSignature."""
+        # A longer one would pass the head of another signed message off as part of the signature.
+        if len(signature) != SIGNATURE_BYTES:
+            raise BadSignature(signer=self.name, what=what)
         try:
             sodium.crypto_sign_open(signature + message, self.raw)
         except (BadSignatureError, ValueError):

@@ -150,3 +150,33 @@ EPCIS_FILE_DEPTH: Final = JSON_DEPTH + 5
 
 EPCIS_FAULTS_MAX: Final = 100
 """Faults told of one list or object: enough to mend it, without more memory than its text took."""
+
+OWN_FIELDS_MAX: Final = 16
+"""Fields that a record has besides its body's: `by`, `flags`, those of section 0."""
+
+RECEIPT_BYTES_MAX: Final = NETWORK_FILE_BYTES_MAX + 4 * BODY_BYTES_MAX
+"""Bytes of a receipt: the network's documents, and a whole record disclosed field by field."""
+
+VIEW_TEXT_BYTES_MAX: Final = 512
+"""Bytes of one text in a view: longer ones are cut and end in their SHA-256, so that they still match exactly."""
+
+VIEW_IDENTIFIERS_MAX: Final = 32_768
+"""Identifiers of one record that can be searched: more than a body of honest ones (35 bytes each) has room for."""
+
+VIEW_FLAGS_MAX: Final = 16
+"""Flags of one record in a view: several times what a capture ever sets."""
+
+VIEW_CHUNK_RECORDS: Final = 512
+"""Records projected per transaction of a view: enough that the commit costs little beside them."""
+
+VIEW_CHUNK_BYTES: Final = 1 << 20
+"""Stored bytes projected per transaction of a view, one record always: bounds the worker's memory."""
+
+VIEW_PAGE_MAX: Final = 1000
+"""Records on one page of a search."""
+
+VIEW_SEARCH_S: Final = 5.0
+"""Seconds that one page of a search may take: filters that hardly any record passes could read a whole view."""
+
+SECTION_BYTES_MAX: Final = 4 << 20
+"""Bytes of one sealed section: a whole body whose names, salted and padded, weigh more than its values."""

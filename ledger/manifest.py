@@ -75,6 +75,8 @@ def decode_manifest(data: bytes) -> Manifest:
     blobs = tuple(Blob(int(size), Digest(a2b_base64(digest))) for size, digest in _BLOBS.findall(found["blobs"]))
     if len(sections) > limits.SECTIONS_MAX or len(blobs) > limits.BLOBS_MAX:
         raise EncodingError(field="manifest", reason="too many sections or blobs")
+    if any(section.size > limits.SECTION_BYTES_MAX for section in sections):
+        raise EncodingError(field="manifest", reason="a section larger than any body")
     return Manifest(sections, blobs)
 
 

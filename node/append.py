@@ -10,6 +10,7 @@ before it is durable.
 from __future__ import annotations
 
 import hashlib
+import json
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from typing import Final, NamedTuple
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.entry import SLOT_BYTES, Entry, encode_entry
 from ledger.errors import Conflict, TallyError, Unavailable
+from ledger.jsontext import encode_canonical
 from ledger.keys import SigningKey, entropy
 from ledger.merkle import Frontier
 from ledger.names import Digest, MemberName, NetworkId, Origin, RecordId, decode_b64, encode_b64, encode_id
@@ -36,6 +38,8 @@ from node.storage.store import Store, Tx
 _QUEUE_MAX: Final = 100_000
 RESERVED: Final = "tally/"
 _CARD, _CHARTER = "announced-card", "announced-charter"
+REUSED: Final = "event-id-reused"
+"""Flag of a record whose subject, so far always an EPCIS event id, had been recorded with other bytes before."""
 
 
 class IdempotencyConflict(Conflict):
@@ -63,21 +67,26 @@ class NodeStopped(Unavailable):
 
 
 class NewRecord(NamedTuple):
-    """One record to append. A repeat of `answer_key` with the same `request` hash is answered, not recorded."""
+    """One record to append. A repeat of `answer_key` with the same `request` hash is answered, not recorded.
+
+    subject: key of what the record is about; a repeat of it with another `request` hash is recorded and flagged.
+    """
 
     draft: Draft
     answer_key: bytes | None = None
     request: bytes = b""
     slot: bytes | None = None
+    subject: bytes | None = None
 
 
 class Appended(NamedTuple):
-    """A durable record. `is_repeat`: it had been recorded before, by this key."""
+    """A durable record. `is_repeat`: it had been recorded before, by this key. flags: as they were recorded now."""
 
     index: int
     id: RecordId
     leaf: Digest
     is_repeat: bool
+    flags: bytes = b""
 
 
 Outcome = Appended | TallyError
@@ -270,6 +279,7 @@ class Appender:
         self, records: Sequence[NewRecord], places: Sequence[int], sealer: Sealer, outcomes: list[Outcome | None]
     ) -> None:
         head = self._read_head()
+        records, claims = flag_reused(self._store, records)
         ids = self._ids.make(self._clock(), len(records))
         sealed = sealer.seal([record.draft for record in records], ids)
         card, charter = self._documents()
@@ -304,7 +314,8 @@ class Appender:
                     (record.answer_key, record.request, start + i, 1)
                     for i, record in enumerate(records)
                     if record.answer_key is not None
-                ],
+                ]
+                + [(subject, records[i].request, start + i, 1) for subject, i in claims.items()],
             )
             if (card, charter) != (head.card, head.charter):
                 facts.set_meta(tx, _CARD, encode_b64(card or b""))
@@ -320,7 +331,7 @@ class Appender:
         crash_point("append.after-high-water")
         self._head = Head(frontier, leaves[-1], card, charter)
         for i, place in enumerate(places):
-            outcomes[place] = Appended(start + i, ids[i], leaves[i], False)
+            outcomes[place] = Appended(start + i, ids[i], leaves[i], False, records[i].draft.flags)
         self._on_commit(frontier.size, statements)
 
     def _chain(
@@ -369,9 +380,7 @@ class Appender:
             with self._store.read() as tx:
                 log = logs.find_log(tx, self._origin)
                 assert log is not None, "the own log was made at adoption"
-                card, charter = (
-                    decode_b64(t) if t else None for t in (facts.get_meta(tx, _CARD), facts.get_meta(tx, _CHARTER))
-                )
+                card, charter = facts.get_meta(tx, _CARD), facts.get_meta(tx, _CHARTER)
                 self._head = Head(
                     log.frontier,
                     log.last_leaf,
@@ -388,3 +397,26 @@ class Appender:
             assert log is not None, "the own log was made at adoption"
             self._log_number = log.number
         return self._log_number
+
+
+def flag_reused(store: Store, records: Sequence[NewRecord]) -> tuple[Sequence[NewRecord], dict[bytes, int]]:
+    """The records, those flagged that speak of a known subject in other words; and new subjects by first position.
+
+    For the writer thread alone: nobody else records a subject between this look and the commit.
+    """
+    named = [record.subject for record in records if record.subject is not None]
+    if not named:
+        return records, {}
+    with store.read() as tx:
+        known = {key: answer.request for key, answer in facts.find_answers(tx, named).items()}
+    flagged, claims = list(records), dict[bytes, int]()
+    for i, record in enumerate(records):
+        if record.subject is None:
+            continue
+        if record.subject not in known:
+            known[record.subject] = record.request
+            claims[record.subject] = i
+        elif known[record.subject] != record.request:
+            flags = [*json.loads(record.draft.flags or b"[]"), REUSED]
+            flagged[i] = record._replace(draft=record.draft._replace(flags=encode_canonical(flags)))
+    return flagged, claims

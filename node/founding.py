@@ -27,7 +27,7 @@ from node.config import CONFIG_NAME, DATABASE_NAME, load_settings
 from node.files import create_private, write_durably
 from node.keyring import KEYS_FOLDER, Keyring, load_keyring, make_keyring, save_keyring
 
-ADMIN_TOKEN_NAME: Final = "admin-token"
+ADMIN_TOKEN_NAME: Final = "admin-token"  # noqa: S105  # a file, not a token
 MEMBER_FILE_NAME: Final = "member.json"
 PORT: Final = 7450
 

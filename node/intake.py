@@ -75,7 +75,7 @@ class Intake:
         flags: bytes = b"",
     ) -> Draft:
         """A draft of one record; `body` has passed `check_strict`."""
-        if not _TYPE.match(type_name) or type_name.startswith(RESERVED):
+        if not is_type(type_name):
             raise EnvelopeBroken(reason=f"type {type_name[:80]!r} is malformed or reserved")
         if body[:1] != b"{":
             raise EnvelopeBroken(reason="body must be an object")
@@ -86,6 +86,11 @@ class Intake:
         found = self._agreements.get(contract)
         statement = self._agreements.statement(found, type_name, role, author=self._member)
         return draft_under(found, statement, body, by=by, links=links, flags=flags)
+
+
+def is_type(text: str) -> bool:
+    """Whether a partner's record may have this type."""
+    return bool(_TYPE.match(text)) and not text.startswith(RESERVED)
 
 
 def submitter(name: str) -> bytes:

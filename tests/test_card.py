@@ -255,6 +255,26 @@ def test_one_key_does_not_serve_two_uses() -> None:
         encode_card(replace(FIRST, transport_keys=(shared,)))
 
 
+def test_keys_of_one_use_are_in_order_of_their_text() -> None:
+    keys = tuple(sorted((FISHERY.witness_key(number).public for number in (1, 2)), key=str))
+    text = encode_card(replace(FIRST, witness_keys=keys))
+    assert decode_card(text).witness_keys == keys
+
+    def swap(value: dict[str, Any]) -> None:
+        value["keys"][-2:] = value["keys"][:-3:-1]
+
+    with pytest.raises(EncodingError, match="ascending"):
+        decode_card(make.changed(text, swap))
+    with pytest.raises(EncodingError, match="ascending"):
+        encode_card(replace(FIRST, witness_keys=keys[::-1]))
+
+
+@pytest.mark.parametrize("use", ["log", "sealing"])
+def test_card_has_one_log_key_and_one_sealing_key(use: str) -> None:
+    with pytest.raises(EncodingError, match=f"one {use} key, not 2"):
+        decode_card(make.changed(TEXT, lambda c: c["keys"].insert(0, key_of(c, use))))
+
+
 def test_two_keys_of_one_name_have_different_ids() -> None:
     name = FIRST.transport_keys[0].name
     pair = tuple(sorted((make.signing_key(name, number).public for number in (32141, 67570)), key=str))

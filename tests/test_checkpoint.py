@@ -71,6 +71,15 @@ def verify_all(raw: bytes, entry: bytes = b"entry 543") -> None:
 # --- vectors ------------------------------------------------------------------
 
 
+def test_the_pages_show_the_vectors() -> None:
+    pages = Path(__file__).resolve().parent.parent / "docs" / "spec"
+    page = (pages / "checkpoint.md").read_text()
+    assert f"```\n{VECTOR['cosigned']}```\n" in page
+    assert f"```\n{VECTOR['log']['vkey']}\n{VECTOR['witness']['vkey']}\n```\n" in page
+    assert f"```\ncosignature/v1\ntime {TIME_S}\n{TEXT}```\n" in page
+    assert f"```\n{VECTOR['proof']}```\n" in (pages / "proofs-log.md").read_text()
+
+
 def test_keys_are_those_of_the_vectors() -> None:
     assert str(LOG.public) == VECTOR["log"]["vkey"]
     assert decode_vkey(VECTOR["log"]["vkey"]) == LOG.public

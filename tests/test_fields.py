@@ -303,7 +303,8 @@ def test_fields_are_counted() -> None:
     for number, accepted in ((most, True), (most + 1, False)):
         flat = json.dumps({str(i): 0 for i in range(number)}).encode()
         deep = json.dumps({"a": {str(i): 0 for i in range(number - 1)}}).encode()
-        for body, rules in ((flat, rules_of("/*")), (deep, rules_of("/a/*"))):
+        both = json.dumps({"a": {str(i): 0 for i in range(number - 2)}, "b": 0}).encode()
+        for body, rules in ((flat, rules_of("/*")), (deep, rules_of("/a/*")), (both, rules_of("/a/*"))):
             if accepted:
                 assert len(cut(body, rules)) == most
                 assert join(texts(cut(body, rules)))
@@ -329,6 +330,14 @@ def test_a_megabyte_with_deep_patterns_is_cut_in_one_pass() -> None:
     fields = cut(body, rules_of("/lines", "/lines/*/price", "/lines/*/sku/x/y/z"))
     assert len(fields) == 4001
     assert value_of(join(texts(fields))) == value_of(body)
+
+
+def test_a_long_name_on_the_way_is_no_name_of_a_field() -> None:
+    key = "k" * 400_000
+    body = json.dumps({"a": {key: [{"p": 0}] + [{}] * 50_000}}).encode()
+    assert [field.name for field in cut(body, rules_of("/a", "/a/*/*/q"))] == ["/a"]
+    with pytest.raises(TooLarge):
+        cut(body, rules_of("/a", "/a/*/*/p"))
 
 
 def test_rules_remember_member_names_without_growing_for_ever() -> None:
@@ -495,6 +504,13 @@ def test_patterns_of_a_type_are_counted() -> None:
 def test_patterns_are_sorted_as_they_are_compared() -> None:
     ordered = ["/a/b", "/a/*/c", "/a/*", "/a", "/b", "/*/b", "/*/*", "/*"]
     assert sort_patterns(reversed(ordered)) == ordered
+
+
+def test_rules_are_flat_until_a_pattern_reaches_below_the_top() -> None:
+    assert is_flat(rules_of("/*", "/a", "/b"))
+    for pattern in ("/a/b", "/a/*", "/*/b", "/*/*"):
+        assert not is_flat(rules_of("/*", pattern))
+        assert not is_flat(compile_rules({pattern: frozenset()}))
 
 
 def test_rules_without_patterns_keep_everything_to_the_author() -> None:

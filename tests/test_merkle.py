@@ -70,6 +70,25 @@ def test_roots_of_the_reference_tree() -> None:
     assert [[n, make_log.b64(root_of(LONG[:n]))] for n, _ in TREE["long"]["roots"]] == TREE["long"]["roots"]
 
 
+def test_the_pages_show_the_vectors() -> None:
+    pages = Path(__file__).resolve().parent.parent / "docs" / "spec"
+    page = (pages / "log.md").read_text()
+    for size in (0, 1, 3, 4, 7):
+        assert root_of(SHORT[:size]).hex() in page
+    read, names = reader(SHORT[:7]), {f"l{i}": digest for i, digest in enumerate(SHORT)}
+    names |= {"a": root_of(SHORT[:4]), "b": root_of(SHORT[4:7]), "c": root_of(SHORT[:2])}
+    shown = (
+        ("inclusion of entry 5", "l4, l6, a", prove_inclusion(5, 7, read)),
+        ("consistency of the first 3 with 7", "l2, l3, c, b", prove_consistency(3, 7, read)),
+        ("consistency of the first 4 with 7", "b", prove_consistency(4, 7, read)),
+        ("fork at 3, and at 4, against 7", "l2, l3, c, b", prove_fork(3, 7, read)),
+        ("and a, b |", "a, b", prove_fork(4, 7, read)),
+    )
+    for what, letters, path in shown:
+        assert what in (pages / "proofs-log.md").read_text()
+        assert [names[letter] for letter in letters.split(", ")] == path
+
+
 @pytest.mark.parametrize(("tree", "hashes"), [(TREE, SHORT), (TREE["long"], LONG)], ids=["short", "long"])
 def test_proofs_are_those_of_the_vectors(tree: dict[str, Any], hashes: list[Digest]) -> None:
     read = reader(hashes)

@@ -6,10 +6,10 @@ import random
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import limits
@@ -34,6 +34,7 @@ from ledger.names import Digest, encode_b64, encode_id, sha256
 from ledger.network import Network
 from ledger.note import Note, Signature, add_signature, decode_note, encode_note
 from ledger.replica import (
+    Action,
     CommitEntries,
     Cosign,
     GetCards,
@@ -49,6 +50,7 @@ from ledger.tiles import Tile, decode_bundle, encode_bundle
 from tests.make import FIRST_LEAF, Log, network, record_id
 from tests.make_membership import NON_CANONICAL, SMALL_ORDER, firm
 from tests.mirror import CrashError, Mirror, Peer
+from tests.source import ROOT
 
 FISHERY: Final = firm("fishery")
 CHUNK: Final = limits.CATCH_UP_BUNDLES * limits.TILE_WIDTH
@@ -227,6 +229,8 @@ def test_a_checkpoint_that_ends_where_a_crash_left_the_entries_completes_them() 
     assert not outcome.cosigned
 
 
+@pytest.mark.slow
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_course_of_rounds_ends_with_the_authors_log(seed: int) -> None:
     rnd = random.Random(seed)
@@ -253,6 +257,14 @@ def test_wrong_root_is_refused_and_nothing_kept(size: int) -> None:
     with pytest.raises(RootMismatch):
         made.sync(Peer(log, note=log.note(root=sha256(b"another tree"))))
     assert untouched(made, 5)
+
+
+def test_wrong_root_of_an_empty_log_is_refused() -> None:
+    log = Log(FISHERY)
+    made = mirror(log)
+    with pytest.raises(RootMismatch):
+        made.sync(Peer(log, note=log.note(root=sha256(b"another tree"))))
+    assert untouched(made)
 
 
 def change_entry(index: int) -> Any:
@@ -535,10 +547,20 @@ def test_fork_during_an_interrupted_catch_up_is_proven_by_its_target(common: int
     assert verify_evidence(decode_evidence(made.evidence[0]), network()).size == 2 * CHUNK
 
 
-@pytest.mark.parametrize("other", [CHUNK - 1, CHUNK, CHUNK + 1])
-def test_fork_that_cannot_be_proven_yet_stops_the_round_and_is_proven_later(other: int) -> None:
-    log = honest(2 * CHUNK)
+def test_fork_that_parts_between_the_entries_held_and_the_target_is_proven() -> None:
+    log = honest(CHUNK + 100)
     made = interrupted(log)
+    fork = log.branch(CHUNK + 50).add(100)
+    outcome = made.sync(Peer(fork))
+    assert (outcome.result, outcome.common_size, made.size) == (Result.FORKED, CHUNK, CHUNK)
+    assert verify_evidence(decode_evidence(made.evidence[0]), network()).size == CHUNK + 100
+
+
+@pytest.mark.parametrize("start", [0, 10])
+@pytest.mark.parametrize("other", [CHUNK - 1, CHUNK, CHUNK + 1])
+def test_fork_that_cannot_be_proven_yet_stops_the_round_and_is_proven_later(other: int, start: int) -> None:
+    log = honest(2 * CHUNK)
+    made = interrupted(log, start=start)
     fork = log.branch(CHUNK - 5).add(other - CHUNK + 5)
 
     assert made.sync(Peer(fork)).result is Result.DISPUTED
@@ -613,6 +635,15 @@ def test_key_that_does_not_count_yet_is_refused() -> None:
         made.sync(Peer(log, 9))
     assert untouched(made)
     assert made.sync(Peer(log, 10)).size == 10
+
+
+def test_fork_whose_first_half_lost_its_key_stops_the_round_and_convicts_nobody() -> None:
+    # The author let its new key count from a size that it had signed for already.
+    newer, other = rotated(5)
+    made = mirror(honest(20), 10)
+    fork = other.branch(3).add(9)
+    assert made.sync(Peer(fork, network=newer)).result is Result.DISPUTED
+    assert untouched(made, 10)
 
 
 def test_member_that_nobody_knows_is_refused() -> None:
@@ -799,6 +830,13 @@ def test_repeat_whose_proof_a_crash_prevented_is_proven_in_the_next_round() -> N
     assert len(made.evidence) == 1
 
 
+def test_of_several_repeats_the_first_is_proven() -> None:
+    log = with_repeat("id").add_entry(id=record_id("once")).add_entry(id=record_id("once"))
+    made = mirror(log)
+    made.sync(Peer(log))
+    assert [verify_evidence(decode_evidence(raw), network()).size for raw in made.evidence] == [6]
+
+
 def test_repeat_found_on_the_way_of_a_catch_up_is_proven_at_its_end() -> None:
     log = with_repeat("slot").add(2 * CHUNK)
     made = mirror(log)
@@ -841,3 +879,43 @@ def test_batches_of_any_cut_say_the_same() -> None:
         assert (rest.leaves, rest.ids, rest.bodies) == (whole.leaves[cut:], whole.ids[cut:], whole.bodies[cut:])
     assert root_of(whole.leaves) == log.root()
     assert leaf_hash(log.entries[0]) == whole.leaves[0]
+
+
+# --- the page of the protocol ----------------------------------------------------------
+
+
+PAGE: Final = (ROOT / "docs" / "spec" / "replica.md").read_text()
+
+
+@pytest.mark.slow
+def test_examples_of_the_page_are_what_a_round_asks() -> None:
+    small, large = honest(300), honest(73_745)
+    made = mirror(small, 290)
+    made.sync(Peer(small))
+    assert f"GetEntries({made.asked_of(GetEntries)[0].bundles[0].path})" in PAGE
+    made = mirror(large, 3)
+    made.sync(Peer(large))
+    edge, *others = made.asked_of(GetTiles)
+    assert f"GetTiles({', '.join(tile.path for tile in edge.tiles)})" in PAGE
+    assert ", ".join(f"GetTiles({action.tiles[0].path})" for action in others[:2]) in PAGE
+    first, last = made.asked_of(CommitEntries)[0].batch, made.asked_of(CommitEntries)[-1].batch
+    for batch in (first, last):
+        assert f"CommitEntries({batch.start}..{batch.end - 1})" in PAGE
+
+
+def test_page_tells_every_action_and_result() -> None:
+    assert all(f"`{action.__name__}`" in PAGE for action in get_args(Action))
+    assert all(f"`{result}`" in PAGE for result in Result)
+
+
+def test_limits_of_the_page_are_those_of_the_code() -> None:
+    section = PAGE.split("## Limits", 1)[1].split("\n## ", 1)[0]
+    bounds = (
+        limits.CHECKPOINT_BYTES_MAX,
+        limits.BUNDLE_BYTES_MAX,
+        GetTiles.bytes_max,
+        limits.CATCH_UP_BUNDLES,
+        limits.CATCH_UP_BYTES,
+        limits.TILE_LEVEL_MAX + 1,
+    )
+    assert all(f" {bound:,} " in section for bound in bounds)

@@ -21,6 +21,8 @@ _MEMBERS: Final = ("first", "kind", "path", "second")
 
 
 class EvidenceKind(StrEnum):
+    """What contradicts what; the values are those of the document."""
+
     FORK = "fork"
     REPEAT = "repeat"
     CHARTERS = "charters"
@@ -93,7 +95,10 @@ def decode_evidence(raw: bytes) -> Evidence:
 
 
 def evidence_id(raw: bytes) -> Digest:
-    """H(encoded evidence)."""
+    """H(encoded evidence): the name under which it is kept and passed on.
+
+    Two documents may prove the same (a liar signs as often as it likes); what they prove is told by `Finding`.
+    """
     return sha256(raw)
 
 
@@ -142,6 +147,7 @@ def _repeat_order(text: bytes) -> tuple[int, int]:
 
 
 def _read_checkpoint(note: bytes) -> Checkpoint:
+    """The checkpoint, unverified. One signature: others would make many documents of one contradiction."""
     opened = decode_note(note)
     if len(opened.signatures) != 1:
         raise EncodingError(field="evidence", reason="a checkpoint with signatures beside the log's own")

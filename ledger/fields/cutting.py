@@ -52,7 +52,7 @@ def cut(body: bytes, rules: Rules) -> list[Field]:
         if layers is None:
             fields.append(Field(name, text, audience))
         else:
-            _Cutter(text, fields).cut_field(0, name, layers)
+            _Cutter(text, fields).cut_field(0, (key,), layers)
     if len(fields) > limits.FIELDS_MAX:
         raise TooLarge(what="record", got=len(fields), limit=limits.FIELDS_MAX, unit="fields")
     return fields
@@ -62,6 +62,8 @@ class _Cutter:
     """Walks one top-level value and appends what it cuts out to `fields`.
 
     Recursive, but never deeper than the longest pattern: what no pattern reaches is skipped whole.
+    Names are made only for what is cut out: to write one for every element below a long key, copying
+    the key each time, would take minutes for one hostile body.
     """
 
     __slots__ = ("_fields", "_text")
@@ -70,27 +72,29 @@ class _Cutter:
         self._text = text
         self._fields = fields
 
-    def cut_field(self, at: int, name: str, layers: tuple[Layer, ...]) -> int:
+    def cut_field(self, at: int, path: tuple[str, ...], layers: tuple[Layer, ...]) -> int:
         """Append the field whose value begins at `at`, then its children. Returns where the value ends."""
         slot = len(self._fields)
         if slot >= limits.FIELDS_MAX:
             raise TooLarge(what="record", got=slot + 1, limit=limits.FIELDS_MAX, unit="fields")
-        audience = union(layers)
+        name, audience = check_name(encode_pointer(path)), union(layers)
         self._fields.append(Field(name, b"", audience))
         removed: list[tuple[int, int]] = []
-        end = self._walk(at, name, layers, removed)
+        end = self._walk(at, path, layers, removed)
         self._fields[slot] = Field(name, _without(self._text, at, end, removed), audience)
         return end
 
-    def _walk(self, at: int, name: str, layers: tuple[Layer, ...], removed: list[tuple[int, int]]) -> int:
+    def _walk(self, at: int, path: tuple[str, ...], layers: tuple[Layer, ...], removed: list[tuple[int, int]]) -> int:
         if any(layer.nodes for layer in layers):
             if self._text[at] == scan.OPEN_OBJECT:
-                return self._walk_object(at, name, layers, removed)
+                return self._walk_object(at, path, layers, removed)
             if self._text[at] == scan.OPEN_ARRAY:
-                return self._walk_array(at, name, layers, removed)
+                return self._walk_array(at, path, layers, removed)
         return scan.value_end(self._text, at)
 
-    def _walk_object(self, at: int, name: str, layers: tuple[Layer, ...], removed: list[tuple[int, int]]) -> int:
+    def _walk_object(
+        self, at: int, path: tuple[str, ...], layers: tuple[Layer, ...], removed: list[tuple[int, int]]
+    ) -> int:
         text = self._text
         kept_comma = -1  # the comma after the last member that stays
         at = scan.skip_space(text, at + 1)
@@ -98,12 +102,11 @@ class _Cutter:
             start = at
             key, at = scan.read_key(text, at)
             inner, own = step(layers, key)
-            child = name + encode_pointer((key,))
             if own:
-                end = self.cut_field(at, check_name(child), inner)
+                end = self.cut_field(at, (*path, key), inner)
                 removed.append((start, end))
             else:
-                end = self._walk(at, child, inner, removed)
+                end = self._walk(at, (*path, key), inner, removed)
             at = scan.skip_space(text, end)
             is_last = text[at] == scan.CLOSE_OBJECT
             # A cut takes the comma behind it; behind the last member there is none, so it takes the one before.
@@ -116,7 +119,9 @@ class _Cutter:
                 at = scan.skip_space(text, at + 1)
         return at + 1
 
-    def _walk_array(self, at: int, name: str, layers: tuple[Layer, ...], removed: list[tuple[int, int]]) -> int:
+    def _walk_array(
+        self, at: int, path: tuple[str, ...], layers: tuple[Layer, ...], removed: list[tuple[int, int]]
+    ) -> int:
         text = self._text
         # Without literal steps every element stands under the same patterns: ask once, not once per element.
         literal = any(node.literals for layer in layers for node in layer.nodes)
@@ -128,8 +133,9 @@ class _Cutter:
             if literal:
                 inner, own = step(layers, key)
             if own:
-                raise PatternOnElement(pattern=deciding_pattern(layers, key), name=f"{name}/{key}"[:200])
-            at = scan.skip_space(text, self._walk(at, f"{name}/{key}", inner, removed))
+                name = encode_pointer((*path, key))[:200]
+                raise PatternOnElement(pattern=deciding_pattern(layers, key), name=name)
+            at = scan.skip_space(text, self._walk(at, (*path, key), inner, removed))
             if text[at] == scan.COMMA:
                 at = scan.skip_space(text, at + 1)
             index += 1

@@ -5,7 +5,7 @@ left: a literal beats `*`, a longer pattern beats its prefix. What has no patter
 its own inherits from its nearest ancestor; what nothing matches is the author's alone.
 Two patterns for which these sentences would name different winners are refused.
 
-Spec: docs/spec/fields.md; docs/decisions/001-cutting-fields.md; RFC 6901.
+Spec: docs/spec/fields.md; docs/decisions/ambiguous-patterns-are-refused.md; RFC 6901.
 """
 
 from __future__ import annotations

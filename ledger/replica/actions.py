@@ -54,6 +54,7 @@ class Head:
 
     @property
     def size(self) -> int:
+        """Entries held, which may be more than the checkpoint covers."""
         return self.frontier.size
 
 
@@ -135,6 +136,7 @@ class CommitEntries:
 
     @property
     def is_complete(self) -> bool:
+        """With this commit everything under the checkpoint is held."""
         return self.frontier.size == self.checkpoint.checkpoint.size
 
 

@@ -32,10 +32,12 @@ class Unusual(NamedTuple):
 
     @property
     def is_invalid(self) -> bool:
+        """It does not parse, does not link, or is not of this log and index: no id and no slot count."""
         return self.entry is None
 
     @property
     def is_newer(self) -> bool:
+        """Only log, index, prev, id and slot are understood; `raw` is what must be kept."""
         return self.entry is not None and self.entry.version > VERSION
 
 
@@ -56,6 +58,7 @@ class EntryBatch:
 
     @property
     def end(self) -> int:
+        """Size of the log once the batch is kept."""
         return self.start + len(self.leaves)
 
     @property
@@ -75,8 +78,8 @@ def check_entries(entries: Sequence[bytes], *, origin: Origin, start: int, prev:
     bodies: list[bytes | None] = []
     unusual: dict[int, Unusual] = {}
     is_plain, from_hex = _PLAIN.match, bytes.fromhex
-    # Measured on plain headers, hashing included: 1.1 us each; by decode_entry and check_link 4.5 us; one
-    # regular expression for the whole header with groups, 1.3 us and the comparisons.
+    # Measured on plain headers, hashing included: 1.1 to 1.6 us each, where decode_entry alone takes 3.9. Tried: one
+    # regular expression with groups for the whole header, 0.9 us before a single comparison.
     for index, (entry, before) in enumerate(zip(entries, (prev, *leaves), strict=False), start):
         if entry[_PLAIN_LENGTH:] == tail % (index, b2a_base64(before, newline=False)) and is_plain(entry):
             ids.append(from_hex(entry[61:97].replace(b"-", b"").decode()))
@@ -89,6 +92,7 @@ def check_entries(entries: Sequence[bytes], *, origin: Origin, start: int, prev:
 
 
 def _look(raw: bytes, *, origin: Origin, index: int, prev: Digest) -> Unusual:
+    """The exact reading, of which the loop above is a short cut; a test holds the two together."""
     try:
         entry = decode_entry(raw)
         check_link(entry, log=origin, index=index, prev=prev)

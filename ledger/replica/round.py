@@ -48,7 +48,11 @@ _CHUNK: Final = limits.CATCH_UP_BUNDLES * limits.TILE_WIDTH
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Round:
-    """What does not change in a round once the peer's checkpoint is verified."""
+    """What does not change in a round once the peer's checkpoint is verified.
+
+    head: as the round found it; commits do not change it. network: with the cards that the
+    checkpoint took. signed: the peer's checkpoint.
+    """
 
     head: Head
     network: Network
@@ -93,7 +97,10 @@ def replicate(head: Head, network: Network, *, peer_is_author: bool, may_cosign:
 
 
 def _look_back(this: _Round) -> Steps[Outcome]:
-    """The peer signed for less: is it the beginning of what is held?"""
+    """The peer has a checkpoint of less (rule 4): is it the beginning of what is held?
+
+    It needs no answer of the peer: our own tree has the root of every smaller size.
+    """
     size, root = this.checkpoint.size, EMPTY_ROOT
     if size:
         root = yield from read_own(this.head.origin, partial(range_hash, 0, size))
@@ -103,7 +110,7 @@ def _look_back(this: _Round) -> Steps[Outcome]:
 
 
 def _compare(this: _Round) -> Steps[Outcome]:
-    """The peer signed for as much: the roots decide."""
+    """The peer has a checkpoint of as much (rule 5): the roots decide."""
     head = this.head
     if head.frontier.root() != this.checkpoint.root:
         return (yield from _contradicted(this))
@@ -119,7 +126,10 @@ def _compare(this: _Round) -> Steps[Outcome]:
 
 
 def _contradicted(this: _Round) -> Steps[Outcome]:
-    """What is held has another root at the peer's size, which is no more than the size held."""
+    """What is held has another root at the peer's size, which is no more than the size held.
+
+    Our own tree leads from that size to a checkpoint that we hold: the proof takes no answer of the peer.
+    """
     size, witness = this.checkpoint.size, this.head.checkpoint
     if witness is None or witness.checkpoint.size < size:
         # Only targets cover what differs, and the trees that lead to them are not held yet.
@@ -132,7 +142,11 @@ def _contradicted(this: _Round) -> Steps[Outcome]:
 
 
 def _extend(this: _Round) -> Steps[Outcome]:
-    """The peer signed for more: fetch it, and check it against the signed root before it is kept."""
+    """The peer has a checkpoint of more (rules 6 to 8): fetch it, and check it against the signed root before it is kept.
+
+    Cost: where all fits one commit, one request and a root; else a few hash tiles first, and
+    one full tile for every 256 bundles. Memory: one commit's entries and a tile per level.
+    """
     head, size = this.head, this.checkpoint.size
     entries = yield from _fetch(this, head.size)
     batch = check_entries(entries, origin=head.origin, start=head.size, prev=head.last_leaf)
@@ -167,7 +181,10 @@ def _extend(this: _Round) -> Steps[Outcome]:
 
 
 def _fetch(this: _Round, start: int) -> Steps[list[bytes]]:
-    """Entries from `start` on: those of the next bundles, as many as fit one commit."""
+    """Entries from `start` on: those of the next bundles, as many as fit one commit, or as the driver brought.
+
+    The size is the author's claim and may be absurd: no list is made of what is not asked for now.
+    """
     # What the first bundle repeats of the entries held is not compared: the root takes in all of them.
     end = min(this.checkpoint.size, start - start % limits.TILE_WIDTH + _CHUNK)
     bundles = bundles_between(start, end)
@@ -180,11 +197,15 @@ def _fetch(this: _Round, start: int) -> Steps[list[bytes]]:
 
 
 def _passes_target(this: _Round) -> bool:
+    """True if a larger tree is about to be accepted than one that the author signed before: they must agree."""
     return any(target.checkpoint.size < this.checkpoint.size for target in this.head.targets)
 
 
 def _check_history(this: _Round, tree: SignedTree) -> Steps[Outcome | None]:
-    """None if the peer's tree goes on from what is held and signed; else what came of it."""
+    """None if the peer's tree goes on from what is held and from what is known to be signed; else what came of it.
+
+    By now the tree is known to be the author's, so whatever differs from it was signed by the author as well.
+    """
     head = this.head
     at = yield from find_first_difference(head.origin, tree, subtrees_of(head.frontier))
     for witness in (*([head.checkpoint] if head.checkpoint else []), *head.targets):
@@ -209,11 +230,14 @@ def _convict(this: _Round, witness: SignedCheckpoint, *, path: Sequence[Digest])
     """The author signed this round's checkpoint and `witness`: keep the proof, then look where the branches part."""
     if witness.checkpoint == this.checkpoint:
         return this.outcome(Result.DAMAGED)  # The signed roots agree; what is held is not what was committed.
-    evidence = make_fork(this.signed.note, witness.note, path=path, network=this.network)
     try:
+        evidence = make_fork(this.signed.note, witness.note, path=path, network=this.network)
         finding = verify_evidence(evidence, this.network)
     except ProofInvalid:
         return this.outcome(Result.DAMAGED)  # Our own hashes do not lead to the root that we once checked.
+    except (BadInput, BadProof):
+        # A newer card took its key from the witness, against the rule for `from`: it convinces nobody any more.
+        return this.outcome(Result.DISPUTED)
     # Kept first: the peer may have nothing more to say.
     yield KeepEvidence(evidence=evidence, finding=finding)
     common_size = yield from _find_common_size(this)
@@ -223,7 +247,10 @@ def _convict(this: _Round, witness: SignedCheckpoint, *, path: Sequence[Digest])
 
 
 def _find_common_size(this: _Round) -> Steps[int | None]:
-    """How many first entries the peer's branch and ours share; None if the peer does not show its tree."""
+    """How many first entries the peer's branch and ours share; None if the peer does not show its tree.
+
+    Good to know and no part of the proof, so nothing that a peer does here is an error.
+    """
     size = min(this.head.size, this.checkpoint.size)
     tree = SignedTree(this.checkpoint)
     try:
@@ -239,7 +266,10 @@ def _find_common_size(this: _Round) -> Steps[int | None]:
 
 
 def _finish(this: _Round, outcome: Outcome, repeats: Sequence[Repeat]) -> Steps[Outcome]:
-    """All entries of the checkpoint are durable: prove a repeat, or cosign."""
+    """All entries of the checkpoint are durable: prove a repeat (rule 10), or cosign (rule 11).
+
+    A crash before either is made up for in the next round: the store knows both the repeat and what was cosigned.
+    """
     head, size = this.head, this.checkpoint.size
     found = [*([head.repeat] if head.repeat else []), *repeats]
     if found:
@@ -256,6 +286,7 @@ def _finish(this: _Round, outcome: Outcome, repeats: Sequence[Repeat]) -> Steps[
 
 
 def _prove_repeat(this: _Round, repeat: Repeat) -> Steps[None]:
+    """Keep the two entries and their inclusion proofs under the checkpoint as evidence."""
     origin, size = this.head.origin, this.checkpoint.size
     entries = yield ReadEntries(origin, (repeat.first, repeat.second))
     proofs = []

@@ -1,4 +1,4 @@
-"""Opening a checkpoint that a peer sent: of this log, and signed by the key in force at its size.
+"""Opening a checkpoint that a peer sent: of this log, and signed by the key in force at its size (rules 2 and 3).
 
 Spec: docs/spec/replica.md, "The checkpoint"; docs/spec/card.md, "Which key counts".
 """

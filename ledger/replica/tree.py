@@ -61,7 +61,7 @@ class SignedTree:
         self._edge = hashes
 
     def digest(self, level: int, index: int) -> Steps[Digest]:
-        """The hash of one complete subtree."""
+        """The hash of one complete subtree, given as `ledger.merkle.HashReader` takes it."""
         leaves = Range(index << level, (index + 1) << level)
         return (yield from self._compute([leaves], lambda read: read(level, index)))
 
@@ -75,6 +75,7 @@ class SignedTree:
         return (yield from self._compute(ranges, lambda read: prove_fork(old_size, self.size, read)))
 
     def has(self, subtrees: Iterable[Subtree]) -> Steps[bool]:
+        """True if all of `subtrees` are in this tree, each in its place."""
         return (yield from self.first_other(subtrees)) is None
 
     def first_other(self, subtrees: Iterable[Subtree]) -> Steps[Subtree | None]:
@@ -85,12 +86,14 @@ class SignedTree:
         return None
 
     def _compute(self, ranges: Iterable[Range], compute: Callable[[HashReader], T]) -> Steps[T]:
+        """Run `compute`, which reads hashes under `ranges` only, over checked tiles."""
         tiles: dict[Tile, Sequence[Digest]] = {}
         for tile in tiles_for(ranges, self.size):
             tiles[tile] = yield from self._tile(tile)
         return compute(hash_reader(tiles.__getitem__, self.size))
 
     def _tile(self, tile: Tile) -> Steps[Sequence[Digest]]:
+        """The hashes of a tile: of the right edge, kept, or fetched and checked from above, at most 7 levels."""
         level, n, _ = tile
         assert level != "entries", "hashes are not in bundles"
         if tile in self._edge:
@@ -140,7 +143,10 @@ def read_own_subtrees(origin: Origin, size: int) -> Steps[list[Subtree]]:
 
 
 def find_first_difference(origin: Origin, tree: SignedTree, own: Iterable[Subtree]) -> Steps[int | None]:
-    """Index of the first leaf under `own` that is another one in `tree`; None if there is none."""
+    """Index of the first leaf under `own` that is another one in `tree`; None if there is none.
+
+    own: complete subtrees from the left, without gaps. Cost: two hashes per level on the way down.
+    """
     other = yield from tree.first_other(own)
     if other is None:
         return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -23,7 +24,7 @@ from ledger.errors import TallyError, TooLarge
 from ledger.names import encode_id
 from node.api.errors import UploadTruncated, encode, note_fault, problem
 from node.api.uploads import AnswerKey, read_lines
-from node.append import Appended, NewRecord, Outcome, QueueFull
+from node.append import Appended, NewRecord, Outcome
 from node.node import Node
 from node.services.filing import parse_record
 from node.services.gathering import Gathering
@@ -35,8 +36,17 @@ LINES_MAX: Final = 100_000
 _GROUP_LINES: Final = 128  # parsed at a stretch: some 4 ms, during which the loop answers nobody else
 _GROUP_BYTES: Final = 1 << 20
 _AHEAD: Final = 16  # groups queued and not durable yet: two commits of the largest size
-_RETRY_S: Final = 0.02
 _BOM: Final = b"\xef\xbb\xbf"
+
+
+class _Sound(Enum):
+    """The result of a line in a dry run that would be recorded."""
+
+    SOUND = "sound"
+
+
+_SOUND: Final = _Sound.SOUND
+_Result = Appended | TallyError | _Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +54,31 @@ class _Group:
     """Some lines in order. `results`: what is known of each already; None where the next of `pending` says it."""
 
     numbers: Sequence[int]
-    results: Sequence[TallyError | Appended | None]
+    results: Sequence[_Result | None]
     pending: asyncio.Future[list[Outcome]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How the lines of a request are filed. by: who submits them."""
+
+    by: bytes
+    key: AnswerKey
+    dry_run: bool = False
 
 
 class BulkAnswer(Response):
     """Reads the request while it answers it."""
 
-    def __init__(self, request: Request, node: Node, gathering: Gathering, *, by: bytes, key: AnswerKey) -> None:
+    def __init__(self, request: Request, node: Node, gathering: Gathering, manner: Manner) -> None:
         super().__init__(status_code=200, media_type=NDJSON_TYPE)
         del self.headers["content-length"]
         self._request = request
         self._node = node
         self._gathering = gathering
-        self._by = by
-        self._key = key
+        self._manner = manner
         self._log = str(node.joined.origin).encode()
+        self._taken = 0  # lines
         self._groups: asyncio.Queue[_Group | None] = asyncio.Queue(_AHEAD)
         self._written = bytearray()
         self._news = asyncio.Event()
@@ -76,38 +95,42 @@ class BulkAnswer(Response):
     # --- reading -----------------------------------------------------------------------
 
     async def _take(self) -> None:
-        number = 0
         try:
-            async for lines in read_lines(self._request):
-                if number == 0 and lines[0] is not None:
-                    lines[0] = lines[0].removeprefix(_BOM)
-                for at in range(0, len(lines), _GROUP_LINES):
-                    part = lines[at : at + _GROUP_LINES]
-                    await self._queue(number, part)
-                    number += len(part)
-                    if self._has_failed or number > LINES_MAX:
-                        return await self._groups.put(None)
+            await self._take_lines()
         except UploadTruncated:
             pass  # nobody is there to be told
         except TallyError as cause:
-            await self._groups.put(_Group([number + 1], [cause], None))
+            await self._groups.put(_Group([self._taken + 1], [cause], None))
         await self._groups.put(None)
+
+    async def _take_lines(self) -> None:
+        async for lines in read_lines(self._request):
+            if self._taken == 0 and lines[0] is not None:
+                lines[0] = lines[0].removeprefix(_BOM)
+            for at in range(0, len(lines), _GROUP_LINES):
+                part = lines[at : at + _GROUP_LINES]
+                await self._queue(self._taken, part)
+                self._taken += len(part)
+                if self._has_failed or self._taken > LINES_MAX:
+                    return
 
     async def _queue(self, before: int, lines: Sequence[bytes | None]) -> None:
         """Check some lines and queue what may be recorded; blank ones only count."""
         numbers: list[int] = []
-        results: list[TallyError | Appended | None] = []
+        results: list[_Result | None] = []
         records: list[NewRecord] = []
         for number, line in enumerate(lines, before + 1):
             if line is not None and not line.strip():
                 continue
             numbers.append(number)
             found = self._parse(number, line)
-            if isinstance(found, NewRecord):
+            if not isinstance(found, NewRecord):
+                results.append(found)
+            elif self._manner.dry_run:
+                results.append(_SOUND)
+            else:
                 records.append(found)
                 results.append(None)
-            else:
-                results.append(found)
             if number > LINES_MAX:
                 break
         if numbers:
@@ -118,25 +141,19 @@ class BulkAnswer(Response):
         if number > LINES_MAX:
             return TooLarge(what="request", got=number, limit=LINES_MAX, unit="lines")
         if line is None:
-            return TooLarge(what="line", got=limits.LINE_BYTES_MAX + 1, limit=limits.LINE_BYTES_MAX, unit="bytes or more")
+            return TooLarge(what="line", got=limits.LINE_BYTES_MAX + 1, limit=limits.LINE_BYTES_MAX, unit="bytes")
         try:
-            return parse_record(self._node, line, by=self._by, answer_key=self._key.of(number))
+            return parse_record(self._node, line, by=self._manner.by, answer_key=self._manner.key.of(number))
         except TallyError as cause:
             return cause
 
     async def _submit(self, records: Sequence[NewRecord]) -> asyncio.Future[list[Outcome]]:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._node.settings.queue_wait_s
-        while True:
-            try:
-                return self._gathering.submit(records)
-            except TallyError as cause:
-                if isinstance(cause, QueueFull) and loop.time() < until:
-                    await asyncio.sleep(_RETRY_S)  # the caller is slowed down instead of being refused
-                    continue
-                failed: asyncio.Future[list[Outcome]] = loop.create_future()
-                failed.set_exception(cause)
-                return failed
+        try:
+            return await self._gathering.submit(records)
+        except TallyError as cause:
+            failed: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+            failed.set_exception(cause)
+            return failed
 
     # --- answering ---------------------------------------------------------------------
 
@@ -159,13 +176,15 @@ class BulkAnswer(Response):
         self._is_done = True
         self._news.set()
 
-    def _line(self, number: int, outcome: Outcome) -> bytes:
+    def _line(self, number: int, outcome: _Result) -> bytes:
         if isinstance(outcome, Appended):
             return b'{"line":%d,"status":%d,%b}\n' % (
                 number,
                 200 if outcome.is_repeat else 201,
                 describe_appended(self._log, outcome),
             )
+        if outcome is _SOUND:
+            return b'{"line":%d,"status":200,"dry_run":true}\n' % number
         shown: dict[str, Any] = problem(outcome)
         return encode({"line": number, "status": shown["status"], "problem": shown}) + b"\n"
 

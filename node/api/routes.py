@@ -18,6 +18,7 @@ from ledger.errors import TallyError
 from node.api.errors import PROBLEM_TYPE, InternalFault, MethodWrong, ParameterWrong, RouteUnknown, status_of
 from node.node import Node
 from node.services.gathering import Gathering
+from node.services.standing import Contacts
 from node.tokens import Scope, ScopeMissing, Token, TokenBook, TokenRefused
 
 PREFIX: Final = "/api/v1"
@@ -34,6 +35,7 @@ class Context:
     node: Node
     tokens: TokenBook
     gathering: Gathering
+    contacts: Contacts = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

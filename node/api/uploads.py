@@ -33,7 +33,10 @@ def check_media_type(request: Request, *wanted: str) -> str:
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The whole body. Raises: TooLarge (before reading, where the length is announced), UploadTruncated, UploadTooSlow."""
+    """The whole body.
+
+    Raises: TooLarge, before reading anything where the length is announced; UploadTruncated, UploadTooSlow.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > bytes_max:
         raise TooLarge(what="body", got=int(announced[:20]), limit=bytes_max, unit="bytes")

@@ -1,25 +1,24 @@
-"""`charter`, `card`, `peers`: who is in the network, and by which keys."""
+"""`charter`: found a network, and see who is in it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from node.cli.exits import ExitCode, UsageWrong
+from node.cli.inputs import read_file, read_network
 from node.cli.session import Needs, Session, command
 
 if TYPE_CHECKING:
-    from ledger.card import Card
     from ledger.charter import Charter
     from ledger.network import NetworkFile
 
 _InputFile = Annotated[Path, typer.Argument(help="Network file.", exists=True, dir_okay=False)]
 _InputFiles = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)]
 _OutputFile = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write the network file.")]
-_Trust = Annotated[str | None, typer.Option("--trust", help="The fingerprint that it must have.")]
+_Trust = Annotated[str | None, typer.Option(metavar="CHARTER|FINGERPRINT", help="The network that it must be.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,10 +29,6 @@ def register(app: typer.Typer) -> None:
     command(charter, "adopt", needs=Needs.NODE)(adopt)
     command(charter, "show", needs=Needs.NODE)(show)
     command(charter, "verify", needs=Needs.NOTHING)(verify)
-    card = typer.Typer(help="See the keys and addresses of a member.")
-    app.add_typer(card, name="card", rich_help_panel="Network")
-    command(card, "show", needs=Needs.NODE)(show_card)
-    command(app, "peers", needs=Needs.NODE, panel="Network")(peers)
 
 
 def new(
@@ -54,13 +49,14 @@ def new(
     ] = None,
 ) -> None:
     """Draw up charter 1 from the member files of all firms, and sign it for the member of this folder."""
+    from ledger import limits
     from ledger.charter import Council
     from ledger.names import MemberName
     from ledger.network import decode_member_file, encode_network_file
     from node.files import write_durably
     from node.founding import draw_up
 
-    members = [decode_member_file(path.read_bytes()) for path in member_files]
+    members = [decode_member_file(read_file(path, bytes_max=limits.NOTE_BYTES_MAX)) for path in member_files]
     chosen = None
     if council or threshold is not None:
         names = council or [member.member.name for member in members]
@@ -91,7 +87,7 @@ def sign(
     from node.files import write_durably
     from node.founding import merge_files, sign_file
 
-    merged = merge_files([_read(path) for path in files])
+    merged = merge_files([read_network(path) for path in files])
     _check_trust(merged, trust)
     signed = sign_file(merged, session.root_key())
     target = output or files[0]
@@ -101,15 +97,14 @@ def sign(
 
 def adopt(session: Session, file: _InputFile, *, trust: _Trust = None) -> None:
     """Let the running node join the network of a file that all members signed."""
-    from ledger.network import verify_network_file
+    from ledger.network import encode_network_file, verify_network_file
 
-    content = file.read_bytes()
-    network = _read(file)
+    network = read_network(file)
     # Verified here as well: what is missing is then told without a round through the node.
     verify_network_file(network)
     _check_trust(network, trust)
     with session.client() as client:
-        client.post("/network", content)
+        client.post("/network", encode_network_file(network))
     if session.as_json:
         session.out.emit({"network": _newest(network).network, "fingerprint": _fingerprint(network)})
         return
@@ -126,7 +121,7 @@ def show(
     """Show the newest charter: members, council, fingerprint, who has signed."""
     from node.founding import missing_members
 
-    network = _read(file) if file else session.network_file()
+    network = read_network(file) if file else session.network_file()
     charter, missing = _newest(network), missing_members(network)
     if session.as_json:
         session.out.emit(_charter_json(network))
@@ -157,7 +152,7 @@ def verify(session: Session, file: _InputFile, *, trust: _Trust = None) -> ExitC
     from ledger.network import verify_network_file
     from node.founding import missing_members
 
-    network = _read(file)
+    network = read_network(file)
     missing = missing_members(network)
     lacking = [f"the signature of {name}" for name in missing]
     if not missing:
@@ -175,51 +170,7 @@ def verify(session: Session, file: _InputFile, *, trust: _Trust = None) -> ExitC
     return ExitCode.INCOMPLETE if lacking else ExitCode.OK
 
 
-def show_card(
-    session: Session,
-    member: Annotated[str | None, typer.Argument(help="Which member. Default: all.")] = None,
-    *,
-    file: Annotated[
-        Path | None, typer.Option(help="A network file, in place of the running node's.", exists=True, dir_okay=False)
-    ] = None,
-) -> None:
-    """Show the newest card of a member: its keys, and where its node answers."""
-    from ledger.network import verify_network_file
-
-    network = verify_network_file(_read(file) if file else session.network_file())
-    names: Sequence[str] = network.charter.names if member is None else [member]
-    cards = [network.card(name) for name in names]
-    if session.as_json:
-        session.out.emit([_card_json(card) for card in cards])
-        return
-    for card in cards:
-        shown = _card_json(card)
-        session.out.pairs({k: ", ".join(v) if isinstance(v, list) else v for k, v in shown.items()})
-        session.out.line()
-
-
-def peers(session: Session) -> None:
-    """Show what the running node knows of each peer: reachable, in step, since when."""
-    with session.client() as client:
-        content = client.get("/peers")
-        if session.as_json:
-            session.out.raw(content.rstrip(b"\n") + b"\n")
-            return
-        status = client.get_json("/status")
-        found = client.get_json("/peers")
-    session.out.say(f"{status['member']}: {_guard_line(status)}")
-    rows = found["peers"] if isinstance(found, dict) else found
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    session.out.table(columns, [[_cell(row.get(name)) for name in columns] for row in rows])
-
-
 # --- inside -------------------------------------------------------------------------
-
-
-def _read(path: Path) -> NetworkFile:
-    from ledger.network import decode_network_file
-
-    return decode_network_file(path.read_bytes())
 
 
 def _newest(file: NetworkFile) -> Charter:
@@ -236,11 +187,12 @@ def _fingerprint(file: NetworkFile) -> str:
 
 
 def _check_trust(file: NetworkFile, trust: str | None) -> None:
-    from ledger.charter import read_fingerprint
-    from ledger.errors import ForeignNetwork
+    from ledger.errors import UntrustedNetwork
+    from node.cli.trust import read_trust
 
-    if trust is not None and read_fingerprint(trust).hex() != _fingerprint(file):
-        raise ForeignNetwork(what="the file", expected=trust, got=_fingerprint(file))
+    expected = None if trust is None else read_trust(trust).network.hex()
+    if expected not in (None, _fingerprint(file)):
+        raise UntrustedNetwork(expected=expected, got=_fingerprint(file))
 
 
 def _tell(session: Session, file: NetworkFile, path: Path) -> None:
@@ -278,32 +230,3 @@ def _charter_json(file: NetworkFile) -> dict[str, Any]:
             for member in charter.members
         ],
     }
-
-
-def _card_json(card: Card) -> dict[str, Any]:
-    return {
-        "member": card.member,
-        "version": card.version,
-        "log": str(card.origin),
-        "log_key": str(card.log_key),
-        "log_from": card.log_from,
-        "witness_keys": [str(key) for key in card.witness_keys],
-        "transport_keys": [str(key) for key in card.transport_keys],
-        "sealing_key": card.sealing_key.id,
-        "endpoints": list(card.endpoints),
-    }
-
-
-def _guard_line(status: dict[str, Any]) -> str:
-    guard = status.get("guard") or {}
-    waiting = ", ".join(guard.get("waiting_for", ())) if isinstance(guard, dict) else ""
-    state = guard.get("state", "?") if isinstance(guard, dict) else guard
-    return f"{state}, waits for {waiting}" if waiting else str(state)
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_cell(item)}" for name, item in value.items())
-    if isinstance(value, list):
-        return "; ".join(str(_cell(item)) for item in value)
-    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ PREFIX: Final = "/api/v1"
 _CONNECT_S: Final = 5.0
 _ANSWER_S: Final = 120.0  # a write may wait for the start-up guard, a capture is read whole before it is answered
 _PROBE_S: Final = 5.0
-_TEMPORARY: Final = frozenset({429, 502, 503, 504})
+_TEMPORARY: Final = frozenset({429, 502, 503, 504, 507})
 
 
 class NodeUnreachable(Unavailable):
@@ -139,24 +140,19 @@ class NodeClient:
         return self._call("GET", path, params=_given(params)).content
 
     def get_json(self, path: str, **params: Any) -> Any:
-        return self._decode(self.get(path, **params))
+        return self.decode(self.get(path, **params))
 
     def post(self, path: str, content: bytes, *, kind: str = "application/json", **params: Any) -> bytes:
-        return self._call(
-            "POST", path, content=content, headers={"content-type": kind}, params=_given(params)
-        ).content
-
-    def post_json(self, path: str, value: object, **params: Any) -> Any:
-        return self._decode(self.post(path, msgspec.json.encode(value), **params))
+        return self._call("POST", path, content=content, headers={"content-type": kind}, params=_given(params)).content
 
     def delete(self, path: str) -> bytes:
         return self._call("DELETE", path).content
 
-    def post_lines(self, path: str, lines: bytes, *, key: str | None) -> Iterator[bytes]:
+    def post_lines(self, path: str, lines: bytes, *, key: str | None, **params: Any) -> Iterator[bytes]:
         """Send NDJSON and yield each line of the answer as it comes."""
         headers = {"content-type": "application/x-ndjson"} | ({"idempotency-key": key} if key else {})
         with self._errors():
-            request = self._http.stream("POST", PREFIX + path, content=lines, headers=headers)
+            request = self._http.stream("POST", PREFIX + path, content=lines, headers=headers, params=_given(params))
             with request as response:
                 if response.status_code >= 300:
                     response.read()
@@ -187,9 +183,10 @@ class NodeClient:
         kind = response.headers.get("content-type", "")
         if not kind.startswith("application/problem+json"):
             raise AnswerBroken(url=self._url, status=response.status_code)
-        raise refusal(self._decode(response.content), response.status_code)
+        raise refusal(self.decode(response.content), response.status_code)
 
-    def _decode(self, content: bytes) -> Any:
+    def decode(self, content: bytes) -> Any:
+        """The value of an answer. Raises: AnswerBroken."""
         try:
             return msgspec.json.decode(content)
         except msgspec.DecodeError as cause:
@@ -212,6 +209,18 @@ def refusal(problem: Mapping[str, Any], status: int) -> NodeRefused:
 def segment(text: str) -> str:
     """`text` as one step of a path; the slash of an origin is kept, nothing else has a meaning."""
     return quote(text, safe="/")
+
+
+def port_error(host: str, port: int) -> str:
+    """Why nobody could listen there now; empty if one could."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+    except OSError as cause:
+        return cause.strerror or str(cause)
+    return ""
 
 
 def probe(address: Address) -> Probe:

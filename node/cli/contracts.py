@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import find_contract, list_contracts, parse_parties, read_file
+from node.cli.inputs import find_contract, parse_parties, read_file
 from node.cli.session import Needs, Session, command
 
 _Id = Annotated[str, typer.Argument(metavar="CONTRACT", help="Its id, or the first digits of it.")]
@@ -47,8 +49,7 @@ def propose(
     # Put together as text, so that the numbers of the terms stay as they are written.
     body = b'{"source":%b,"terms":%b,"parties":%b}' % (encode_string(text), terms_text, _encode(parties))
     with session.client() as client:
-        answer = client.post("/contracts", body)
-        _tell(session, answer, "Proposed", client.decode(answer))
+        _tell(session, client.post("/contracts", body), "Proposed")
 
 
 def accept(session: Session, contract: _Id) -> None:
@@ -70,20 +71,14 @@ def list_all(session: Session) -> None:
     """List the contracts that this member is a party to."""
     with session.client() as client:
         content = client.get("/contracts")
-        if session.as_json:
-            session.out.raw(content.rstrip(b"\n") + b"\n")
-            return
-        rows = list_contracts(client)
+        rows = client.decode(content)["contracts"]
+    if session.as_json:
+        session.out.answer(content)
+        return
     session.out.table(
         ["contract", "title", "status", "waits for", "proposed by"],
         [
-            (
-                row["id"][:16],
-                row.get("title"),
-                row.get("status"),
-                ", ".join(row.get("waiting_for") or ()),
-                row.get("proposer"),
-            )
+            (row["id"][:16], row["title"], row["status"], ", ".join(row["waiting_for"]) or None, row["proposer"])
             for row in rows
         ],
     )
@@ -100,7 +95,7 @@ def show(
         content = client.get(f"/contracts/{find_contract(client, contract)}")
         found = client.decode(content)
     if session.as_json:
-        session.out.raw(content.rstrip(b"\n") + b"\n")
+        session.out.answer(content)
         return
     if source:
         session.out.line(found["source"].rstrip("\n"))
@@ -108,15 +103,17 @@ def show(
     session.out.pairs(
         {
             "contract": found["id"],
-            "title": found.get("title"),
-            "status": found.get("status"),
-            "proposed by": found.get("proposer"),
-            "waits for": ", ".join(found.get("waiting_for") or ()) or None,
+            "title": found["title"],
+            "status": found["status"] + (f" by {found['ended_by']}" if found["ended_by"] else ""),
+            "proposed by": found["proposer"],
+            "waits for": ", ".join(found["waiting_for"]) or None,
+            "terms": json.dumps(found["terms"], ensure_ascii=False),
         }
     )
     session.out.line()
-    session.out.table(["role", "members"], [(r, ", ".join(m)) for r, m in found.get("parties", {}).items()])
-    _show_readings(session, found["source"])
+    session.out.table(["role", "members"], [(role, ", ".join(names)) for role, names in found["parties"].items()])
+    session.out.line()
+    session.out.table(["type", "filed by", "part", "read by"], list(_readings(found)))
 
 
 def lint_file(session: Session, source: _Source) -> ExitCode:
@@ -140,7 +137,7 @@ def lint_file(session: Session, source: _Source) -> ExitCode:
         )
     else:
         for finding in findings:
-            session.out.line(f"{source}: {format_finding(finding)}")
+            session.out.line(format_finding(str(source), finding))
         session.out.say(f"{sum(f.is_error for f in findings)} errors, {sum(not f.is_error for f in findings)} doubts")
     return ExitCode.REFUSED if any(finding.is_error for finding in findings) else ExitCode.OK
 
@@ -150,33 +147,24 @@ def lint_file(session: Session, source: _Source) -> ExitCode:
 
 def _answer(session: Session, contract: str, verb: str, done: str) -> None:
     with session.client() as client:
-        contract_id = find_contract(client, contract)
-        answer = client.post(f"/contracts/{contract_id}/{verb}", b"")
-        _tell(session, answer, done, {"id": contract_id, **(client.decode(answer) if answer else {})})
+        _tell(session, client.post(f"/contracts/{find_contract(client, contract)}/{verb}", b""), done)
 
 
-def _tell(session: Session, answer: bytes, done: str, found: dict[str, Any]) -> None:
+def _tell(session: Session, answer: bytes, done: str) -> None:
+    """Say what became of the contract that the node's answer describes."""
     if session.as_json:
-        session.out.raw((answer or b"{}").rstrip(b"\n") + b"\n")
+        session.out.answer(answer)
         return
-    waiting = ", ".join(found.get("waiting_for") or ())
-    session.out.line(f"{done} {found.get('contract') or found['id']}." + (f" It waits for {waiting}." if waiting else ""))
+    found = json.loads(answer)
+    waiting = ", ".join(found["waiting_for"])
+    session.out.line(f"{done} {found['id']}, it is {found['status']}." + (f" Waits for {waiting}." if waiting else ""))
 
 
-def _show_readings(session: Session, source_text: str) -> None:
-    """Who may file each type, and which parts of it each role reads."""
-    from contracts.source import read_source
-
-    source = read_source(source_text)
-    session.out.line()
-    session.out.table(
-        ["type", "filed by", "part", "read by"],
-        [
-            (kind, ", ".join(sorted(source.authors.get(kind, ()))), pattern, ", ".join(sorted(roles)) or "the author")
-            for kind, patterns in sorted(source.shares.items())
-            for pattern, roles in patterns.items()
-        ],
-    )
+def _readings(found: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Who may file each type, and who reads which part of it."""
+    for kind, patterns in found["shares"].items():
+        for pattern, roles in patterns.items():
+            yield kind, ", ".join(found["authors"].get(kind, ())), pattern, ", ".join(roles) or "the author alone"
 
 
 def _decode(path: Path, content: bytes) -> str:

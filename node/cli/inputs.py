@@ -10,6 +10,7 @@ from ledger.errors import TooLarge
 from node.cli.exits import UsageWrong
 
 if TYPE_CHECKING:
+    from ledger.network import NetworkFile
     from node.cli.client import NodeClient
 
 _HEX = re.compile(r"[0-9a-f]+\Z")
@@ -21,6 +22,14 @@ def read_file(path: Path, *, bytes_max: int) -> bytes:
     if length > bytes_max:
         raise TooLarge(what=path.name, got=length, limit=bytes_max, unit="bytes")
     return path.read_bytes()
+
+
+def read_network(path: Path) -> NetworkFile:
+    """A network file, not verified. Raises: what decoding it raises."""
+    from ledger import limits
+    from ledger.network import decode_network_file
+
+    return decode_network_file(read_file(path, bytes_max=limits.NETWORK_FILE_BYTES_MAX))
 
 
 def parse_parties(given: list[str]) -> dict[str, list[str]]:
@@ -50,8 +59,7 @@ def find_contract(client: NodeClient, text: str) -> str:
 
 def list_contracts(client: NodeClient) -> list[dict[str, Any]]:
     """Every contract that the node knows."""
-    found = client.get_json("/contracts")
-    return list(found["contracts"] if isinstance(found, dict) else found)
+    return list(client.get_json("/contracts")["contracts"])
 
 
 def parse_place(text: str) -> tuple[str, int] | None:

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import TallyError
@@ -27,6 +28,16 @@ def clean(text: object) -> str:
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
 
 
+def format_time(time_ms: int | None) -> str | None:
+    """Unix milliseconds as people and machines read a time, in UTC."""
+    if time_ms is None:
+        return None
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"  # an author may claim any time
+
+
 class Output:
     """Where one command writes."""
 
@@ -42,6 +53,10 @@ class Output:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
+
+    def answer(self, content: bytes) -> None:
+        """JSON of the node, as it came."""
+        self.raw(content.rstrip(b"\n") + b"\n")
 
     def line(self, text: object = "") -> None:
         """One line of a result for people."""

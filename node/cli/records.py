@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from node.cli.exits import UsageWrong
 from node.cli.inputs import find_contract, parse_place
+from node.cli.output import format_time
 from node.cli.session import Needs, Session, command
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ def list_some(
 
         session.out.raw(b'{"records":[%b],"next":%b}\n' % (b",".join(found), msgspec.json.encode(following)))
         return
-    rows = [_decode(row) for row in found]
-    session.out.table(_COLUMNS, [_row(row) for row in rows])
+    session.out.table(_COLUMNS, [_row(_decode(row)) for row in found])
     if following:
         session.out.say(f"more: --cursor {following}")
 
@@ -70,25 +70,23 @@ def show(
 ) -> None:
     """Show one record: what this member reads of it, and what is withheld."""
     with session.client() as client:
-        content = client.get(path_of(client, record))
+        content = client.get(_path(record))
     if session.as_json:
-        session.out.raw(content.rstrip(b"\n") + b"\n")
+        session.out.answer(content)
         return
     import msgspec
 
     fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    body = bytes(fields.pop("body", msgspec.Raw(b"null")))
+    body = bytes(fields.pop("body"))
     values = {name: _decode(bytes(raw)) for name, raw in fields.items()}
-    withheld = values.pop("withheld", None) or []
+    withheld = values.pop("withheld")
     shown = {name: _one_line(value) for name, value in values.items() if value not in (None, [], {})}
-    session.out.pairs(shown | {"time": _format_time(values.get("time_ms"))})
+    session.out.pairs(shown | {"time": format_time(values["time_ms"])})
     session.out.line()
     session.out.line(_indent(body))
     for section in withheld:
-        session.out.line(
-            f"withheld: section {section['section']}, {section['size']} bytes, "
-            f"for {', '.join(section['audience']) or 'its author alone'}"
-        )
+        readers = ", ".join(section["audience"]) or "its author alone"
+        session.out.line(f"withheld: section {section['section']}, {section['size']} bytes, for {readers}")
 
 
 def tail(
@@ -103,23 +101,31 @@ def tail(
     """Show records as they come, until Ctrl-C. With --json one object a line."""
     with session.client() as client:
         contract_id = None if contract is None else find_contract(client, contract)
-        filters = {"log": log, "type": kind, "contract": contract_id}
-        for row in _follow(client, filters, last=lines, interval_s=interval):
+
+        def is_wanted(record: dict[str, Any]) -> bool:
+            names = (record["log"], record["author"])
+            return (
+                (log is None or log in names)
+                and (kind is None or record["type"] == kind)
+                and (contract_id is None or record["contract"] == contract_id)
+            )
+
+        for row in _follow(client, is_wanted, last=lines, interval_s=interval):
             if session.as_json:
-                session.out.raw(row + b"\n")
+                session.out.answer(row)
             else:
                 session.out.line("  ".join("-" if cell is None else str(cell) for cell in _row(_decode(row))))
 
 
-def path_of(client: NodeClient, record: str) -> str:
-    """The route of a record that was named by id or by place."""
+def place_of(client: NodeClient, record: str) -> tuple[str, int]:
+    """Log and index of a record that was named by id or by place; the log is fit for a path."""
     from node.cli.client import segment
 
     place = parse_place(record)
     if place is None:
-        return f"/records/{segment(record)}"
-    log, index = place
-    return f"/records/{segment(log)}/{index}"
+        found = client.get_json(f"/records/{segment(record)}")
+        place = found["log"], found["index"]
+    return segment(place[0]), place[1]
 
 
 # --- inside -------------------------------------------------------------------------
@@ -150,6 +156,39 @@ def _page(
     return [bytes(row) for row in page.records], page.next
 
 
+def _follow(
+    client: NodeClient, wanted: Callable[[dict[str, Any]], bool], *, last: int, interval_s: float
+) -> Iterator[bytes]:
+    """The last records of all logs together, then every new one. A record is new once its body is here."""
+    seen = {origin: max(0, size - last) for origin, size in _sizes(client).items()}
+    first = True
+    while True:
+        found = []
+        for origin, size in _sizes(client).items():
+            for index in range(seen.get(origin, 0), size):
+                row = client.get(f"/records/{origin}/{index}")
+                record = _decode(row)
+                if wanted(record):
+                    found.append((record["time_ms"] or 0, row))
+            seen[origin] = max(size, seen.get(origin, 0))
+        found.sort(key=lambda item: item[0])
+        yield from (row for _, row in (found[-last:] if first and last else [] if first else found))
+        first = False
+        time.sleep(interval_s)
+
+
+def _sizes(client: NodeClient) -> dict[str, int]:
+    """How far each log is here with the bodies that this member may read."""
+    return {log["origin"]: min(log["size"], log["bodies_size"]) for log in client.get_json("/status")["logs"]}
+
+
+def _path(record: str) -> str:
+    from node.cli.client import segment
+
+    place = parse_place(record)
+    return f"/records/{segment(record)}" if place is None else f"/records/{segment(place[0])}/{place[1]}"
+
+
 def _parse_time(text: str | None) -> int | None:
     """Milliseconds of a time as people write it; without a zone it is this machine's."""
     from datetime import datetime
@@ -162,20 +201,9 @@ def _parse_time(text: str | None) -> int | None:
         raise UsageWrong(reason=f"{text!r} is not a time such as 2030-01-31 or 2030-01-31T08:00:00+01:00") from cause
 
 
-def _format_time(time_ms: object) -> str | None:
-    from datetime import UTC, datetime
-
-    if not isinstance(time_ms, int):
-        return None
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _row(record: dict[str, Any]) -> tuple[object, ...]:
-    withheld = len(record.get("withheld") or ())
-    return (
-        record.get("log"), record.get("index"), _format_time(record.get("time_ms")), record.get("type"),
-        record.get("state"), withheld or None,
-    )  # fmt: skip
+    place = (record["log"], record["index"], format_time(record["time_ms"]))
+    return (*place, record["type"], record["state"], len(record["withheld"]) or None)
 
 
 def _decode(content: bytes) -> Any:

@@ -25,24 +25,28 @@ if TYPE_CHECKING:
     from node.config import Settings
     from node.keyring import Keyring
 
-_PANEL: Final = "Common options"
-_JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.", rich_help_panel=_PANEL)]
+COMMON_PANEL: Final = "Common options"
+"""Under this heading, help shows the options that `command` adds."""
+
+_JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.", rich_help_panel=COMMON_PANEL)]
 _DebugOption = Annotated[
-    bool, typer.Option("--debug", help="Show where an unexpected error came from.", rich_help_panel=_PANEL)
+    bool, typer.Option("--debug", help="Show where an unexpected error came from.", rich_help_panel=COMMON_PANEL)
 ]
 _FolderOption = Annotated[
     Path,
-    typer.Option("--dir", envvar="TALLY_DIR", help="Folder of the node.", rich_help_panel=_PANEL, file_okay=False),
+    typer.Option(
+        "--dir", envvar="TALLY_DIR", help="Folder of the node.", rich_help_panel=COMMON_PANEL, file_okay=False
+    ),
 ]
 _UrlOption = Annotated[
     str | None,
     typer.Option("--url", envvar="TALLY_URL", help="Address of the node, if not as in tally.toml.",
-                 rich_help_panel=_PANEL),
+                 rich_help_panel=COMMON_PANEL),
 ]  # fmt: skip
 _TokenOption = Annotated[
     str | None,
     typer.Option("--token", envvar="TALLY_TOKEN", help="API token, if not that of DIR/admin-token.",
-                 rich_help_panel=_PANEL),
+                 rich_help_panel=COMMON_PANEL),
 ]  # fmt: skip
 
 
@@ -68,15 +72,20 @@ class Session:
         return self.out.as_json
 
     def settings(self) -> Settings:
-        """Raises: ConfigBroken."""
-        from node.config import load_settings
+        """Raises: UsageWrong where there is no node, ConfigBroken."""
+        from node.config import CONFIG_NAME, load_settings
 
+        if not (self.folder / CONFIG_NAME).is_file():
+            raise UsageWrong(
+                reason=f"there is no node in {self.folder}: --dir names its folder, `tally init` makes one"
+            )
         return load_settings(self.folder)
 
     def keyring(self) -> Keyring:
         """The private keys in the folder. Raises: ConfigBroken, KeyFileBroken."""
         from node.founding import open_keyring
 
+        self.settings()
         return open_keyring(self.folder)
 
     def root_key(self) -> SigningKey:
@@ -110,9 +119,7 @@ class Session:
         try:
             return path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as cause:
-            raise UsageWrong(
-                reason=f"no token: {path} cannot be read; give --dir, --token or TALLY_TOKEN"
-            ) from cause
+            raise UsageWrong(reason=f"no token: {path} cannot be read; give --dir, --token or TALLY_TOKEN") from cause
 
 
 Body = TypeVar("Body", bound=Callable[..., int | None])

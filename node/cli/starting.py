@@ -11,11 +11,10 @@ from node.cli.exits import UsageWrong
 from node.cli.session import Needs, Session, command
 
 
-
 def register(app: typer.Typer) -> None:
+    command(app, "demo", needs=Needs.NOTHING, panel="Start here")(demo)
     command(app, "init", needs=Needs.NOTHING, panel="Node")(init)
     command(app, "serve", needs=Needs.FOLDER, panel="Node")(serve)
-    command(app, "demo", needs=Needs.NOTHING, panel="Start here")(demo)
 
 
 def init(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import capture, charters, contracts, doctor, proofs, records, starting, tokens
+from node.cli import capture, charters, contracts, doctor, holdings, members, proofs, records, starting, tokens
 
 app = typer.Typer(
     help="Firms that trade share, sync and prove records. Begin with `tally demo`.",
@@ -33,5 +33,5 @@ def _root(
     pass
 
 
-for _part in (starting, doctor, charters, contracts, capture, records, proofs, tokens):
+for _part in (starting, charters, members, contracts, capture, records, proofs, holdings, doctor, tokens):
     _part.register(app)

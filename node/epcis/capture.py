@@ -7,7 +7,9 @@ the members of an event and of a document is not kept.
 
 An event's meaning hangs on the `@context` of its document, so each record carries
 it: as its own if the event has none; else the two as one flat list, the
-document's first, as JSON-LD reads contexts. `rebuild` tells the two apart again.
+document's first, as JSON-LD reads contexts. (So a record may repeat a context, which
+an event handed in may not: leaving either out could change what the names between
+them mean.) `rebuild` tells the two apart again.
 The one thing that it cannot tell is whether an event's own context, beside a
 document's, was a single value or the list of that one value: it gives the list,
 which means the same.
@@ -24,11 +26,11 @@ import msgspec
 from ledger import limits
 from ledger.errors import JsonMalformed, TooDeep, TooLarge
 from ledger.jsontext import check_strict, encode_string, members, parse
-from node.epcis.checks import EVENT_LIST, Fault, check_event, check_frame, pointer
+from node.epcis.checks import EVENT_LIST, Fault, check_event, check_frame, pointer, terms
 
 DOCUMENT_TYPE: Final = "epcis/document"
 UNTYPED: Final = "epcis/event"
-"""The type of a recorded event that names none: possible only where invalid ones are accepted."""
+"""The record type of an event that is of none of the standard's types; its own type, a URI, stays in its body."""
 ERROR_DECLARATION: Final = "error-declaration"
 INVALID: Final = "invalid"
 
@@ -172,7 +174,7 @@ def _record(value: dict[str, Any], body: bytes, *, source_path: str, faults: Seq
     if told:
         flags.append(INVALID)
     return CapturedRecord(
-        type=f"epcis/{kind}" if isinstance(kind, str) else UNTYPED,
+        type=f"epcis/{kind}" if kind in terms.EVENT_TYPES else UNTYPED,
         body=body,
         source_path=source_path,
         event_id=event_id if isinstance(event_id, str) else None,
@@ -235,7 +237,7 @@ def _without_events(text: bytes, steps: Sequence[str]) -> bytes:
 def _with_events(text: bytes, steps: Sequence[str], events: bytes) -> bytes:
     found = members(text)
     if len(steps) == 1:
-        found[steps[0]] = events
+        found.setdefault(steps[0], events)  # what stands there already is no list, and was left where it was
     elif steps[0] not in found:
         raise JsonMalformed(offset=0, reason="the document's record has no place for events")
     else:

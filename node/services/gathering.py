@@ -43,8 +43,10 @@ class Gathering:
         until = loop.time() + self._node.settings.queue_wait_s
         self._waiting += 1
         try:
-            while not guard.is_ready and loop.time() < until:
+            while loop.time() < until:
                 await asyncio.sleep(_POLL_S)
+                if guard.is_ready:
+                    return
         finally:
             self._waiting -= 1
         guard.wait(0)
@@ -68,9 +70,20 @@ class Gathering:
             raise outcome
         return outcome
 
-    def submit(self, records: Sequence[NewRecord]) -> asyncio.Future[list[Outcome]]:
-        """Queue a batch; `wait_until_ready` came before. Raises: QueueFull, NodeStopped."""
-        return asyncio.wrap_future(self._node.joined.appender.submit(records))
+    async def submit(self, records: Sequence[NewRecord]) -> asyncio.Future[list[Outcome]]:
+        """Queue a batch, `wait_until_ready` having come before; whoever sends too much is slowed down first.
+
+        Raises: QueueFull once that has not helped for long, NodeStopped.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._node.settings.queue_wait_s
+        while True:
+            try:
+                return asyncio.wrap_future(self._node.joined.appender.submit(records))
+            except QueueFull:
+                if loop.time() >= until:
+                    raise
+            await asyncio.sleep(_POLL_S)
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []

@@ -1,4 +1,4 @@
-"""Records as this member sees them: one by its place or id, or a page of those that match.
+"""Records as this member sees them: one by its place or id, or a page of those that a search finds.
 
 What a reader is not given is said, not left out: sections that are withheld, bodies that
 are not here, entries that are broken.
@@ -10,22 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.errors import Conflict, EncodingError, Missing
+from ledger.errors import BadInput, Conflict, Missing
 from ledger.jsontext import encode_canonical, encode_string
-from ledger.names import decode_size, encode_id, id_time_ms
+from ledger.names import encode_id, id_time_ms
 from ledger.record import Link
 from node.node import Node
-from node.reader import ReadRecord
-from node.services.matching import Filters, matches
-from node.storage import logs
+from node.reader import ReadRecord, WithheldSection
+from node.storage import logs, sidecars
+from node.storage.store import Tx
+from node.storage.viewstore import ViewStore
+from node.views.search import Filters, position, search, wait_until
 
 PAGE_RECORDS: Final = 100
-PAGE_RECORDS_MAX: Final = 1000
 PAGE_BYTES_MAX: Final = 4 << 20
 """Bytes of bodies on one page, beyond which it ends early: a page is put together in memory."""
-SCAN_RECORDS_MAX: Final = 5000
-"""Entries that one page looks at: a filter that matches little answers with a cursor instead of taking minutes."""
-_STEP: Final = 256
+_OWN_S: Final = 1.0  # how long a search waits for what this node itself recorded just before
 
 
 class IdAmbiguous(Conflict):
@@ -35,111 +34,126 @@ class IdAmbiguous(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A record and, where its body was due and is not here, why."""
+
+    record: ReadRecord
+    gap: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """records: in the order of log and index. next: cursor of the page after this one; None at the end."""
+    """next: cursor of the page after this one, None at the end. pending: entries that no search finds yet."""
 
-    records: Sequence[ReadRecord]
+    records: Sequence[Shown]
     next: str | None
+    pending: int
 
 
-def find_record(node: Node, log: str, index: int) -> ReadRecord:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which part of what a search finds: from `cursor` on, at most `limit` records."""
+
+    cursor: str | None = None
+    limit: int = PAGE_RECORDS
+    newest_first: bool = True
+
+
+def find_record(node: Node, log: str, index: int) -> Shown:
     """One entry by its log (origin or member's name) and index. Raises: Missing."""
     with node.store.read() as tx:
-        return node.joined.reader.read(tx, node.find_log(tx, log), index)
+        return _show(node, tx, node.find_log(tx, log), index)
 
 
-def find_record_by_id(node: Node, record_id: bytes) -> ReadRecord:
+def find_record_by_id(node: Node, record_id: bytes) -> Shown:
     """The record with this id, in whichever log. Raises: Missing, IdAmbiguous."""
     with node.store.read() as tx:
         found = [
-            (log, index)
-            for log in logs.list_logs(tx)
-            if (index := logs.find_id(tx, log.number, record_id)) is not None
+            (log, index) for log in logs.list_logs(tx) if (index := logs.find_id(tx, log.number, record_id)) is not None
         ]
         if not found:
             raise Missing(what="record", name=encode_id(record_id))
         if len(found) > 1:
             raise IdAmbiguous(id=encode_id(record_id), logs=", ".join(str(log.origin) for log, _ in found))
-        return node.joined.reader.read(tx, *found[0])
+        return _show(node, tx, *found[0])
 
 
-def list_records(node: Node, filters: Filters, *, cursor: str | None, limit: int) -> Page:
-    """Records that match every filter, from `cursor` on. Raises: Missing for a log, EncodingError for a cursor."""
-    reader = node.joined.reader
+def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> Page:
+    """Records that pass every filter. Raises: what `search` raises; NotAdopted."""
+    own = node.joined.origin
     with node.store.read() as tx:
-        places = logs.list_logs(tx) if filters.log is None else [node.find_log(tx, filters.log)]
-        number, index = _decode_cursor(cursor)
-        found: list[ReadRecord] = []
-        scanned = volume = 0
-        for log in sorted(places, key=lambda place: place.number):
-            if log.number < number:
-                continue
-            index = index if log.number == number else 0
-            while index < log.size:
-                for record in reader.scan(tx, log, index, min(index + _STEP, log.size)):
-                    index += 1
-                    scanned += 1
-                    if matches(record, filters):
-                        found.append(record)
-                        volume += len(record.body)
-                    if len(found) == limit or scanned >= SCAN_RECORDS_MAX or volume >= PAGE_BYTES_MAX:
-                        return Page(records=found, next=f"{log.number}.{index}")
-        return Page(records=found, next=None)
+        sizes = {log.origin: log for log in logs.list_logs(tx)}
+    if sizes[own].size:
+        # Who has just filed a record finds it; who searches while a bulk runs does not wait for all of that.
+        wait_until(views, own, sizes[own].size - 1, timeout_s=_OWN_S)
+    found = search(views, filters, cursor=part.cursor, limit=part.limit, newest_first=part.newest_first)
+    known = {place.log: place.entries for place in position(views)}
+    shown: list[Shown] = []
+    volume = 0
+    with node.store.read() as tx:
+        for row in found.rows:
+            record = node.joined.reader.read(tx, sizes[row.log], row.index)
+            shown.append(Shown(record=record, gap=row.gap))
+            volume += sum(len(text) for _, text in record.opened.fields) if record.opened else 0
+            if volume >= PAGE_BYTES_MAX and len(shown) < len(found.rows):
+                # Asked again for that many, because only the search knows the cursor behind them.
+                found = search(views, filters, cursor=part.cursor, limit=len(shown), newest_first=part.newest_first)
+                break
+    pending = sum(max(log.size - known.get(log.origin, 0), 0) for log in sizes.values())
+    return Page(records=shown, next=found.next, pending=pending)
 
 
-def encode_record(record: ReadRecord) -> bytes:
-    """The JSON of a record, with the exact text of its body in it."""
-    meta, notes = record.meta, record.notes
-    is_author = b"by" in notes or "by" in notes
+def encode_record(shown: Shown, reader: str) -> bytes:
+    """The JSON of a record as the member `reader` sees it, with the exact text of its body in it."""
+    record = shown.record
+    meta, body, problem = record.meta, b"null", record.problem
+    # What others wrote there is no more than bytes: only in one's own log it is known to be JSON.
+    notes = record.notes if record.origin.member == reader else {}
+    try:
+        body = record.body if meta else b"null"
+    except BadInput as cause:
+        problem = f"its fields do not make a body: {cause}"
     members: list[tuple[str, bytes]] = [
         ("log", encode_string(str(record.origin))),
         ("index", b"%d" % record.index),
         ("id", _text(None if record.id is None else encode_id(record.id))),
         ("leaf", _text(record.leaf.hex())),
         ("time_ms", b"null" if record.id is None else b"%d" % id_time_ms(record.id)),
-        ("state", _text(record.state)),
+        ("state", _text("broken" if problem else record.state)),
         ("author", _text(record.origin.member)),
         ("type", _text(meta.type if meta else None)),
         ("contract", _text(meta.contract.hex() if meta and meta.contract else None)),
         ("role", _text(meta.role if meta else None)),
-        ("body", record.body if meta else b"null"),
-        ("links", _canonical([_link(link) for link in record.links])),
-        ("flags", notes.get("flags", b"[]") if is_author else b"null"),
+        ("body", body),
+        ("links", encode_canonical([_link(link) for link in record.links])),
+        ("flags", notes.get("flags", b"[]") if notes else b"null"),
         ("by", notes.get("by", b"null")),
-        ("audience", _canonical([list(names) for names in meta.audience] if meta else [])),
-        ("withheld", _canonical([_withheld(record, i) for i in range(len(record.withheld))])),
-        ("problem", _text(record.problem or None)),
+        ("audience", encode_canonical([list(names) for names in meta.audience] if meta else [])),
+        ("withheld", encode_canonical([_withheld(section) for section in record.withheld])),
+        ("gap", _text(shown.gap)),
+        ("problem", _text(problem or None)),
     ]
     return b"{" + b",".join(b'"%b":%b' % (name.encode(), text) for name, text in members) + b"}"
 
 
-def encode_page(page: Page) -> bytes:
-    records = b",".join(encode_record(record) for record in page.records)
-    return b'{"records":[' + records + b'],"next":' + _text(page.next) + b"}"
+def encode_page(page: Page, reader: str) -> bytes:
+    records = b",".join(encode_record(shown, reader) for shown in page.records)
+    return b'{"records":[%b],"next":%b,"pending":%d}' % (records, _text(page.next), page.pending)
+
+
+def _show(node: Node, tx: Tx, log: logs.StoredLog, index: int) -> Shown:
+    record = node.joined.reader.read(tx, log, index)
+    gap = None if record.opened else dict(sidecars.list_gaps(tx, log.number)).get(index)
+    return Shown(record=record, gap=gap)
 
 
 def _link(link: Link) -> dict[str, Any]:
     return {"relation": link.relation, "log": link.origin, "index": link.index, "leaf": link.leaf.hex()}
 
 
-def _withheld(record: ReadRecord, i: int) -> dict[str, Any]:
-    section = record.withheld[i]
+def _withheld(section: WithheldSection) -> dict[str, Any]:
     return {"section": section.section, "audience": list(section.audience), "size": section.size}
 
 
 def _text(value: str | None) -> bytes:
     return b"null" if value is None else encode_string(value)
-
-
-def _canonical(value: object) -> bytes:
-    return encode_canonical(value)
-
-
-def _decode_cursor(cursor: str | None) -> tuple[int, int]:
-    """Log number and index. A cursor names a place, and gives no access: whoever holds it asks with a token."""
-    if cursor is None:
-        return 0, 0
-    number, dot, index = cursor.partition(".")
-    if not dot:
-        raise EncodingError(field="cursor", reason="not one that a page gave")
-    return decode_size(number, "cursor"), decode_size(index, "cursor")

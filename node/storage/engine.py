@@ -38,6 +38,7 @@ def open_engine(path: Path | None) -> Engine:
             pool_size=8,
             max_overflow=24,
             connect_args={"check_same_thread": False},
+            hide_parameters=True,  # what failed goes into the log of the process; bodies do not
         )
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)

@@ -295,6 +295,30 @@ def cosigned_sizes(tx: Tx, log: int) -> dict[MemberName, int]:
     return {MemberName(row[0]): row[1] for row in tx.execute(query)}
 
 
+def list_checkpoints(tx: Tx, log: int) -> list[tuple[int, bytes]]:
+    """(size, note) of every kept checkpoint, smallest first."""
+    rows = tx.exec_driver_sql("SELECT size, note FROM checkpoint WHERE log = ? ORDER BY size", (log,))
+    return [(row[0], row[1]) for row in rows]
+
+
+def list_nodes(tx: Tx, log: int) -> list[tuple[int, int, bytes]]:
+    """(tile level, index, hash) of every kept subtree hash above the leaves."""
+    rows = tx.exec_driver_sql('SELECT level, "index", hash FROM node WHERE log = ? ORDER BY level, "index"', (log,))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def best_cosigned(tx: Tx, log: int, *, at_least: int) -> tuple[int, bytes] | None:
+    """The kept checkpoint of size `at_least` or more that most members cosigned, the newest of those."""
+    row = tx.exec_driver_sql(
+        "SELECT checkpoint.size, checkpoint.note FROM checkpoint JOIN cosignature"
+        " ON cosignature.log = checkpoint.log AND cosignature.size = checkpoint.size"
+        " WHERE checkpoint.log = ? AND checkpoint.size >= ?"
+        " GROUP BY checkpoint.size ORDER BY count(*) DESC, checkpoint.size DESC LIMIT 1",
+        (log, at_least),
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
 def _stored(row: SqlRow[Any]) -> StoredLog:
     return StoredLog(
         number=row.number,

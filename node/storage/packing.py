@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import hashlib
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ledger.entry import SLOT_BYTES, Entry, encode_entry
+from ledger.errors import BadProof
 from ledger.manifest import Blob, Manifest, Section, decode_manifest, encode_manifest
 from ledger.names import Digest, Origin, RecordId
-from ledger.sealing import Wrap
+from ledger.sealing import SEED_BYTES, TAG_BYTES, Wrap
 from ledger.sidecar import Sidecar
 
 _SLOT, _CARD, _CHARTER, _INVALID, _NEWER = 1, 2, 4, 64, 128
 _PLAIN_LENGTH: Final = 81
+_HELD: Final = 1 << 23  # top bit of a section's 3-byte size: its ciphertext is in this row
+_SUM_LENGTH: Final = 4
+
+
+class RowDamaged(BadProof):
+    code = "row-damaged"
+    template = "a stored row is damaged: {reason}"
+    hint = "`tally fsck` names the rows; restore the database from a backup and let the node catch up."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +105,8 @@ def pack_sidecar(
     """A record of our own, just sealed: every section held, no blobs. The hot path of append."""
     parts = [bytes([len(sections), 0, len(wraps)])]
     for root, ciphertext in zip(roots, sections, strict=True):
-        parts += (b"\x01", len(ciphertext).to_bytes(3, "big"), root)
-    for wrap in wraps:
-        number = channel_numbers[wrap.channel].to_bytes(4, "big")
-        parts += (number, bytes([len(wrap.sections)]), wrap.sections, wrap.sealed)
-    return b"".join(parts + sections)
+        parts += ((_HELD | len(ciphertext)).to_bytes(3, "big"), root)
+    return b"".join((*parts, _pack_wraps(wraps, channel_numbers), *sections))
 
 
 def pack_received(sidecar: Sidecar, channel_numbers: Mapping[bytes, int]) -> bytes:
@@ -108,14 +114,25 @@ def pack_received(sidecar: Sidecar, channel_numbers: Mapping[bytes, int]) -> byt
     manifest = decode_manifest(sidecar.manifest)
     parts = [bytes([len(manifest.sections), len(manifest.blobs), len(sidecar.wraps)])]
     for number, section in enumerate(manifest.sections):
-        held = number in sidecar.sections
-        parts += (bytes([held]), section.size.to_bytes(3, "big"), section.root, b"" if held else section.hash)
+        if number in sidecar.sections:
+            parts += ((_HELD | section.size).to_bytes(3, "big"), section.root)
+        else:
+            parts += (section.size.to_bytes(3, "big"), section.root, section.hash)
     for blob in manifest.blobs:
         parts += (blob.size.to_bytes(8, "big"), blob.hash)
-    for wrap in sidecar.wraps:
-        number_bytes = channel_numbers[wrap.channel].to_bytes(4, "big")
-        parts += (number_bytes, bytes([len(wrap.sections)]), wrap.sections, wrap.sealed)
-    return b"".join(parts + [sidecar.sections[number] for number in sorted(sidecar.sections)])
+    held = [sidecar.sections[number] for number in sorted(sidecar.sections)]
+    return b"".join((*parts, _pack_wraps(sidecar.wraps, channel_numbers), *held))
+
+
+def _pack_wraps(wraps: Sequence[Wrap], channel_numbers: Mapping[bytes, int]) -> bytes:
+    parts: list[bytes] = []
+    for wrap in wraps:
+        number = channel_numbers[wrap.channel].to_bytes(3, "big")
+        parts += (number, bytes([len(wrap.sections)]), wrap.sections, wrap.sealed)
+    packed = b"".join(parts)
+    # Only its reader can open a wrap, and nothing else commits to it: without this sum, a
+    # damaged one would be noticed by the reader alone, when it is too late to mend it.
+    return packed + hashlib.sha256(packed).digest()[:_SUM_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,42 +154,52 @@ class PackedSidecar:
 
 
 def unpack_sidecar(packed: bytes) -> PackedSidecar:
-    """The inverse of both packers; hashes of held sections are computed from their bytes."""
+    """The inverse of both packers; hashes of held sections are computed from their bytes. Raises: RowDamaged."""
+    try:
+        return _unpack_sidecar(packed)
+    except IndexError:
+        raise RowDamaged(reason="it is shorter than its parts") from None
+
+
+def _unpack_sidecar(packed: bytes) -> PackedSidecar:
     section_count, blob_count, wrap_count = packed[0], packed[1], packed[2]
     at = 3
-    heads: list[tuple[bool, int, bytes, bytes]] = []
+    heads: list[tuple[int, bytes, bytes | None]] = []  # size, root, hash where the ciphertext is not held
     for _ in range(section_count):
-        held, size, root = packed[at] == 1, int.from_bytes(packed[at + 1 : at + 4], "big"), packed[at + 4 : at + 36]
-        at += 36
-        heads.append((held, size, root, b"" if held else packed[at : at + 32]))
-        at += 0 if held else 32
+        size, root = int.from_bytes(packed[at : at + 3], "big"), packed[at + 3 : at + 35]
+        at += 35
+        heads.append((size & ~_HELD, root, None if size & _HELD else packed[at : at + 32]))
+        at += 0 if size & _HELD else 32
     blobs = []
     for _ in range(blob_count):
         blobs.append(Blob(int.from_bytes(packed[at : at + 8], "big"), Digest(packed[at + 8 : at + 40])))
         at += 40
-    wraps = []
-    for _ in range(wrap_count):
-        count = packed[at + 4]
-        end = at + 5 + count + 32 * count + 16
-        wraps.append(
-            PackedWrap(
-                int.from_bytes(packed[at : at + 4], "big"),
-                packed[at + 5 : at + 5 + count],
-                packed[at + 5 + count : end],
-            )
-        )
-        at = end
+    wraps, at = _unpack_wraps(packed, at, wrap_count)
     sections: dict[int, bytes] = {}
     manifest: list[Section] = []
-    for number, (held, size, root, digest) in enumerate(heads):
-        if held:
+    for number, (size, root, digest) in enumerate(heads):
+        if digest is None:
             ciphertext = sections[number] = packed[at : at + size]
             digest = hashlib.sha256(ciphertext).digest()
             at += size
         manifest.append(Section(size, Digest(root), Digest(digest)))
     if at != len(packed):
-        raise ValueError("a stored sidecar is longer or shorter than its parts")
-    return PackedSidecar(Manifest(tuple(manifest), tuple(blobs)), tuple(wraps), sections)
+        raise RowDamaged(reason="it is longer or shorter than its parts")
+    return PackedSidecar(Manifest(tuple(manifest), tuple(blobs)), wraps, sections)
+
+
+def _unpack_wraps(packed: bytes, start: int, count: int) -> tuple[tuple[PackedWrap, ...], int]:
+    wraps, at = [], start
+    for _ in range(count):
+        length = packed[at + 3]
+        middle, end = at + 4 + length, at + 4 + length + SEED_BYTES * length + TAG_BYTES
+        wraps.append(
+            PackedWrap(int.from_bytes(packed[at : at + 3], "big"), packed[at + 4 : middle], packed[middle:end])
+        )
+        at = end
+    if hashlib.sha256(packed[start:at]).digest()[:_SUM_LENGTH] != packed[at : at + _SUM_LENGTH]:
+        raise RowDamaged(reason="its wraps do not have the sum they were written with")
+    return tuple(wraps), at + _SUM_LENGTH
 
 
 def encode_header(origin_text: bytes, index: int, prev: bytes, record_id_text: bytes, body: bytes) -> bytes:

@@ -10,8 +10,10 @@ from typing import Final
 import msgspec
 
 from ledger import limits
+from ledger.checkpoint import decode_checkpoint
 from ledger.errors import EncodingError, Missing
 from ledger.names import MemberName, Origin, decode_hex
+from ledger.note import decode_note
 from ledger.sidecar import encode_bodies
 from ledger.tiles import Tile, decode_tile_path, encode_bundle, encode_tile, width_of
 from node.node import Node
@@ -29,10 +31,22 @@ def heads(node: Node, since: str) -> bytes:
     with node.store.read() as tx:
         moved = [log for log in logs.list_logs(tx) if node.changes.moved(log.origin.hash, known)]
         items = [
-            Head(log.origin.hash.hex(), log.checkpoint_size, logs.cosigned_size(tx, log.number, node.member))
+            Head(
+                log.origin.hash.hex(),
+                log.checkpoint_size,
+                root_hint(log),
+                logs.cosigned_size(tx, log.number, node.member),
+            )
             for log in moved
         ]
     return msgspec.json.encode(Heads(node.changes.cursor(count), items))
+
+
+def root_hint(log: logs.StoredLog) -> str:
+    """The first 8 bytes of the newest checkpoint's root, in hex; "" without a checkpoint."""
+    if log.checkpoint is None:
+        return ""
+    return decode_checkpoint(decode_note(log.checkpoint).text).root[:8].hex()
 
 
 def checkpoint(node: Node, log: str) -> bytes:

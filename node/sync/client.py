@@ -18,7 +18,6 @@ from node.config import Settings
 from node.sync.signing import CallSigner
 
 HEADS_BYTES_MAX: Final = 1 << 20
-BUNDLE_BYTES_MAX: Final = limits.TILE_WIDTH * (limits.ENTRY_BYTES_MAX + 2)
 BODIES_BYTES_MAX: Final = 16 << 20
 _TILE_BYTES: Final = 32 * limits.TILE_WIDTH
 
@@ -45,10 +44,15 @@ class AnswerTooLarge(BadProof):
 
 
 class Head(msgspec.Struct, array_like=True):
-    """A peer's hint about one log: never trusted, only a reason to ask."""
+    """A peer's hint about one log: never trusted, only a reason to ask.
+
+    size, root: of the newest checkpoint it holds; root is its first 8 bytes in hex.
+    cosigned: size of the largest checkpoint that the peer itself cosigned.
+    """
 
     log: str
     size: int
+    root: str
     cosigned: int
 
 
@@ -62,7 +66,7 @@ def make_http_client(settings: Settings) -> httpx.AsyncClient:
     context: ssl.SSLContext | bool = True
     if settings.tls_ca is not None:
         context = ssl.create_default_context(cafile=str(settings.tls_ca))
-    bounds = httpx.Limits(max_connections=256, max_keepalive_connections=128, keepalive_expiry=600)
+    bounds = httpx.Limits(max_connections=256, max_keepalive_connections=128, keepalive_expiry=20)
     # No timeout of the library: each call has one bound on its whole (PeerClient._answer), long polls theirs.
     return httpx.AsyncClient(verify=context, limits=bounds, follow_redirects=False, trust_env=False, timeout=None)  # noqa: S113
 
@@ -94,7 +98,7 @@ class PeerClient:
 
     async def resource(self, log: str, path: str) -> bytes:
         """A tile or an entry bundle, by its C2SP path."""
-        most = BUNDLE_BYTES_MAX if path.startswith("tile/entries/") else _TILE_BYTES
+        most = limits.BUNDLE_BYTES_MAX if path.startswith("tile/entries/") else _TILE_BYTES
         return await self._get(f"/v1/logs/{log}/{path}", most)
 
     async def cosignatures(self, log: str, size: int) -> bytes:

@@ -22,6 +22,7 @@ from ledger.replica import Outcome, Result
 from node.guard import GuardState
 from node.node import Node
 from node.storage import facts, logs
+from node.sync.answers import root_hint
 from node.sync.bodies import fetch_from_author, recover_own
 from node.sync.client import Head, PeerClient, make_http_client
 from node.sync.rounds import run_round
@@ -140,16 +141,21 @@ class SyncDriver:
         node = self._node
         async with self._log_locks[origin]:
             log = await asyncio.to_thread(_find, node, origin)
-            cosigned = await asyncio.to_thread(_cosigned, node, log)
-            is_behind = head.size > log.checkpoint_size
-            may_cosign = node.joined.guard.is_ready
-            if not is_behind and peer.peer != origin.member:
-                return  # another holder of what we hold has nothing to tell us
-            if log.frozen or (not is_behind and head.size == log.checkpoint_size and cosigned >= head.size):
+            if log.frozen or not await asyncio.to_thread(self._has_news, log, peer.peer, head):
                 return
-            outcome = await run_round(node, peer, origin, may_cosign=may_cosign)
+            outcome = await run_round(node, peer, origin, may_cosign=node.joined.guard.is_ready)
         state.author_behind = outcome.author_behind
         self._note(origin, peer, outcome)
+
+    def _has_news(self, log: logs.StoredLog, peer: MemberName, head: Head) -> bool:
+        """Whether a round could change anything: entries to fetch, a fork to find, a checkpoint to cosign."""
+        if head.size != log.checkpoint_size:
+            # A holder with less than we have will find out from us what it misses.
+            return head.size > log.checkpoint_size or peer == log.origin.member
+        if head.root != root_hint(log):
+            return True
+        with self._node.store.read() as tx:
+            return logs.cosigned_size(tx, log.number, self._node.member) < head.size and log.no_cosign_from is None
 
     def _note(self, origin: Origin, peer: PeerClient, outcome: Outcome) -> None:
         if outcome.result in (Result.FORKED, Result.DISPUTED, Result.DAMAGED) or outcome.author_behind:
@@ -227,11 +233,6 @@ def _pause(failures: int) -> float:
 def _find(node: Node, origin: Origin) -> logs.StoredLog:
     with node.store.read() as tx:
         return node.find_log(tx, str(origin))
-
-
-def _cosigned(node: Node, log: logs.StoredLog) -> int:
-    with node.store.read() as tx:
-        return logs.cosigned_size(tx, log.number, node.member)
 
 
 def _evidence(node: Node) -> list[bytes]:

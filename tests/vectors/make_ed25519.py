@@ -200,7 +200,7 @@ def signature_vectors() -> list[dict[str, object]]:
 
 
 def main() -> None:
-    source = "tests/vectors/make_ed25519.py after RFC 8032, 5.1 and 7.1; the rules: docs/spec/keys.md"
+    source = "tests/vectors/make_ed25519.py after RFC 8032, 5.1 and 7.1; rules: docs/spec/keys.md and checkpoint.md"
     print(json.dumps({"source": source, "keys": key_vectors(), "signatures": signature_vectors()}, indent=1))
 
 

@@ -212,6 +212,11 @@ func readTiles(c testCase) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	// TileHashReader of x/mod 0.7.0 leaves some full tiles unchecked where several hashes of the tree hash share a
+	// tile (it counts hashes where it means tiles). So the root is computed anew from the leaves that it returned.
+	if root, err := treeHash(leaves); err != nil || root != hash(c.Root) {
+		return answer{}, fmt.Errorf("the leaves have another root: %v", err)
+	}
 	found := answer{}
 	for i := range leaves {
 		found.Leaves = append(found.Leaves, leaves[i][:])
@@ -228,6 +233,25 @@ func readTiles(c testCase) (answer, error) {
 		found.Paths, found.Trees = append(found.Paths, raws(path)), append(found.Trees, raws(tree))
 	}
 	return found, nil
+}
+
+func treeHash(leaves []tlog.Hash) (tlog.Hash, error) {
+	var stored []tlog.Hash
+	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		var found []tlog.Hash
+		for _, index := range indexes {
+			found = append(found, stored[index])
+		}
+		return found, nil
+	})
+	for i, leaf := range leaves {
+		more, err := tlog.StoredHashesForRecordHash(int64(i), leaf, reader)
+		if err != nil {
+			return tlog.Hash{}, err
+		}
+		stored = append(stored, more...)
+	}
+	return tlog.TreeHash(int64(len(leaves)), reader)
 }
 
 func raws(path []tlog.Hash) [][]byte {

@@ -1,0 +1,90 @@
+"""The bytes of a receipt: one canonical JSON document and a newline.
+
+Spec: docs/spec/receipt.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger import limits, shape
+from ledger.errors import EncodingError
+from ledger.names import decode_b64, encode_b64
+from ledger.network import NetworkFile
+from ledger.proof import TlogProof, decode_path, decode_proof, encode_path, encode_proof
+from ledger.receipt.disclosure import Disclosure
+
+_MEMBERS: Final = ("cards", "charters", "disclosures", "manifest", "proof")
+_DISCLOSURE: Final = ("index", "name", "path", "salt", "section", "size", "value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """proof: its `extra` is the entry. manifest: its exact bytes. Nothing in it is believed before it is verified."""
+
+    proof: TlogProof
+    manifest: bytes
+    disclosures: tuple[Disclosure, ...]
+    network: NetworkFile
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    return shape.encode_text(
+        {
+            "cards": [note.decode() for note in receipt.network.cards],
+            "charters": [note.decode() for note in receipt.network.charters],
+            "disclosures": [_encode_disclosure(item) for item in receipt.disclosures],
+            "manifest": receipt.manifest.decode(),
+            "proof": encode_proof(receipt.proof).decode(),
+        }
+    ).encode()
+
+
+def decode_receipt(raw: bytes) -> Receipt:
+    """Parse a receipt; proves nothing. Raises: EncodingError, TooLarge, and what its parts raise."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise EncodingError(field="receipt", reason="not UTF-8") from None
+    found = shape.decode_text(text, _MEMBERS, what="receipt", bytes_max=limits.RECEIPT_BYTES_MAX)
+    items = shape.take_list(found["disclosures"], what="disclosures", most=limits.FIELDS_MAX)
+    return Receipt(
+        proof=decode_proof(shape.take_string(found["proof"], what="proof").encode()),
+        manifest=shape.take_string(found["manifest"], what="manifest").encode(),
+        disclosures=tuple(_decode_disclosure(item) for item in items),
+        network=NetworkFile(charters=_take_notes(found["charters"]), cards=_take_notes(found["cards"])),
+    )
+
+
+def _encode_disclosure(item: Disclosure) -> dict[str, object]:
+    return {
+        "index": item.index,
+        "name": item.name,
+        "path": encode_path(item.path),
+        "salt": encode_b64(item.salt),
+        "section": item.section,
+        "size": item.size,
+        "value": item.value.decode(),
+    }
+
+
+def _decode_disclosure(value: object) -> Disclosure:
+    found = shape.take_object(value, _DISCLOSURE, what="disclosure")
+    path = shape.take_list(found["path"], what="path", most=limits.PROOF_HASHES_MAX)
+    return Disclosure(
+        section=shape.take_integer(found["section"], what="section"),
+        index=shape.take_integer(found["index"], what="index"),
+        size=shape.take_integer(found["size"], what="size"),
+        name=shape.take_string(found["name"], what="name"),
+        salt=decode_b64(shape.take_string(found["salt"], what="salt"), length=16, field="salt"),
+        value=shape.take_string(found["value"], what="value").encode(),
+        path=decode_path([shape.take_string(digest, what="path") for digest in path]),
+    )
+
+
+def _take_notes(value: Any) -> tuple[bytes, ...]:
+    most = limits.NETWORK_FILE_BYTES_MAX // 256  # no note is shorter
+    return tuple(
+        shape.take_string(note, what="note").encode() for note in shape.take_list(value, what="notes", most=most)
+    )

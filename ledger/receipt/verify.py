@@ -1,0 +1,137 @@
+"""Verifying a receipt with nothing but the fingerprint of the network that one trusts.
+
+The rules, in order:
+
+1.  The charters and cards prove themselves; the network is the trusted one.
+2.  The checkpoint is signed by the log key that the author's cards put in force at its size.
+3.  The entry is in the log where the proof says, and names that log and index itself.
+4.  The manifest is the one that the entry names.
+5.  Every disclosed field is under the root of its section, bound to this very record.
+6.  Enough members other than the author cosigned the checkpoint: without that, one who
+    holds the author's key could show everybody another history.
+
+What fails rules 1 to 5 is invalid. Without a trusted fingerprint, or with fewer cosignatures
+than asked, everything may be true and is not proved: incomplete.
+
+Spec: docs/spec/receipt.md, "Verification".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ledger.checkpoint import Checkpoint, decode_checkpoint, verified_cosigners
+from ledger.entry import Entry, decode_entry
+from ledger.errors import EncodingError, ProofInvalid, UntrustedNetwork
+from ledger.keys import VerifyKey
+from ledger.manifest import Manifest, decode_manifest
+from ledger.merkle import leaf_hash
+from ledger.names import Digest, MemberName, NetworkId, sha256
+from ledger.network import Network, verify_network_file
+from ledger.note import decode_note
+from ledger.proof import verify_proof
+from ledger.receipt.disclosure import Disclosure, verify_disclosure
+from ledger.receipt.document import Receipt
+from ledger.sealing import Contexts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """What a receipt proves. `missing` says what it does not: empty if it is complete.
+
+    cosigners: members other than the author, and when each cosigned, in POSIX seconds by its own clock.
+    """
+
+    network: NetworkId
+    entry: Entry
+    leaf: Digest
+    checkpoint: Checkpoint
+    manifest: Manifest
+    disclosures: tuple[Disclosure, ...]
+    cosigners: Mapping[MemberName, int]
+    missing: tuple[str, ...]
+
+    @property
+    def author(self) -> MemberName:
+        return self.entry.log.member
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.missing
+
+
+def verify_receipt(receipt: Receipt, *, trust: NetworkId | None, witnesses: int = 1) -> Proved:
+    """Check a receipt by the rules above.
+
+    trust: fingerprint of the network; None makes the result incomplete.
+    witnesses: members other than the author whose cosignatures are asked for.
+    Raises: UntrustedNetwork, ProofInvalid, and what the parts raise.
+    """
+    network = verify_network_file(receipt.network)
+    if trust is not None and network.id != trust:
+        raise UntrustedNetwork(expected=trust.hex(), got=network.id.hex())
+    entry, leaf, checkpoint = _verify_entry(receipt, network)
+    if sha256(receipt.manifest) != entry.body:
+        raise ProofInvalid(what="manifest", reason="not the one that the entry names")
+    manifest = decode_manifest(receipt.manifest)
+    _verify_disclosures(receipt.disclosures, manifest, entry, network.id)
+    cosigners = _verify_cosigners(receipt, network, entry.log.member)
+    return Proved(
+        network=network.id,
+        entry=entry,
+        leaf=leaf,
+        checkpoint=checkpoint,
+        manifest=manifest,
+        disclosures=receipt.disclosures,
+        cosigners=cosigners,
+        missing=_missing(trust, len(cosigners), witnesses),
+    )
+
+
+def _missing(trust: NetworkId | None, cosigners: int, witnesses: int) -> tuple[str, ...]:
+    out = []
+    if trust is None:
+        out.append("no trusted fingerprint was given, so the network could be anybody's")
+    if cosigners < witnesses:
+        out.append(f"{cosigners} members other than the author cosigned, {witnesses} are asked for")
+    return tuple(out)
+
+
+def _verify_entry(receipt: Receipt, network: Network) -> tuple[Entry, Digest, Checkpoint]:
+    raw = receipt.proof.extra
+    if raw is None:
+        raise EncodingError(field="proof", reason="a receipt's proof holds the entry")
+    entry = decode_entry(raw)
+    if entry.index != receipt.proof.index:
+        raise ProofInvalid(what="entry", reason=f"it says index {entry.index}, the proof {receipt.proof.index}")
+    leaf = leaf_hash(raw)
+    size = decode_checkpoint(decode_note(receipt.proof.note).text).size
+    checkpoint = verify_proof(receipt.proof, leaf, origin=entry.log, key=network.log_key(entry.log, size))
+    return entry, leaf, checkpoint
+
+
+def _verify_disclosures(
+    disclosures: Sequence[Disclosure], manifest: Manifest, entry: Entry, network: NetworkId
+) -> None:
+    contexts = Contexts(network, entry.log)
+    names: set[str] = set()
+    for item in disclosures:
+        if not 0 <= item.section < len(manifest.sections):
+            raise ProofInvalid(what=f"field {item.name!r}", reason="the record has no such section")
+        if item.name in names:
+            raise ProofInvalid(what=f"field {item.name!r}", reason="disclosed twice")
+        names.add(item.name)
+        root = manifest.sections[item.section].root
+        verify_disclosure(item, root=root, context=contexts.of(entry.id, item.section))
+
+
+def _verify_cosigners(receipt: Receipt, network: Network, author: MemberName) -> dict[MemberName, int]:
+    note = decode_note(receipt.proof.note)
+    cosigners: dict[MemberName, int] = {}
+    for member, cards in network.cards.items():
+        keys: list[VerifyKey] = list(dict.fromkeys(key for card in cards for key in card.witness_keys))
+        times = verified_cosigners(note, keys)
+        if times and member != author:
+            cosigners[member] = max(times.values())
+    return cosigners

@@ -1,0 +1,131 @@
+"""The node as one process: partner API and peer routes on one port, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+from fastapi import APIRouter, FastAPI
+
+from ledger.names import MemberName
+from node import logging
+from node.api import captures, contracts, document, errors, health, network, receipts, records, tokens
+from node.api.routes import Context
+from node.node import Node
+from node.services.gathering import Gathering
+from node.services.standing import Contact, Contacts
+from node.serving import make_server
+from node.sync.driver import SyncDriver
+from node.sync.routes import make_router as make_peer_router
+from node.sync.signing import CallVerifier
+from node.tokens import TokenBook
+
+Background = Callable[[], Awaitable[None]]
+"""Something that runs as long as the app serves."""
+
+
+class BackgroundFailed(RuntimeError):
+    """What ran beside the routes ended by itself, so the node stopped serving."""
+
+
+def create_app(
+    node: Node,
+    *,
+    extra_routers: Sequence[APIRouter] = (),
+    contacts: Contacts = dict,
+    background: Sequence[Background] = (),
+) -> FastAPI:
+    """The app of `node`: the partner API, and what else is given. It neither opens nor closes the node.
+
+    contacts: what is known of the peers. background: started and cancelled with the app; the app
+    stops if one of them ends by itself, which `app.state.failure` then holds.
+    """
+    app = FastAPI(
+        openapi_url=None,  # it is behind a token, as a route of its own
+        redirect_slashes=False,
+        lifespan=lambda app: _live(app, background),
+    )
+    app.state.failure = None
+    context = Context(node=node, tokens=TokenBook(node.store, node.clock), gathering=Gathering(node), contacts=contacts)
+    errors.install(app)
+    app.include_router(health.make_router())
+    # Receipts before records: the path of a record is the beginning of that of its receipt.
+    for theme in (receipts, records, captures, contracts, network, tokens):
+        app.include_router(theme.make_router(context))
+    app.include_router(document.make_router(context, app))
+    for router in extra_routers:
+        app.include_router(router)
+    app.openapi = document.describe(app)  # type: ignore[method-assign]  # as FastAPI's own docs do
+    return app
+
+
+def serve(folder: Path, *, not_restored: bool = False) -> None:
+    """Run the node of `folder` until it is told to stop. Raises: what `Node.open` raises; BackgroundFailed."""
+    node = Node.open(folder)
+    logging.set_up(node.settings.log_level)
+    try:
+        driver = SyncDriver(node)
+        app = create_app(
+            node,
+            extra_routers=[make_peer_router(node, make_verifier(node))],
+            contacts=lambda: contacts_of(driver),
+            background=[lambda: driver.run(not_restored=not_restored)],
+        )
+        make_server(app, node.settings).run()
+        if app.state.failure is not None:
+            raise BackgroundFailed("what keeps this node in step with its peers has failed") from app.state.failure
+    finally:
+        node.close()
+
+
+def make_verifier(node: Node) -> CallVerifier:
+    """Checks calls of peers: they must be meant for an endpoint of this member's card."""
+
+    def authorities() -> frozenset[str]:
+        return frozenset(urlsplit(url).netloc.lower() for url in node.membership.card(node.member).endpoints)
+
+    return CallVerifier(
+        authorities=authorities,
+        find_key=lambda member, key_id: node.membership.transport_key(member, key_id),
+        clock=node.clock,
+        skew_s=node.settings.clock_skew_s,
+    )
+
+
+def contacts_of(driver: SyncDriver) -> dict[MemberName, Contact]:
+    """What the sync driver knows of each peer."""
+    return {
+        member: Contact(
+            endpoint=peer.endpoint,
+            state=peer.state,
+            last_contact_ms=peer.last_contact_ms,
+            error=peer.error,
+            sizes=dict(peer.sizes),
+        )
+        for member, peer in driver.peers.items()
+    }
+
+
+@asynccontextmanager
+async def _live(app: FastAPI, background: Sequence[Background]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(start()) for start in background]
+
+    def ended(task: asyncio.Future[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            app.state.failure = task.exception()
+            structlog.get_logger("tally").critical("stopping", exc_info=task.exception())
+            signal.raise_signal(signal.SIGTERM)  # the server's own way to stop, with requests under way answered
+
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,105 @@
+"""`fsck`, `evidence`: whether a whole store holds together, and who was caught lying."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.exits import ExitCode, UsageWrong
+from node.cli.output import format_time
+from node.cli.session import Needs, Session, command
+
+if TYPE_CHECKING:
+    from node.fsck import Report
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "fsck", needs=Needs.FOLDER, panel="Prove")(fsck)
+    evidence = typer.Typer(help="See who was caught signing two things that contradict each other.")
+    app.add_typer(evidence, name="evidence", rich_help_panel="Prove")
+    command(evidence, "list", needs=Needs.NODE)(list_evidence)
+    command(evidence, "show", needs=Needs.NODE)(show_evidence)
+
+
+def fsck(
+    session: Session,
+    *,
+    offline: Annotated[
+        Path | None,
+        typer.Option(help="Another folder, or a copy of a ledger.db, in place of this node's.", exists=True),
+    ] = None,
+) -> ExitCode:
+    """Prove a store again: every link, leaf, root, signature, manifest, section and wrap.
+
+    It only reads, also while the node runs. With the private keys of the folder it opens what this member may open.
+    """
+    from node.fsck import check_store
+
+    path = offline or session.folder
+    if path.is_dir() and not (path / "ledger.db").is_file():
+        raise UsageWrong(reason=f"there is no ledger.db in {path}")
+    session.out.say(f"checking {path} ...")
+    report = check_store(path, **_opening(session, path))
+    if session.as_json:
+        session.out.emit({"sound": report.is_sound, **asdict(report)})
+    else:
+        _show_report(session, report)
+    if not report.is_sound:
+        return ExitCode.REFUSED
+    return ExitCode.INCOMPLETE if report.gaps else ExitCode.OK
+
+
+def _opening(session: Session, path: Path) -> dict[str, Any]:
+    """The keys that open what a member may read: those beside the store, else those of this node's folder."""
+    from ledger.names import MemberName
+    from node.config import CONFIG_NAME, load_settings
+    from node.founding import open_keyring
+
+    for folder in (path, session.folder):
+        if (folder / CONFIG_NAME).is_file():
+            return {"keyring": open_keyring(folder), "member": MemberName(load_settings(folder).member)}
+    session.out.say("note: no private keys here, so sealed bytes are checked but not opened")
+    return {}
+
+
+def _show_report(session: Session, report: Report) -> None:
+    for fault in report.faults:
+        place = "" if fault.log is None else f" in {fault.log}" + ("" if fault.index is None else f"#{fault.index}")
+        session.out.line(f"fault: {fault.what}{place}: {fault.reason}")
+    counts = asdict(report)
+    counts.pop("faults")
+    session.out.pairs(counts)
+    verdict = "sound" if report.is_sound else f"{len(report.faults)} faults"
+    session.out.line(
+        f"{verdict}" + (f"; {report.gaps} bodies are missing and nobody could give them" if report.gaps else "")
+    )
+
+
+def list_evidence(session: Session) -> None:
+    """List the evidence that this node holds."""
+    with session.client() as client:
+        content = client.get("/evidence")
+        rows = client.decode(content)["evidence"]
+    if session.as_json:
+        session.out.answer(content)
+        return
+    session.out.table(
+        ["id", "kind", "member", "found"],
+        [(row["id"][:16], row["kind"], row["member"], format_time(row["found_ms"])) for row in rows],
+    )
+
+
+def show_evidence(
+    session: Session,
+    evidence: Annotated[str, typer.Argument(metavar="ID", help="As in `evidence list`; the first digits will do.")],
+) -> None:
+    """Print one piece of evidence, as it goes to whoever is to check it with `tally verify`."""
+    with session.client() as client:
+        rows = [row for row in client.get_json("/evidence")["evidence"] if row["id"].startswith(evidence)]
+    if len(rows) != 1:
+        raise UsageWrong(reason=f"{len(rows)} pieces of evidence have an id that begins with {evidence}")
+    # The very text that was signed and hashed, without a byte more.
+    session.out.raw(rows[0]["document"].encode())

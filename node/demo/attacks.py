@@ -1,0 +1,117 @@
+"""What happens to those who cheat: a forged receipt, a damaged database, a member with two histories."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Final
+
+from node.config import DATABASE_NAME
+from node.demo.firms import Firm, Network, wait_until
+from node.demo.report import Story
+from node.node import HIGH_WATER_NAME
+from node.storage.copies import copy_database, flip_byte
+
+_NOTICED_S: Final = 60.0
+
+
+def run_attacks(
+    network: Network, story: Story, *, receipt: Path, network_file: Path, backup: Path, seed: int
+) -> dict[str, bool]:
+    """Try all three; each value is true only if it was noticed by the command that a user runs."""
+    return {
+        "forgery_caught": _forge(network, story, receipt, network_file),
+        "tamper_caught": _tamper(network, story, seed),
+        "fork_caught": _fork(network, story, backup, network_file),
+    }
+
+
+def _forge(network: Network, story: Story, receipt: Path, network_file: Path) -> bool:
+    story.step("Attack: somebody changes the disclosed value in the receipt")
+    found = json.loads(receipt.read_text())
+    value = found["disclosures"][0]["value"]
+    found["disclosures"][0]["value"] = forged = _changed(value)
+    forgery = network.folder / "forged-receipt.json"
+    forgery.write_text(json.dumps(found, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n")
+    story.say(f"{value}  becomes  {forged}")
+    answer = network.tally.run("verify", forgery, "--trust", network_file, expect=None)
+    story.say(_last_lines(answer.stderr or answer.stdout))
+    story.verdict(holds=answer.status == 1, text="verify refuses it")
+    return answer.status == 1
+
+
+def _tamper(network: Network, story: Story, seed: int) -> bool:
+    story.step(f"Attack: one byte of a copy of the retailer's database is flipped (seed {seed})")
+    copy = network.folder / "copy.db"
+    copy_database(network.firm("retailer").folder / DATABASE_NAME, copy)
+    before = network.tally.run("fsck", "--offline", copy, expect=None)
+    story.verdict(holds=before.status == 0, text="fsck finds nothing wrong with the copy")
+    story.say(flip_byte(copy, seed))
+    after = network.tally.run("fsck", "--offline", copy, expect=None)
+    story.say(_last_lines(after.stdout or after.stderr))
+    caught = before.status == 0 and after.status == 1
+    story.verdict(holds=caught, text="fsck finds the damage and names its place")
+    return caught
+
+
+def _fork(network: Network, story: Story, backup: Path, network_file: Path) -> bool:
+    story.step("Attack: the carrier goes back to an old backup and writes another history")
+    carrier, watcher = network.firm("carrier"), network.firm("fishery")
+    carrier.stop()
+    true_history = network.folder / "carrier-true.db"
+    _move_database(carrier.folder, true_history)
+    shutil.copy(backup, carrier.folder / DATABASE_NAME)
+    (carrier.folder / HIGH_WATER_NAME).unlink(missing_ok=True)
+    story.say("it also removes its high-water file and states that nothing was restored")
+    carrier.start("--not-restored")
+    _write_lies(network, carrier)
+    wait_until(lambda: _has_evidence(watcher), _NOTICED_S, "the fishery notices the fork")
+    with watcher.client() as client:
+        document: str = client.get_json("/evidence")["evidence"][0]["document"]
+    file = network.folder / "evidence.json"
+    file.write_text(document)
+    answer = network.tally.run("verify", file, "--trust", network_file, expect=None)
+    story.say(_last_lines(answer.stdout or answer.stderr))
+    story.verdict(holds=answer.status == 0, text="the others keep the proof, pass it on, and freeze the carrier's log")
+    carrier.stop()
+    _remove_database(carrier.folder)
+    true_history.rename(carrier.folder / DATABASE_NAME)
+    carrier.start()
+    return answer.status == 0
+
+
+def _write_lies(network: Network, carrier: Firm) -> None:
+    """As many records as make the false history as long as the true one was, and more."""
+    lies = network.folder / "lies.ndjson"
+    lies.write_text("".join(f'{{"type":"note","body":{{"n":{n}}}}}\n' for n in range(5)))
+    network.tally.run("capture", lies, "--dir", carrier.folder)
+
+
+def _has_evidence(firm: Firm) -> bool:
+    with firm.client() as client:
+        return bool(client.get_json("/evidence")["evidence"])
+
+
+def _move_database(folder: Path, target: Path) -> None:
+    copy_database(folder / DATABASE_NAME, target)
+    _remove_database(folder)
+
+
+def _remove_database(folder: Path) -> None:
+    for path in folder.glob(DATABASE_NAME + "*"):
+        path.unlink()
+
+
+def _changed(value: str) -> str:
+    """The JSON text with its last digit or letter changed."""
+    found = list(re.finditer(r"[0-9A-Za-z]", value))
+    if not found:
+        return '"forged"'
+    at = found[-1].start()
+    return value[:at] + ("1" if value[at] != "1" else "2") + value[at + 1 :]
+
+
+def _last_lines(text: str) -> str:
+    return "\n   ".join(text.strip().splitlines()[-4:])

@@ -1,0 +1,183 @@
+"""The four firms of the demo: a folder and a process each, driven by the `tally` command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ledger.errors import TallyError, Unavailable
+from node.cli.client import Address, NodeClient
+from node.demo.report import Story
+from node.founding import ADMIN_TOKEN_NAME
+
+NETWORK: Final = "cold-chain.example"
+FIRMS: Final = ("fishery", "processor", "carrier", "retailer")
+_START_S: Final = 30.0
+_STOP_S: Final = 15.0
+
+
+class DemoFailed(Unavailable):
+    code = "demo-failed"
+    template = "{what}: {reason}"
+    hint = "Run it again with --no-attacks, and look at the node's own words above."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command came to."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+class Tally:
+    """Runs `tally` as a user would, in a process of its own."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+
+    def run(self, *words: str | Path, quiet: bool = False, expect: int | None = 0) -> Answer:
+        """Run a command; raise DemoFailed unless it ends with `expect` (None: whatever)."""
+        texts = [str(word) for word in words]
+        if not quiet:
+            self._story.command(["tally", *[Path(t).name if t.startswith("/") else t for t in texts]])
+        done = subprocess.run(  # noqa: S603  # our own program
+            [sys.executable, "-m", "node.cli", *texts], capture_output=True, text=True, check=False
+        )
+        if expect is not None and done.returncode != expect:
+            reason = (done.stderr.strip() or done.stdout.strip())[-2000:]
+            raise DemoFailed(what=f"tally {' '.join(texts[:2])} ended with {done.returncode}", reason=reason)
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(slots=True)
+class Firm:
+    """One firm: where its node lives and listens."""
+
+    name: str
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self) -> NodeClient:
+        token = (self.folder / ADMIN_TOKEN_NAME).read_text().strip()
+        return NodeClient(Address(url=self.url), token)
+
+    def start(self, *options: str) -> None:
+        """Serve in a process of its own and wait until it answers."""
+        log = (self.folder / "serve.log").open("ab")
+        self.process = subprocess.Popen(  # noqa: S603  # our own program
+            [sys.executable, "-m", "node.cli", "serve", "--dir", str(self.folder), *options],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        log.close()
+        wait_until(self._answers, _START_S, f"{self.name} starts")
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def _answers(self) -> bool:
+        if self.process is not None and self.process.poll() is not None:
+            reason = (self.folder / "serve.log").read_text(errors="replace")[-2000:]
+            raise DemoFailed(what=f"{self.name} does not start", reason=reason)
+        try:
+            with self.client() as client:
+                client.get("/status")
+        except TallyError:
+            return False
+        return True
+
+
+class Network:
+    """The firms together."""
+
+    def __init__(self, folder: Path, tally: Tally) -> None:
+        self.folder = folder
+        self.tally = tally
+        self.firms = [
+            Firm(name, folder / name, port) for name, port in zip(FIRMS, _free_ports(len(FIRMS)), strict=True)
+        ]
+
+    def firm(self, name: str) -> Firm:
+        return next(firm for firm in self.firms if firm.name == name)
+
+    def each(self, work: Callable[[Firm], Any], firms: Sequence[Firm] | None = None) -> list[Any]:
+        """The results of doing something at every firm side by side."""
+        with ThreadPoolExecutor(len(self.firms)) as pool:
+            return list(pool.map(work, firms or self.firms))
+
+    def is_in_sync(self) -> bool:
+        """Whether every firm holds every log whole, with every body that it may read."""
+        statuses = self.each(_status)
+        if any(status is None or status["guard"]["state"] != "ready" for status in statuses):
+            return False
+        sizes = {status["member"]: status["log"]["size"] for status in statuses}
+        return all(
+            log["size"] == sizes[member] and (member == status["member"] or log["bodies_size"] == log["size"])
+            for status in statuses
+            for log in status["logs"]
+            for member in [log["origin"].split("/")[1]]
+        )
+
+    def wait_for_interrupt(self) -> None:
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            return
+
+    def stop(self) -> None:
+        self.each(lambda firm: firm.stop())
+
+
+def wait_until(holds: Callable[[], bool], limit_s: float, what: str) -> None:
+    """Raises: DemoFailed once `limit_s` seconds have passed."""
+    end = time.monotonic() + limit_s
+    while not holds():
+        if time.monotonic() > end:
+            raise DemoFailed(what=what, reason=f"not within {limit_s:g} s")
+        time.sleep(0.05)
+
+
+def _status(firm: Firm) -> Any:
+    try:
+        with firm.client() as client:
+            return client.get_json("/status")
+    except TallyError:
+        return None
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for item in sockets:
+            item.bind(("127.0.0.1", 0))
+        return [item.getsockname()[1] for item in sockets]
+    finally:
+        for item in sockets:
+            item.close()

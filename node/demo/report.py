@@ -1,0 +1,55 @@
+"""What the demo says: steps, tables and commands, for people; on stderr where stdout is for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from node.demo.firms import Firm
+
+
+class Story:
+    """A console with three kinds of sentences."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        self._step = 0
+
+    def step(self, text: str) -> None:
+        self._step += 1
+        self._console.print(f"\n[bold cyan]{self._step}. {escape(text)}[/]")
+
+    def say(self, text: str) -> None:
+        self._console.print(f"   {escape(text)}")
+
+    def good(self, text: str) -> None:
+        self._console.print(f"   [green]✓[/] {escape(text)}")
+
+    def bad(self, text: str) -> None:
+        self._console.print(f"   [red]✗[/] {escape(text)}")
+
+    def verdict(self, *, holds: bool, text: str) -> None:
+        if holds:
+            self.good(text)
+        else:
+            self.bad(text)
+
+    def command(self, words: Sequence[str]) -> None:
+        self._console.print(f"   [dim]$ {escape(' '.join(words))}[/]")
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        table = Table(*head, box=None, padding=(0, 2), header_style="bold")
+        for row in rows:
+            table.add_row(*(escape(str(cell)) for cell in row))
+        self._console.print(table)
+
+    def invite(self, firms: Sequence[Firm], folder: Path) -> None:
+        self.step("The nodes stay up. Try them; Ctrl-C ends them and removes what they stored")
+        for firm in firms:
+            self.say(f"{firm.name:10} {firm.url}/docs   tally records list --dir {folder / firm.name}")

@@ -1,0 +1,246 @@
+"""The steps of the demo, in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import contracts
+from node.demo.attacks import run_attacks
+from node.demo.firms import NETWORK, Firm, Network, wait_until
+from node.demo.report import Story
+from node.demo.sharing import documents_for
+from node.storage.copies import copy_database
+
+_AGREEMENT: Final = Path(contracts.__file__).parent / "library" / "seafood_sharing.py"
+_SYNC_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A record: whose log, and where in it."""
+
+    log: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.log}/{self.index}"
+
+
+def tell(network: Network, story: Story, *, events: Path | None, attacks: bool, seed: int) -> dict[str, Any]:
+    """Run every step; returns what the demo is asked to report."""
+    network_file, fingerprint = _found(network, story)
+    contract = _agree(network, story)
+    # An old backup of the carrier: what the last attack goes back to.
+    backup = network.folder / "carrier-backup.db"
+    copy_database(network.firm("carrier").folder / "ledger.db", backup)
+    recorded = _capture(network, story, contract, documents_for(events, seed))
+    in_sync = _sync(network, story)
+    views = _views(network, recorded)
+    redacted = _show(network, story, views)
+    place = _choose(views)
+    verified, receipt = _prove(network, story, place, views, network_file)
+    result = {
+        "members": len(network.firms),
+        "records": _count_records(network),
+        "events_recorded": sum(len(places) for places in recorded.values()),
+        "redacted_fields": redacted,
+        "in_sync": in_sync,
+        "receipt_verified": verified,
+        "forgery_caught": False,
+        "tamper_caught": False,
+        "fork_caught": False,
+    }
+    if attacks:
+        result |= run_attacks(network, story, receipt=receipt, network_file=network_file, backup=backup, seed=seed)
+    story.step(f"Done: network {fingerprint}")
+    return result
+
+
+# --- founding and agreeing --------------------------------------------------------------
+
+
+def _found(network: Network, story: Story) -> tuple[Path, str]:
+    """Four folders, one charter signed by all, four processes."""
+    tally, folder = network.tally, network.folder
+    story.step("Four firms make a node each, sign one charter, and start")
+    network.each(
+        lambda firm: tally.run(
+            "init", firm.folder, "--network", NETWORK, "--member", firm.name, "--endpoint", firm.url, quiet=True
+        )
+    )
+    story.command(["tally", "init", "FIRM", "--network", NETWORK, "--member", "FIRM", "--endpoint", "URL"])
+    network_file = folder / "network.json"
+    members = [firm.folder / "member.json" for firm in network.firms]
+    tally.run(
+        "charter", "new", *members, "--f", "1", "--output", network_file, "--dir", network.firms[0].folder, quiet=True
+    )
+    story.command(["tally", "charter", "new", "*/member.json", "--output", "network.json"])
+    for firm in network.firms[1:]:
+        tally.run("charter", "sign", network_file, "--dir", firm.folder)
+    shown = tally.run("charter", "show", "--file", network_file, "--json", quiet=True).json()
+    network.each(lambda firm: firm.start())
+    network.each(lambda firm: tally.run("charter", "adopt", network_file, "--dir", firm.folder, quiet=True))
+    story.command(["tally", "charter", "adopt", "network.json"])
+    wait_until(network.is_in_sync, _SYNC_S, "the nodes find each other")
+    story.good(f"network {NETWORK}, fingerprint {shown['fingerprint']}")
+    return network_file, shown["fingerprint"]
+
+
+def _agree(network: Network, story: Story) -> str:
+    """The fishery proposes, the others accept."""
+    tally = network.tally
+    story.step("The fishery proposes a sharing agreement, and every party accepts it")
+    parties = [word for firm in network.firms for word in ("--party", f"{firm.name}={firm.name}")]
+    first = network.firms[0]
+    proposed = tally.run("contract", "propose", _AGREEMENT, *parties, "--dir", first.folder, "--json").json()
+    contract: str = proposed["id"]
+    others = network.firms[1:]
+    wait_until(lambda: all(network.each(lambda f: _status_of(f, contract), others)), _SYNC_S, "the proposal arrives")
+    network.each(lambda firm: tally.run("contract", "accept", contract, "--dir", firm.folder, quiet=True), others)
+    story.command(["tally", "contract", "accept", contract[:12]])
+    wait_until(
+        lambda: all(status == "active" for status in network.each(lambda f: _status_of(f, contract))),
+        _SYNC_S,
+        "the agreement becomes active",
+    )
+    story.good(f"agreement {contract[:12]}… is active")
+    return contract
+
+
+def _status_of(firm: Firm, contract: str) -> str | None:
+    with firm.client() as client:
+        for found in client.get_json("/contracts")["contracts"]:
+            if found["id"] == contract:
+                return str(found["status"])
+    return None
+
+
+# --- capturing and syncing ----------------------------------------------------------------
+
+
+def _capture(network: Network, story: Story, contract: str, documents: Mapping[str, bytes]) -> dict[str, list[Place]]:
+    """Every firm captures its own EPCIS document. Returns the events' records by firm."""
+    story.step("Each firm captures its EPCIS 2.0 events under the agreement")
+
+    def capture(firm: Firm) -> list[Place]:
+        if firm.name not in documents:
+            return []
+        file = network.folder / f"{firm.name}.jsonld"
+        file.write_bytes(documents[firm.name])
+        answer = network.tally.run(
+            "capture", file, "--contract", contract, "--dir", firm.folder, "--json", quiet=True, expect=None
+        )
+        found = answer.json()
+        for refused in found["refused"][:3]:
+            story.bad(f"{firm.name} refuses {refused}")
+        return [Place(firm.name, item["index"]) for item in found["recorded"] if item["type"] != "epcis/document"]
+
+    recorded = dict(zip([firm.name for firm in network.firms], network.each(capture), strict=True))
+    story.command(["tally", "capture", "FIRM.jsonld", "--contract", contract[:12]])
+    for name, places in recorded.items():
+        story.say(f"{name:10} {len(places)} events")
+    return recorded
+
+
+def _sync(network: Network, story: Story) -> bool:
+    story.step("The nodes bring each other up to date")
+    wait_until(network.is_in_sync, _SYNC_S, "the nodes sync")
+    rows = []
+    for firm in network.firms:
+        with firm.client() as client:
+            status = client.get_json("/status")
+        sizes = {log["origin"].split("/")[1]: log["size"] for log in status["logs"]}
+        rows.append([firm.name, *(sizes[other.name] for other in network.firms)])
+    story.table(["holds entries of", *(firm.name for firm in network.firms)], rows)
+    story.good("every firm holds every log, and every body that it may read")
+    return True
+
+
+def _count_records(network: Network) -> int:
+    with network.firms[0].client() as client:
+        return sum(log["size"] for log in client.get_json("/status")["logs"])
+
+
+# --- who sees what ----------------------------------------------------------------------------
+
+
+Views = Mapping[Place, Mapping[str, Mapping[str, Any]]]
+"""Record -> firm -> the fields that the firm's own API returns."""
+
+
+def _views(network: Network, recorded: Mapping[str, Sequence[Place]]) -> Views:
+    places = [place for found in recorded.values() for place in found]
+
+    def read(firm: Firm) -> list[dict[str, Any]]:
+        with firm.client() as client:
+            return [client.get_json(f"/records/{place.log}/{place.index}")["body"] or {} for place in places]
+
+    by_firm = network.each(read)
+    names = [firm.name for firm in network.firms]
+    return {
+        place: dict(zip(names, bodies, strict=True))
+        for place, bodies in zip(places, zip(*by_firm, strict=True), strict=True)
+    }
+
+
+def _show(network: Network, story: Story, views: Views) -> int:
+    """Show one record as each firm sees it; returns how many fields are withheld over all records."""
+    story.step("The same record, as each firm sees it")
+    place = _choose(views)
+    bodies = views[place]
+    names = list(bodies[place.log])
+    rows = [
+        [name, *(_short(bodies[firm.name][name]) if name in bodies[firm.name] else "·" for firm in network.firms)]
+        for name in names
+    ]
+    story.table([str(place), *(firm.name for firm in network.firms)], rows)
+    redacted = sum(
+        len(bodies[place.log].keys() - body.keys())
+        for place, bodies in views.items()
+        for name, body in bodies.items()
+        if name != place.log
+    )
+    story.good(f"{redacted} fields are withheld in all, over {len(views)} events and the firms that did not file them")
+    return redacted
+
+
+def _choose(views: Views) -> Place:
+    """The record that shows most: of which the firms see the most different numbers of fields."""
+    return max(
+        views, key=lambda place: (len({len(body) for body in views[place].values()}), len(views[place][place.log]))
+    )
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 22 else text[:21] + "…"
+
+
+# --- proving ----------------------------------------------------------------------------------
+
+
+def _prove(network: Network, story: Story, place: Place, views: Views, network_file: Path) -> tuple[bool, Path]:
+    """A receipt with one field disclosed, verified with nothing but the network file."""
+    story.step("A receipt with one field disclosed, verified offline by anyone")
+    name = next(
+        (n for n in ("eventTime", "bizStep") if n in views[place][place.log]), next(iter(views[place][place.log]))
+    )
+    receipt = network.folder / "receipt.json"
+    firm = network.firm(place.log)
+    wait_until(lambda: _is_cosigned(firm, place), _SYNC_S, "the other firms cosign")
+    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+    network.tally.run("receipt", str(place), "--field", pointer, "--output", receipt, "--dir", firm.folder)
+    answer = network.tally.run("verify", receipt, "--trust", network_file, "--witnesses", "2", expect=None)
+    story.say(answer.stdout.strip().replace("\n", "\n   "))
+    story.verdict(holds=answer.status == 0, text="the receipt proves who filed the record, and this one field of it")
+    return answer.status == 0, receipt
+
+
+def _is_cosigned(firm: Firm, place: Place) -> bool:
+    with firm.client() as client:
+        peers = client.get_json("/peers")["peers"]
+    return sum((peer.get("cosigned") or 0) > place.index for peer in peers) >= 2

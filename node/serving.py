@@ -1,0 +1,110 @@
+"""The HTTP server under the app: uvicorn, with the bounds it lacks.
+
+Its fast parser takes heads of any length at any pace; here both are bounded. What breaks a
+bound never becomes a request: it is answered 400 in plain text, or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from node.config import Settings
+
+HEAD_BYTES_MAX: Final = 32 << 10
+"""Bytes of a request's target and headers: the longest signed call of a peer has some two thousand."""
+HEADERS_MAX: Final = 100
+HEAD_S: Final = 20.0
+"""Seconds that the head of a request may take, or a new connection may stay silent."""
+CONNECTIONS_MAX: Final = 1000
+"""Connections at a time: each may hold one body in memory."""
+_IDLE_S: Final = 30  # between two requests of one connection
+_STOP_S: Final = 3  # for requests under way when the node stops; what is cut off was not answered
+
+
+class HeadTooLarge(Exception):
+    """Raised inside the parser, which then gives up on the connection."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. Ends a request whose head is too long or too slow."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_in_head = True
+        self._head_bytes = 0  # received since the last request ended: at least the length of the head
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]  # as asyncio declares it
+        self._deadline = self.loop.call_later(HEAD_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._is_in_head and self._head_bytes:
+            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+                self.send_400_response("Request head too long.")
+            elif self._deadline is None:
+                self._deadline = self.loop.call_later(HEAD_S, self._give_up)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        self._cancel_deadline()
+        if len(self.headers) > HEADERS_MAX:
+            raise HeadTooLarge()
+        # Whole heads that came in one piece with a body behind them: only then is the sum worth its time.
+        if self._head_bytes > HEAD_BYTES_MAX:
+            head_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if head_bytes > HEAD_BYTES_MAX:
+                raise HeadTooLarge()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_in_head, self._head_bytes = True, 0
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """The server of `app` as the settings say: where it listens, and whether it speaks TLS."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_keep_alive=_IDLE_S,
+            timeout_graceful_shutdown=_STOP_S,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+            ssl_version=ssl.PROTOCOL_TLS_SERVER,
+        )
+    )

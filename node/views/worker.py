@@ -1,0 +1,74 @@
+"""The view worker: `python -m node.views.worker FOLDER`, a process of its own beside the node.
+
+It reads the ledger of the node in FOLDER and fills `views.db`. A byte on stdin says that
+something changed; the end of stdin says that the node is gone, and the worker goes as well.
+It may be killed at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import TallyError
+from ledger.names import MemberName
+from node.config import DATABASE_NAME, load_settings
+from node.keyring import load_keyring
+from node.storage.viewsource import open_ledger
+from node.storage.viewstore import VIEWS_NAME, ViewsDamaged, ViewStore, discard
+from node.views.projecting import Projector
+
+IDLE_S: Final = 10.0
+"""A look at the ledger without having been told: for commits that nobody announces."""
+_NICENESS: Final = 10  # the node's own work goes first
+
+
+def run(folder: Path, nudges: int) -> None:
+    """Fill the view until `nudges` (a file descriptor) ends. Raises: ConfigBroken, KeyFileBroken."""
+    projector = open_projector(folder)
+    rest_s = 0.0
+    while _wait(nudges, rest_s):
+        try:
+            rest_s = 0.0 if projector.run_round() else projector.rest_s(IDLE_S)
+        except ViewsDamaged:
+            projector.close()
+            discard(folder / VIEWS_NAME)
+            projector = open_projector(folder)
+            rest_s = 0.0
+
+
+def open_projector(folder: Path) -> Projector:
+    """What fills the view of the node in `folder`. Raises: ConfigBroken, KeyFileBroken."""
+    settings = load_settings(folder)
+    passphrase = settings.passphrase_file.read_text().rstrip("\n") if settings.passphrase_file else None
+    keyring = load_keyring(folder, passphrase)
+    ledger, views = open_ledger(folder / DATABASE_NAME), ViewStore.open(folder / VIEWS_NAME)
+    return Projector(ledger, views, member=MemberName(settings.member), keyring=keyring)
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        sys.stderr.write("usage: python -m node.views.worker FOLDER\n")
+        return 3
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the node too, which then ends our stdin
+    os.nice(_NICENESS)
+    try:
+        run(Path(sys.argv[1]), sys.stdin.fileno())
+    except TallyError as cause:
+        sys.stderr.write(f"view worker: {cause}\n")
+        return 1
+    return 0
+
+
+def _wait(nudges: int, seconds: float) -> bool:
+    """Until there is a nudge or the time is over; False once the other end is closed."""
+    ready, _, _ = select.select([nudges], [], [], seconds)
+    return not ready or os.read(nudges, 1 << 16) != b""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Fetches the implementations of others that these tests compare ours with, into `.cache/conformance`.
+
+Versions and hashes are pinned in `debian.lock` and `npm/package-lock.json`. Nothing is installed into the
+system. What cannot be had raises `NotToBeHad`, and the tests that need it skip by name, which fails in CI.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.source import ROOT
+
+HERE: Final = Path(__file__).resolve().parent
+CACHE: Final = ROOT / ".cache" / "conformance"
+
+
+class NotToBeHad(Exception):
+    """A tool cannot be fetched or built here; the text says which and why."""
+
+
+def go_verifier() -> Path:
+    """The program of `go/main.go`, built with Debian's Go and its package of golang.org/x/mod."""
+    source, lock = HERE / "go" / "main.go", HERE / "debian.lock"
+
+    def make(folder: Path) -> None:
+        for line in lock.read_text().splitlines():
+            if line and not line.startswith("#"):
+                _unpack_debian(*line.split()[:3], folder=folder)
+        go = folder / "usr/lib/go-1.19"
+        environment = {
+            "GOROOT": str(go),
+            "GOPATH": str(folder / "usr/share/gocode"),
+            "GOCACHE": str(folder / "cache"),
+            "HOME": str(folder),
+            "GO111MODULE": "off",
+            "GOFLAGS": "-trimpath",
+            "GOTOOLCHAIN": "local",
+            "CGO_ENABLED": "0",
+        }
+        _run([str(go / "bin/go"), "build", "-o", str(folder / "verifier"), str(source)], environment=environment)
+        for rest in ("usr", "cache"):  # 500 MB, needed for nothing but the build
+            _run(["chmod", "-R", "u+w", str(folder / rest)])
+            shutil.rmtree(folder / rest)
+
+    return _cached("go", [source, lock], make) / "verifier"
+
+
+def npm_folder() -> Path:
+    """A copy of `npm/` with the packages of its lock beside it."""
+    files = sorted(path for path in (HERE / "npm").iterdir() if path.is_file())
+
+    def make(folder: Path) -> None:
+        if not shutil.which("node") or not shutil.which("npm"):
+            raise NotToBeHad("node and npm are not installed")
+        for file in files:
+            shutil.copy(file, folder)
+        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder=folder)
+
+    return _cached("npm", files, make)
+
+
+def ask(command: Sequence[str | Path], question: object) -> Any:
+    """Run a verifier with a JSON question on its standard input; its answer in JSON."""
+    found = subprocess.run(
+        [str(part) for part in command],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert found.returncode == 0, f"the verifier itself failed: {found.stderr[-2000:]}"
+    return json.loads(found.stdout)
+
+
+# --- inside -------------------------------------------------------------------
+
+
+def _cached(kind: str, inputs: Sequence[Path], make: Callable[[Path], None]) -> Path:
+    """The folder that `make` filled from these inputs, this time or earlier."""
+    key = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in inputs)).hexdigest()[:16]
+    target = CACHE / f"{kind}-{key}"
+    if target.is_dir():
+        return target
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE.parent / ".gitignore").write_text("*\n")
+    folder = Path(tempfile.mkdtemp(dir=CACHE, prefix=f"{kind}-unfinished-"))
+    try:
+        make(folder)
+        if not target.is_dir():  # Another run may have been quicker.
+            folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return target
+
+
+def _unpack_debian(name: str, version: str, sha256: str, *, folder: Path) -> None:
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise NotToBeHad("apt-get and dpkg-deb are not installed")
+    try:
+        _run(["apt-get", "download", "-q", f"{name}={version}"], folder=folder)
+    except NotToBeHad:
+        if os.geteuid() != 0:
+            raise
+        _run(["apt-get", "update", "-qq"])  # A fresh container has no package lists.
+        _run(["apt-get", "download", "-q", f"{name}={version}"], folder=folder)
+    (package,) = folder.glob(f"{name}_*.deb")
+    if hashlib.sha256(package.read_bytes()).hexdigest() != sha256:
+        raise NotToBeHad(f"the Debian package {name} {version} is not the one of debian.lock")
+    _run(["dpkg-deb", "-x", str(package), str(folder)])
+    package.unlink()
+
+
+def _run(command: Sequence[str], *, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    try:
+        found = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as cause:
+        raise NotToBeHad(f"{command[0]}: {cause}") from cause
+    if found.returncode != 0:
+        tail = " | ".join((found.stdout + found.stderr).strip().splitlines()[-3:])
+        raise NotToBeHad(f"{' '.join(command[:4])} failed: {tail}")
