@@ -20,10 +20,12 @@ from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contact, Contacts
 from node.serving import make_server
+from node.storage.viewstore import VIEWS_NAME, ViewStore
 from node.sync.driver import SyncDriver
 from node.sync.routes import make_router as make_peer_router
 from node.sync.signing import CallVerifier
 from node.tokens import TokenBook
+from node.views.supervisor import start_worker
 
 Background = Callable[[], Awaitable[None]]
 """Something that runs as long as the app serves."""
@@ -51,7 +53,13 @@ def create_app(
         lifespan=lambda app: _live(app, background),
     )
     app.state.failure = None
-    context = Context(node=node, tokens=TokenBook(node.store, node.clock), gathering=Gathering(node), contacts=contacts)
+    context = Context(
+        node=node,
+        tokens=TokenBook(node.store, node.clock),
+        gathering=Gathering(node),
+        views=ViewStore.open_for_search(node.folder / VIEWS_NAME),
+        contacts=contacts,
+    )
     errors.install(app)
     app.include_router(health.make_router())
     # Receipts before records: the path of a record is the beginning of that of its receipt.
@@ -76,7 +84,11 @@ def serve(folder: Path, *, not_restored: bool = False) -> None:
             contacts=lambda: contacts_of(driver),
             background=[lambda: driver.run(not_restored=not_restored)],
         )
-        make_server(app, node.settings).run()
+        worker = start_worker(folder, node.changes)
+        try:
+            make_server(app, node.settings).run()
+        finally:
+            worker.stop()
         if app.state.failure is not None:
             raise BackgroundFailed("what keeps this node in step with its peers has failed") from app.state.failure
     finally:
@@ -91,7 +103,7 @@ def make_verifier(node: Node) -> CallVerifier:
 
     return CallVerifier(
         authorities=authorities,
-        find_key=lambda member, key_id: node.membership.transport_key(member, key_id),
+        find_key=lambda member, key: node.membership.transport_key(member, key),  # noqa: PLW0108  # newer cards count
         clock=node.clock,
         skew_s=node.settings.clock_skew_s,
     )

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.exc import DatabaseError
-
 from ledger.checkpoint import decode_checkpoint, open_checkpoint, verify_cosignature
 from ledger.entry import check_link, decode_entry
 from ledger.errors import BadInput, BadProof, TallyError
@@ -25,6 +23,7 @@ from node.config import DATABASE_NAME
 from node.keyring import Keyring
 from node.membership import Membership, load_membership
 from node.storage import logs, sidecars
+from node.storage.engine import DatabaseError
 from node.storage.packing import PackedSidecar, RowDamaged
 from node.storage.sidecars import StoredChannel
 from node.storage.store import Store, Tx

@@ -50,9 +50,10 @@ def read_high_water(path: Path) -> HighWater | None:
     """None if there is no file. Raises: HighWaterBroken."""
     try:
         content = path.read_text()
-        origin, size, root, rest = content.split("\n")
     except FileNotFoundError:
         return None
+    try:
+        origin, size, root, rest = content.split("\n")
     except ValueError as cause:
         if not content.strip():
             return None  # made, and killed before the first mark: nothing had been signed

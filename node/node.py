@@ -16,6 +16,7 @@ from ledger.errors import BadInput, Conflict, Missing, TallyError, Unavailable
 from ledger.jsontext import encode_canonical
 from ledger.names import Digest, MemberName, Origin, encode_b64
 from ledger.network import NetworkFile
+from ledger.record import Draft
 from node import agreements as agree
 from node.agreements import Agreements
 from node.append import Appended, Appender, NewRecord, Outcome
@@ -226,7 +227,7 @@ class Node:
         if not_restored:
             self.append_one(agree.draft_private("tally/not-restored", body, by=by))
 
-    def append_one(self, draft: agree.Draft) -> Appended:
+    def append_one(self, draft: Draft) -> Appended:
         """Append one record and wait until it is durable. Raises: what sealing or storing raises."""
         outcome = self.joined.appender.submit([NewRecord(draft)]).result()[0]
         if isinstance(outcome, TallyError):

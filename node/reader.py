@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ledger.errors import Missing, SealBroken
+from ledger.errors import BadInput, BadProof, Missing
 from ledger.fields import join
 from ledger.names import Digest, MemberName, Origin, RecordId
 from ledger.record import Link, Meta, Opened, open_record
@@ -39,15 +39,11 @@ class ReadRecord:
     opened: Opened | None = None
     sidecar: PackedSidecar | None = None
     problem: str = ""
+    body: bytes = b"{}"  # the readable fields, joined to one JSON object
 
     @property
     def meta(self) -> Meta | None:
         return self.opened.meta if self.opened else None
-
-    @property
-    def body(self) -> bytes:
-        """The readable fields, joined to one JSON object."""
-        return join(self.opened.fields) if self.opened else b"{}"
 
     @property
     def notes(self) -> Mapping[str, bytes]:
@@ -123,6 +119,8 @@ class Reader:
                 manifest=packed.manifest,
                 manifest_hash=row.body,
             )
-        except SealBroken as cause:
+            # An author can commit to fields that contradict each other: its fault, and this record's alone.
+            body = join(opened.fields)
+        except (BadInput, BadProof) as cause:
             return replace(closed, state="broken", problem=str(cause))
-        return replace(closed, state="open", opened=opened)
+        return replace(closed, state="open", opened=opened, body=body)

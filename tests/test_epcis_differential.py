@@ -133,6 +133,8 @@ def test_a_fault_is_told_where_it_was_made(seed: int) -> None:
     rng, bases, told = random.Random(seed), [base for base in usable_samples() if check(base) == []], 0
     while told < 100:
         value = few_events(rng, copy.deepcopy(rng.choice(bases)))
+        if check(value):
+            continue  # an event taken out of its document without the context
         place = rng.choice([path for path, _ in walk(value) if path])
         put(value, place, rng.choice((None, True, 7, "?", [], {"?": 0})))
         if faults := check(value):
@@ -423,7 +425,7 @@ def test_uris_and_times_agree_with_the_schema_s_formats(seed: int) -> None:
     rng = random.Random(seed)
     pieces = ["a", ":", "/", "//", "?", "#", "[", "]", "@", "%41", "%4", "::", "1", "ffff", "1.2.3.4", "v1.", "é", " "]
     pieces += ["\n", "-", ".", "http:", "urn:", "255", "256", "00", "_", "|", "[::1]", "[1:2:3:4:5:6:7::]", "&=", "\\"]
-    until = time.monotonic() + 1.5
+    until = time.monotonic() + 0.8
     while time.monotonic() < until:
         text = "".join(rng.choices(pieces, k=rng.randint(0, 9)))
         literal = ":".join(

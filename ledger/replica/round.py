@@ -142,7 +142,7 @@ def _contradicted(this: _Round) -> Steps[Outcome]:
 
 
 def _extend(this: _Round) -> Steps[Outcome]:
-    """The peer has a checkpoint of more (rules 6 to 8): fetch it, and check it against the signed root before it is kept.
+    """The peer has a checkpoint of more (rules 6 to 8): fetch it, check it against the signed root, then keep it.
 
     Cost: where all fits one commit, one request and a root; else a few hash tiles first, and
     one full tile for every 256 bundles. Memory: one commit's entries and a tile per level.

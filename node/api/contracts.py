@@ -110,12 +110,12 @@ class _Contracts:
             done = await self._gathering.append(NewRecord(draft, key, sha256(text)))
         return await self._show(self._node.agreements.get(done.leaf), 200 if done.is_repeat else 201)
 
-    async def show(self, id: str) -> Response:  # the parameter's name
+    async def show(self, id: str) -> Response:
         """One contract, with its source and terms."""
         return await self._show(contracts.find_contract(self._node, id))
 
     def stating(self, verb: str, type_name: str) -> Callable[[Request, str], Awaitable[Response]]:
-        async def state(request: Request, id: str) -> Response:  # the parameter's name
+        async def state(request: Request, id: str) -> Response:
             await self._gathering.wait_until_ready()
             contract = contracts.find_contract(self._node, id)
             draft = contracts.draft_statement(self._node, contract, type_name, by=submitter(token_of(request).label))

@@ -102,12 +102,14 @@ class Record(Model):
     by: str | None = Field(description="Name and id of the token it was filed with; only its author reads it.")
     audience: list[list[str]] = Field(description="Per section, the roles or @members who read it.")
     withheld: list[Withheld]
+    gap: str | None = Field(description="Why a body that is due is not here.")
     problem: str | None = Field(description="Why it is broken.")
 
 
 class RecordPage(Model):
     records: list[Record]
     next: str | None = Field(description="Cursor of the next page, or null at the end.")
+    pending: int = Field(description="Entries that are here and that no search finds yet.")
 
 
 class Refused(Model):

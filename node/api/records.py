@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -21,8 +21,10 @@ from node.intake import EnvelopeBroken, submitter
 from node.node import NotAdopted
 from node.services import records
 from node.services.filing import parse_record
-from node.services.matching import Filters
+from node.storage.viewsearch import SearchTooSlow
+from node.storage.viewstore import ViewsDamaged, ViewsNotReady
 from node.tokens import Scope
+from node.views.search import Filters, SearchWrong
 
 _ENVELOPE: Final = {
     "type": "object",
@@ -83,7 +85,7 @@ def make_router(context: Context) -> APIRouter:
         doors.list_some,
         scopes=READERS,
         answers=[Answer(model=models.RecordPage)],
-        errors=(NotAdopted, Missing, EncodingError),
+        errors=(NotAdopted, EncodingError, SearchWrong, SearchTooSlow, ViewsNotReady, ViewsDamaged),
     )
     routes.add(
         "GET",
@@ -110,6 +112,7 @@ class _Records:
     def __init__(self, context: Context) -> None:
         self._node = context.node
         self._gathering = context.gathering
+        self._views = context.views
 
     async def file(self, request: Request, dry_run: _DryRun = False) -> Response:
         """File one record (JSON), or one a line (NDJSON)."""
@@ -130,20 +133,25 @@ class _Records:
     async def list_some(
         self,
         log: Annotated[str | None, Query(description="A member's name, or the origin of a log.")] = None,
-        type: Annotated[str | None, Query()] = None,  # the parameter's name
+        author: Annotated[str | None, Query(description="A member's name.")] = None,
+        state: Annotated[str | None, Query(description="open, closed, invalid, newer or broken.")] = None,
+        type: Annotated[str | None, Query()] = None,
         contract: Annotated[str | None, Query(description="Its id, hexadecimal.")] = None,
         event_id: Annotated[str | None, Query(description="EPCIS event id.")] = None,
         epc: Annotated[str | None, Query(description="EPC or EPC class that an EPCIS event names.")] = None,
-        biz_step: Annotated[str | None, Query(description="EPCIS business step, as it stands in the event.")] = None,
+        biz_step: Annotated[str | None, Query(description="EPCIS business step.")] = None,
         from_ms: _Milliseconds = None,
         to_ms: _Milliseconds = None,
         flag: Annotated[str | None, Query(description="Of this member's own records.")] = None,
         cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-        limit: Annotated[int, Query(ge=1, le=records.PAGE_RECORDS_MAX)] = records.PAGE_RECORDS,
+        limit: Annotated[int, Query(ge=1, le=limits.VIEW_PAGE_MAX)] = records.PAGE_RECORDS,
+        order: Annotated[Literal["newest", "oldest"], Query(description="Which come first.")] = "newest",
     ) -> Response:
         """List records that pass every filter. A page may hold fewer than `limit`: only `next` tells the end."""
         filters = Filters(
             log=log,
+            author=author,
+            state=state,
             type=type,
             contract=None if contract is None else Digest(decode_hex(contract, length=32, field="contract")),
             event_id=event_id,
@@ -153,18 +161,19 @@ class _Records:
             to_ms=to_ms,
             flag=flag,
         )
-        return _json(await run_in_threadpool(self._list, filters, cursor, limit))
+        part = records.Part(cursor=cursor, limit=limit, newest_first=order == "newest")
+        return _json(await run_in_threadpool(self._list, filters, part))
 
     async def show(self, log: str, index: str) -> Response:
         """One record by its log (origin, or the member's name) and index."""
         return _json(await run_in_threadpool(self._show, log, decode_size(index, "index")))
 
-    async def show_by_id(self, id: str) -> Response:  # the parameter's name
+    async def show_by_id(self, id: str) -> Response:
         """One record by its id."""
         return _json(await run_in_threadpool(self._show_by_id, decode_id(id)))
 
-    def _list(self, filters: Filters, cursor: str | None, limit: int) -> bytes:
-        page = records.list_records(self._node, filters, cursor=cursor, limit=limit)
+    def _list(self, filters: Filters, part: records.Part) -> bytes:
+        page = records.list_records(self._node, self._views, filters, part)
         return records.encode_page(page, self._node.member)
 
     def _show(self, log: str, index: int) -> bytes:

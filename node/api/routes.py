@@ -19,6 +19,7 @@ from node.api.errors import PROBLEM_TYPE, InternalFault, MethodWrong, ParameterW
 from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contacts
+from node.storage.viewstore import ViewStore
 from node.tokens import Scope, ScopeMissing, Token, TokenBook, TokenRefused
 
 PREFIX: Final = "/api/v1"
@@ -35,6 +36,7 @@ class Context:
     node: Node
     tokens: TokenBook
     gathering: Gathering
+    views: ViewStore
     contacts: Contacts = dict
 
 

@@ -49,7 +49,7 @@ def make_router(context: Context) -> APIRouter:
         made = {"id": token_id_of(text), "name": name, "scopes": sorted(set(scopes)), "token": text}
         return Response(encode(made), 201, {"cache-control": "no-store"}, JSON_TYPE)
 
-    async def revoke(id: str) -> Response:  # the parameter's name
+    async def revoke(id: str) -> Response:
         """Revoke a token, at once and for good; also the one that this request came with."""
         await run_in_threadpool(book.revoke, id)
         return Response(status_code=204)

@@ -8,7 +8,6 @@ Reference: docs/reference/cli.md.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -42,10 +41,6 @@ def run(arguments: Sequence[str]) -> int:
         return exit_code_of(error)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`tally records list | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except OSError as error:
         out.error(FileUnusable(path=error.filename or "a file", reason=error.strerror or error))
         return ExitCode.USAGE

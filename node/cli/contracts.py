@@ -107,7 +107,7 @@ def show(
             "status": found["status"] + (f" by {found['ended_by']}" if found["ended_by"] else ""),
             "proposed by": found["proposer"],
             "waits for": ", ".join(found["waiting_for"]) or None,
-            "terms": json.dumps(found["terms"], ensure_ascii=False),
+            "terms": _terms(content),
         }
     )
     session.out.line()
@@ -158,6 +158,13 @@ def _tell(session: Session, answer: bytes, done: str) -> None:
     found = json.loads(answer)
     waiting = ", ".join(found["waiting_for"])
     session.out.line(f"{done} {found['id']}, it is {found['status']}." + (f" Waits for {waiting}." if waiting else ""))
+
+
+def _terms(content: bytes) -> str:
+    """The terms as their proposer wrote them, every number's text kept."""
+    import msgspec
+
+    return bytes(msgspec.json.decode(content, type=dict[str, msgspec.Raw])["terms"]).decode()
 
 
 def _readings(found: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:

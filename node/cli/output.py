@@ -7,11 +7,14 @@ control characters, so that no record can move the cursor or hide a line.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+import typer
 
 from ledger.errors import TallyError
 
@@ -50,9 +53,14 @@ class Output:
 
     def raw(self, content: bytes) -> None:
         """Bytes on stdout as they are: JSON of the node keeps every number text."""
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError as cause:
+            # Whoever reads has seen enough (`tally records list | head`). What is still buffered goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from cause
 
     def answer(self, content: bytes) -> None:
         """JSON of the node, as it came."""

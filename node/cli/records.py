@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
 import typer
 
+from ledger import limits
 from node.cli.exits import UsageWrong
 from node.cli.inputs import find_contract, parse_place
 from node.cli.output import format_time
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 _Log = Annotated[str | None, typer.Option(help="Only of this log: a member's name, or an origin.")]
 _Type = Annotated[str | None, typer.Option("--type", help="Only of this type.")]
 _Contract = Annotated[str | None, typer.Option(help="Only under this contract.")]
-_PAGE: Final = 500
 _COLUMNS: Final = ("log", "index", "time", "type", "state", "withheld")
 
 
@@ -35,33 +37,38 @@ def list_some(
     session: Session,
     *,
     log: _Log = None,
+    author: Annotated[str | None, typer.Option(help="Only by this member.")] = None,
     kind: _Type = None,
     contract: _Contract = None,
     event_id: Annotated[str | None, typer.Option(help="Only with this EPCIS event id.")] = None,
-    epc: Annotated[str | None, typer.Option(help="Only about this EPC.")] = None,
+    epc: Annotated[str | None, typer.Option(help="Only about this EPC or EPC class.")] = None,
     biz_step: Annotated[str | None, typer.Option(help="Only of this business step.")] = None,
-    since: Annotated[str | None, typer.Option(help="Not before this time (ISO 8601).")] = None,
+    since: Annotated[str | None, typer.Option(help="Not before this time (ISO 8601), by the author's clock.")] = None,
     until: Annotated[str | None, typer.Option(help="Before this time (ISO 8601).")] = None,
-    flag: Annotated[str | None, typer.Option(help="Only with this flag, e.g. invalid.")] = None,
+    flag: Annotated[str | None, typer.Option(help="Only own records with this flag, e.g. invalid.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only these: open, closed, invalid, newer or broken.")] = None,
+    oldest: Annotated[bool, typer.Option("--oldest", help="Begin with the oldest, not the newest.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on where an earlier list ended.")] = None,
 ) -> None:
     """List records. With --json, `next` is the cursor of what follows, or null."""
     with session.client() as client:
         filters = {
-            "log": log, "type": kind, "event_id": event_id, "epc": epc, "biz_step": biz_step, "flag": flag,
+            "log": log, "author": author, "type": kind, "event_id": event_id, "epc": epc, "biz_step": biz_step,
+            "flag": flag, "state": state, "order": "oldest" if oldest else "newest",
             "contract": None if contract is None else find_contract(client, contract),
             "from_ms": _parse_time(since), "to_ms": _parse_time(until),
         }  # fmt: skip
-        found, following = _take(client, filters, limit=limit, cursor=cursor)
+        found = _take(client, filters, limit=limit, cursor=cursor)
     if session.as_json:
-        import msgspec
-
-        session.out.raw(b'{"records":[%b],"next":%b}\n' % (b",".join(found), msgspec.json.encode(following)))
+        rows, rest = b",".join(found.rows), (_encode(found.next), _encode(found.pending))
+        session.out.raw(b'{"records":[%b],"next":%b,"pending":%b}\n' % (rows, *rest))
         return
-    session.out.table(_COLUMNS, [_row(_decode(row)) for row in found])
-    if following:
-        session.out.say(f"more: --cursor {following}")
+    session.out.table(_COLUMNS, [_row(_decode(row)) for row in found.rows])
+    if found.next:
+        session.out.say(f"more: --cursor {found.next}")
+    if found.pending:
+        session.out.say(f"{found.pending} entries are too new for the search; `records tail` shows them")
 
 
 def show(
@@ -74,8 +81,6 @@ def show(
     if session.as_json:
         session.out.answer(content)
         return
-    import msgspec
-
     fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     body = bytes(fields.pop("body"))
     values = {name: _decode(bytes(raw)) for name, raw in fields.items()}
@@ -131,29 +136,33 @@ def place_of(client: NodeClient, record: str) -> tuple[str, int]:
 # --- inside -------------------------------------------------------------------------
 
 
-def _take(
-    client: NodeClient, filters: dict[str, Any], *, limit: int, cursor: str | None
-) -> tuple[list[bytes], str | None]:
-    """Up to `limit` records as the node wrote them, and the cursor of what follows."""
-    found: list[bytes] = []
+class _Page(msgspec.Struct):
+    """A page as the node answers it."""
+
+    records: list[msgspec.Raw]
+    next: str | None
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Records as the node wrote them, the cursor of what follows, and how many entries no search finds yet."""
+
+    rows: list[bytes]
+    next: str | None
+    pending: int
+
+
+def _take(client: NodeClient, filters: dict[str, Any], *, limit: int, cursor: str | None) -> _Found:
+    rows: list[bytes] = []
     while True:
-        rows, cursor = _page(client, filters, limit=min(_PAGE, limit - len(found)), cursor=cursor)
-        found += rows
-        if cursor is None or not rows or len(found) >= limit:
-            return found, cursor
-
-
-def _page(
-    client: NodeClient, filters: dict[str, Any], *, limit: int, cursor: str | None
-) -> tuple[list[bytes], str | None]:
-    import msgspec
-
-    class Page(msgspec.Struct):
-        records: list[msgspec.Raw]
-        next: str | None = None
-
-    page = msgspec.json.decode(client.get("/records", limit=limit, cursor=cursor, **filters), type=Page)
-    return [bytes(row) for row in page.records], page.next
+        asked = min(limits.VIEW_PAGE_MAX, limit - len(rows))
+        page = msgspec.json.decode(client.get("/records", limit=asked, cursor=cursor, **filters), type=_Page)
+        rows += [bytes(row) for row in page.records]
+        cursor = page.next
+        # A page may be short, or empty, and yet not the last.
+        if cursor is None or len(rows) >= limit:
+            return _Found(rows, cursor, page.pending)
 
 
 def _follow(
@@ -179,7 +188,12 @@ def _follow(
 
 def _sizes(client: NodeClient) -> dict[str, int]:
     """How far each log is here with the bodies that this member may read."""
-    return {log["origin"]: min(log["size"], log["bodies_size"]) for log in client.get_json("/status")["logs"]}
+    status = client.get_json("/status")
+    own = status["log"]["origin"] if status["log"] else None
+    return {
+        log["origin"]: log["size"] if log["origin"] == own else min(log["size"], log["bodies_size"])
+        for log in status["logs"]
+    }
 
 
 def _path(record: str) -> str:
@@ -207,9 +221,11 @@ def _row(record: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _decode(content: bytes) -> Any:
-    import msgspec
-
     return msgspec.json.decode(content)
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.encode(value)
 
 
 def _one_line(value: object) -> object:
@@ -220,6 +236,4 @@ def _one_line(value: object) -> object:
 
 def _indent(body: bytes) -> str:
     """A body over several lines, its value texts untouched."""
-    import msgspec
-
     return msgspec.json.format(body, indent=2).decode()

@@ -33,21 +33,20 @@ _DebugOption = Annotated[
     bool, typer.Option("--debug", help="Show where an unexpected error came from.", rich_help_panel=COMMON_PANEL)
 ]
 _FolderOption = Annotated[
-    Path,
-    typer.Option(
-        "--dir", envvar="TALLY_DIR", help="Folder of the node.", rich_help_panel=COMMON_PANEL, file_okay=False
-    ),
+    Path, typer.Option("--dir", envvar="TALLY_DIR", help="Folder of the node.", rich_help_panel=COMMON_PANEL)
 ]
 _UrlOption = Annotated[
     str | None,
-    typer.Option("--url", envvar="TALLY_URL", help="Address of the node, if not as in tally.toml.",
-                 rich_help_panel=COMMON_PANEL),
-]  # fmt: skip
+    typer.Option(
+        "--url", envvar="TALLY_URL", help="Address of the node, if not as in tally.toml.", rich_help_panel=COMMON_PANEL
+    ),
+]
 _TokenOption = Annotated[
     str | None,
-    typer.Option("--token", envvar="TALLY_TOKEN", help="API token, if not that of DIR/admin-token.",
-                 rich_help_panel=COMMON_PANEL),
-]  # fmt: skip
+    typer.Option(
+        "--token", envvar="TALLY_TOKEN", help="API token, if not that of DIR/admin-token.", rich_help_panel=COMMON_PANEL
+    ),
+]
 
 
 class Needs(IntEnum):

@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
+from ledger.errors import Unavailable
 from node.cli.exits import UsageWrong
 from node.cli.session import Needs, Session, command
+
+
+class PortUnusable(Unavailable):
+    code = "port-unusable"
+    template = "cannot listen at {host}:{port}: {reason}"
+    hint = "Stop what listens there, or set another host or port in tally.toml."
 
 
 def register(app: typer.Typer) -> None:
@@ -75,9 +82,15 @@ def serve(
     ] = False,
 ) -> None:
     """Run the node of a folder until Ctrl-C."""
-    from node.app import serve as run
+    from node.cli.client import port_error
 
     settings = session.settings()
+    # Found here, it is told in one line; the server would have opened the store by then.
+    reason = port_error(settings.host, settings.port)
+    if reason:
+        raise PortUnusable(host=settings.host, port=settings.port, reason=reason)
+    from node.app import serve as run
+
     if session.as_json:
         session.out.emit({"member": settings.member, "host": settings.host, "port": settings.port})
     run(session.folder, not_restored=not_restored)
@@ -95,6 +108,6 @@ def demo(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random, to see the same again.")] = None,
 ) -> int:
     """Four firms on this machine share, sync and prove shipments."""
-    from node.demo import run
+    from node.cli.demo import run
 
     return int(run(once=once, as_json=session.as_json, attacks=attacks, events=events, seed=seed) or 0)

@@ -13,6 +13,7 @@ from typing import Final
 
 from ledger.errors import TallyError
 from node.append import Appended, NewRecord, Outcome, QueueFull
+from node.guard import Guard
 from node.node import Node
 
 LINGER_S: Final = 0.002  # Measured: see docs/performance.md; a client on its own does not wait it out.
@@ -39,17 +40,14 @@ class Gathering:
             return
         if self._waiting >= _WAITING_MAX:
             raise QueueFull(queued=self._waiting)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._node.settings.queue_wait_s
         self._waiting += 1
         try:
-            while loop.time() < until:
-                await asyncio.sleep(_POLL_S)
-                if guard.is_ready:
-                    return
+            async with asyncio.timeout(self._node.settings.queue_wait_s):
+                await _opened(guard)
+        except TimeoutError:
+            guard.wait(0)
         finally:
             self._waiting -= 1
-        guard.wait(0)
 
     async def append(self, record: NewRecord) -> Appended:
         """One record, durable. Raises: what sealing or storing it raises; QueueFull."""
@@ -100,6 +98,13 @@ class Gathering:
             _refuse(gathered, cause)
             return
         pending.add_done_callback(settle)
+
+
+async def _opened(guard: Guard) -> None:
+    while True:
+        if guard.is_ready:
+            return
+        await asyncio.sleep(_POLL_S)
 
 
 def _answer(gathered: Sequence[_Waiter], done: Future[list[Outcome]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, ExceptionContext, create_engine, event
+from sqlalchemy import Engine, ExceptionContext, create_engine, event, exc
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from ledger.errors import Unavailable
@@ -19,6 +19,10 @@ from ledger.errors import Unavailable
 PAGE_BYTES: Final = 16384  # Measured in docs/performance.md: 4096 costs twice the CPU per row.
 _CACHE_KIB: Final = 65536
 _BUSY_MS: Final = 30_000
+
+
+DatabaseError = exc.DatabaseError
+"""What reading a damaged file raises, for those who may not name SQL."""
 
 
 class DiskFull(Unavailable):

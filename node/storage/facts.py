@@ -76,20 +76,34 @@ def find_answers(tx: Tx, keys: Sequence[bytes]) -> dict[bytes, Answer]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvidence:
+    """log: origin, or "" where it is about documents. place: the finding's size in that log, or the version."""
+
     id: bytes
     kind: str
     member: str
+    log: str
+    place: int
     found_ms: int
     document: bytes
 
 
 def insert_evidence(tx: Tx, item: StoredEvidence) -> bool:
-    """False if it was known."""
-    found = tx.exec_driver_sql(
-        "INSERT OR IGNORE INTO evidence (id, kind, member, found_ms, document) VALUES (?, ?, ?, ?, ?)",
-        (item.id, item.kind, item.member, item.found_ms, item.document),
-    )
-    return found.rowcount == 1
+    """Keep one piece per finding, and a second about a log only if it goes back further; False if it says nothing new.
+
+    One who forked can sign as many contradictions as it likes: each would be proof, and none would be news.
+    """
+    table = table_of(EvidenceRow)
+    about = [table.c.kind == item.kind, table.c.member == item.member, table.c.log == item.log]
+    about.append(table.c.place <= item.place if item.log else table.c.place == item.place)
+    if tx.execute(select(table.c.id).where(*about).limit(1)).first() is not None:
+        return False
+    tx.execute(
+        table.insert().values(
+            id=item.id, kind=item.kind, member=item.member, log=item.log, place=item.place,
+            found_ms=item.found_ms, document=item.document,
+        )
+    )  # fmt: skip
+    return True
 
 
 def list_evidence(tx: Tx) -> list[StoredEvidence]:

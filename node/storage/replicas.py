@@ -67,7 +67,8 @@ def commit_entries(tx: Tx, action: CommitEntries) -> list[Repeat]:
         if log.no_cosign_from is None or limit < log.no_cosign_from:
             logs.set_log(tx, log.number, no_cosign_from=limit)
         first = min(repeats, key=lambda repeat: repeat.second)
-        logs.set_log(tx, log.number, repeat_first=first.first, repeat_second=first.second)
+        if log.repeat is None or first.second < log.repeat[1]:
+            logs.set_log(tx, log.number, repeat_first=first.first, repeat_second=first.second)
     return repeats
 
 

@@ -177,6 +177,8 @@ class EvidenceRow(SQLModel, table=True):
     id: bytes = Field(primary_key=True)
     kind: str
     member: str
+    log: str = ""
+    place: int = 0
     found_ms: int
     document: bytes
 

@@ -28,6 +28,8 @@ def keep_evidence(node: Node, evidence: Evidence, finding: Finding) -> bool:
         id=evidence_id(document),
         kind=str(finding.kind),
         member=", ".join(finding.members),
+        log="" if finding.log is None else str(finding.log),
+        place=finding.version if finding.log is None else finding.size,
         found_ms=node.clock(),
         document=document,
     )

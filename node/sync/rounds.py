@@ -185,5 +185,8 @@ def _cosign(node: Node, action: Cosign) -> None:
     checkpoint = action.checkpoint.checkpoint
     with node.store.write("sync-cosign") as tx:
         log = node.find_log(tx, str(checkpoint.origin))
+        # Evidence that a peer passed on may have come while the round was under way.
+        if log.frozen or (log.no_cosign_from is not None and checkpoint.size >= log.no_cosign_from):
+            return
         logs.keep_cosignature(tx, log.number, member=node.member, size=checkpoint.size, line=line)
     node.changes.bump(checkpoint.origin.hash)

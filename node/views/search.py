@@ -137,9 +137,10 @@ def _stored_form(filters: Filters) -> Filters:
         if value is None:
             continue
         try:
-            texts[name] = term(value) if name == "biz_step" else clip(value)
+            value.encode()
         except UnicodeEncodeError:
             raise SearchWrong(name=name, reason="not a text that UTF-8 can write") from None
+        texts[name] = term(value) if name == "biz_step" else clip(value)
     return replace(filters, **texts)  # type: ignore[arg-type]  # all of them are texts
 
 

@@ -61,6 +61,8 @@ def upgrade() -> None:
         sa.Column("id", sa.LargeBinary(), primary_key=True),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("member", sa.Text(), nullable=False),
+        sa.Column("log", sa.Text(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("found_ms", sa.Integer(), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
     )

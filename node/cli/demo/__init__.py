@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from node.demo.firms import FIRMS, Firm, Network, Tally
-from node.demo.report import Story
-from node.demo.story import tell
+from node.cli.demo.firms import FIRMS, Firm, Network, Tally
+from node.cli.demo.report import Story
+from node.cli.demo.story import tell
 
 __all__ = ["FIRMS", "Firm", "Network", "run"]
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from node.demo.firms import Firm
+    from node.cli.demo.firms import Firm
 
 
 class Story:

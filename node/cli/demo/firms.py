@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ledger.errors import TallyError, Unavailable
 from node.cli.client import Address, NodeClient
-from node.demo.report import Story
+from node.cli.demo.report import Story
 from node.founding import ADMIN_TOKEN_NAME
 
 NETWORK: Final = "cold-chain.example"
@@ -77,8 +77,10 @@ class Firm:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self) -> NodeClient:
-        token = (self.folder / ADMIN_TOKEN_NAME).read_text().strip()
-        return NodeClient(Address(url=self.url), token)
+        return NodeClient(Address(url=self.url), self.token())
+
+    def token(self) -> str:
+        return (self.folder / ADMIN_TOKEN_NAME).read_text().strip()
 
     def start(self, *options: str) -> None:
         """Serve in a process of its own and wait until it answers."""
@@ -116,12 +118,11 @@ class Firm:
 class Network:
     """The firms together."""
 
-    def __init__(self, folder: Path, tally: Tally) -> None:
+    def __init__(self, folder: Path, tally: Tally, *, names: Sequence[str] = FIRMS) -> None:
         self.folder = folder
         self.tally = tally
-        self.firms = [
-            Firm(name, folder / name, port) for name, port in zip(FIRMS, _free_ports(len(FIRMS)), strict=True)
-        ]
+        ports = _free_ports(len(names))
+        self.firms = [Firm(name, folder / name, port) for name, port in zip(names, ports, strict=True)]
 
     def firm(self, name: str) -> Firm:
         return next(firm for firm in self.firms if firm.name == name)

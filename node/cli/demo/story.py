@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import contracts
-from node.demo.attacks import run_attacks
-from node.demo.firms import NETWORK, Firm, Network, wait_until
-from node.demo.report import Story
-from node.demo.sharing import documents_for
+from node.cli.demo.attacks import run_attacks
+from node.cli.demo.firms import NETWORK, Firm, Network, wait_until
+from node.cli.demo.report import Story
+from node.cli.demo.sharing import documents_for
 from node.storage.copies import copy_database
 
 _AGREEMENT: Final = Path(contracts.__file__).parent / "library" / "seafood_sharing.py"
@@ -32,7 +32,7 @@ class Place:
 
 def tell(network: Network, story: Story, *, events: Path | None, attacks: bool, seed: int) -> dict[str, Any]:
     """Run every step; returns what the demo is asked to report."""
-    network_file, fingerprint = _found(network, story)
+    network_file, fingerprint = found(network, story)
     contract = _agree(network, story)
     # An old backup of the carrier: what the last attack goes back to.
     backup = network.folder / "carrier-backup.db"
@@ -63,10 +63,10 @@ def tell(network: Network, story: Story, *, events: Path | None, attacks: bool, 
 # --- founding and agreeing --------------------------------------------------------------
 
 
-def _found(network: Network, story: Story) -> tuple[Path, str]:
-    """Four folders, one charter signed by all, four processes."""
+def found(network: Network, story: Story) -> tuple[Path, str]:
+    """A folder for each firm, one charter signed by all, a process each. Returns network file and fingerprint."""
     tally, folder = network.tally, network.folder
-    story.step("Four firms make a node each, sign one charter, and start")
+    story.step(f"{len(network.firms)} firms make a node each, sign one charter, and start")
     network.each(
         lambda firm: tally.run(
             "init", firm.folder, "--network", NETWORK, "--member", firm.name, "--endpoint", firm.url, quiet=True
@@ -75,9 +75,7 @@ def _found(network: Network, story: Story) -> tuple[Path, str]:
     story.command(["tally", "init", "FIRM", "--network", NETWORK, "--member", "FIRM", "--endpoint", "URL"])
     network_file = folder / "network.json"
     members = [firm.folder / "member.json" for firm in network.firms]
-    tally.run(
-        "charter", "new", *members, "--f", "1", "--output", network_file, "--dir", network.firms[0].folder, quiet=True
-    )
+    tally.run("charter", "new", *members, "--output", network_file, "--dir", network.firms[0].folder, quiet=True)
     story.command(["tally", "charter", "new", "*/member.json", "--output", "network.json"])
     for firm in network.firms[1:]:
         tally.run("charter", "sign", network_file, "--dir", firm.folder)
@@ -181,10 +179,8 @@ def _views(network: Network, recorded: Mapping[str, Sequence[Place]]) -> Views:
 
     by_firm = network.each(read)
     names = [firm.name for firm in network.firms]
-    return {
-        place: dict(zip(names, bodies, strict=True))
-        for place, bodies in zip(places, zip(*by_firm, strict=True), strict=True)
-    }
+    by_place = zip(*by_firm, strict=True)
+    return {place: dict(zip(names, bodies, strict=True)) for place, bodies in zip(places, by_place, strict=True)}
 
 
 def _show(network: Network, story: Story, views: Views) -> int:
@@ -210,9 +206,11 @@ def _show(network: Network, story: Story, views: Views) -> int:
 
 def _choose(views: Views) -> Place:
     """The record that shows most: of which the firms see the most different numbers of fields."""
-    return max(
-        views, key=lambda place: (len({len(body) for body in views[place].values()}), len(views[place][place.log]))
-    )
+
+    def variety(place: Place) -> tuple[int, int]:
+        return len({len(body) for body in views[place].values()}), len(views[place][place.log])
+
+    return max(views, key=variety)
 
 
 def _short(value: Any) -> str:
@@ -226,9 +224,8 @@ def _short(value: Any) -> str:
 def _prove(network: Network, story: Story, place: Place, views: Views, network_file: Path) -> tuple[bool, Path]:
     """A receipt with one field disclosed, verified with nothing but the network file."""
     story.step("A receipt with one field disclosed, verified offline by anyone")
-    name = next(
-        (n for n in ("eventTime", "bizStep") if n in views[place][place.log]), next(iter(views[place][place.log]))
-    )
+    own = views[place][place.log]
+    name = next((name for name in ("eventTime", "bizStep") if name in own), next(iter(own)))
     receipt = network.folder / "receipt.json"
     firm = network.firm(place.log)
     wait_until(lambda: _is_cosigned(firm, place), _SYNC_S, "the other firms cosign")
@@ -243,4 +240,5 @@ def _prove(network: Network, story: Story, place: Place, views: Views, network_f
 def _is_cosigned(firm: Firm, place: Place) -> bool:
     with firm.client() as client:
         peers = client.get_json("/peers")["peers"]
-    return sum((peer.get("cosigned") or 0) > place.index for peer in peers) >= 2
+    cosigned: list[int] = [peer.get("cosigned") or 0 for peer in peers]
+    return sum(size > place.index for size in cosigned) >= 2

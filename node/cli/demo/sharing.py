@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.errors import BadInput
 from ledger.jsontext import check_strict, encode_string, members
-from node.demo.firms import FIRMS
+from node.cli.demo.firms import FIRMS
 from node.epcis.scenario import scenario
 
 _BOM = b"\xef\xbb\xbf"

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from node.cli.demo.firms import Firm, Network, wait_until
+from node.cli.demo.report import Story
 from node.config import DATABASE_NAME
-from node.demo.firms import Firm, Network, wait_until
-from node.demo.report import Story
 from node.node import HIGH_WATER_NAME
 from node.storage.copies import copy_database, flip_byte
 

@@ -1,0 +1,60 @@
+"""A node that serves in this process, for tests of what talks to it over HTTP."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ledger.network import decode_network_file
+from node.app import create_app
+from node.node import Node
+from node.serving import make_server
+from node.views.supervisor import start_worker
+from tests.make_cli import NETWORK, tally
+
+_START_S = 10.0
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def make_lone_folder(root: Path, name: str = "fishery", *options: str) -> Path:
+    """A folder and its network of one member, which need wait for nobody before it signs."""
+    folder = root / name
+    words = ["--network", NETWORK, "--member", name]
+    if "--endpoint" not in options:
+        words += ["--endpoint", f"http://127.0.0.1:{free_port()}"]
+    assert tally("init", folder, *words, *options).code == 0
+    assert tally("charter", "new", folder / "member.json", "--dir", folder, "-o", folder / "network.json").code == 0
+    return folder
+
+
+@contextmanager
+def running(folder: Path, *, adopt: bool = True) -> Iterator[Node]:
+    """The node of `folder`, serving without peers until the block ends."""
+    node = Node.open(folder)
+    if adopt:
+        node.adopt(decode_network_file((folder / "network.json").read_bytes()))
+        node.open_for_writing()
+    server = make_server(create_app(node), node.settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    worker = start_worker(folder, node.changes)
+    try:
+        until = time.monotonic() + _START_S
+        while not server.started:
+            assert thread.is_alive() and time.monotonic() < until, "the server did not start"
+            time.sleep(0.01)
+        yield node
+    finally:
+        worker.stop()
+        server.should_exit = True
+        thread.join()
+        node.close()

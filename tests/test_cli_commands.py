@@ -1,0 +1,195 @@
+"""What holds for every command: exit codes, errors without tracebacks, JSON on stdout alone, quick start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import node.cli
+from ledger.errors import Conflict, Missing, NotEntitled, ProofInvalid, TooDeep, Unavailable
+from node.cli.exits import MEANINGS, ExitCode, UsageWrong, exit_code_of
+from node.cli.output import Output, clean, format_time
+from tests.make_cli import found, make_folders, tally
+from tests.make_cli_reference import PAGE, commands, is_common, render
+from tests.source import ROOT
+
+EVERY = [name for name, _ in commands()]
+
+
+# --- the reference ----------------------------------------------------------------------
+
+
+def test_the_reference_page_is_that_of_the_code() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text.endswith("\n\n" + render()), "python -m tests.make_cli_reference renews it"
+
+
+def test_every_exit_code_has_its_meaning() -> None:
+    assert set(MEANINGS) == set(ExitCode)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_says_what_it_does_and_takes_the_common_options(name: str) -> None:
+    command = dict(commands())[name]
+    assert command.help
+    assert all(param.help for param in command.params if param.param_type_name == "option")
+    assert {"--json", "--debug"} <= {param.opts[0] for param in command.params if is_common(param)}
+
+
+def test_every_command_of_the_list_is_there() -> None:
+    wanted = (
+        "init serve doctor charter-new charter-sign charter-adopt charter-show charter-verify card-show peers "
+        "contract-propose contract-accept contract-decline contract-end contract-list contract-show contract-lint "
+        "capture records-list records-show records-tail receipt verify fsck token-new token-list token-revoke demo"
+    )
+    assert {f"tally {name.replace('-', ' ')}" for name in wanted.split()} <= set(EVERY)
+
+
+# --- errors -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bogus"],
+        ["charter"],
+        ["verify"],
+        ["verify", "no-such-file"],
+        ["init", "x", "--network", "n"],
+        ["records", "list", "--limit", "0"],
+        ["records", "list", "--limit", "many"],
+        ["peers", "--no-such-option"],
+        ["peers", "--dir", "no-such-folder"],
+        ["--bogus"],
+    ],
+)
+def test_a_wrong_command_line_exits_with_3(words: list[str]) -> None:
+    done = tally(*words)
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("error: ")
+    assert "Traceback" not in done.err
+    told = tally(*words, "--json")
+    assert told.code == 3
+    assert told.json["error"].keys() == {"code", "message", "hint"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TooDeep(limit=1), 1),
+        (NotEntitled(who="a", what="b"), 1),
+        (Missing(what="a", name="b"), 1),
+        (ProofInvalid(what="a", reason="b"), 1),
+        (Conflict(reason="a"), 1),
+        (UsageWrong(reason="a"), 3),
+        (Unavailable(reason="a"), 4),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code(error: TooDeep, code: int) -> None:
+    assert exit_code_of(error) == code
+
+
+def test_an_error_says_what_code_and_hint(tmp_path: Path) -> None:
+    (folder,) = make_folders(tmp_path, "fishery")
+    done = tally("init", folder, "--network", "n", "--member", "fishery")
+    assert done.code == 1
+    assert done.err.splitlines()[0].startswith(f"error: {folder} holds a node already")
+    assert [line.split(":")[0] for line in done.err.splitlines()[1:]] == ["  code", "  hint"]
+
+
+def test_a_fault_of_ours_exits_with_5_and_shows_its_place_only_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(node.cli.doctor, "_run", fail)
+    done = tally("doctor")
+    assert (done.code, done.out) == (5, "")
+    assert "boom" in done.err
+    assert "Traceback" not in done.err
+    assert tally("doctor", "--json").json["error"]["code"] == "internal"
+    assert "Traceback" in tally("doctor", "--debug").err
+
+
+def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(node.cli.doctor, "_run", interrupt)
+    assert tally("doctor").code == 130
+
+
+def test_a_file_that_cannot_be_written_exits_with_3(tmp_path: Path) -> None:
+    (folder,) = make_folders(tmp_path, "fishery")
+    done = tally("charter", "new", folder / "member.json", "--dir", folder, "-o", tmp_path / "none" / "network.json")
+    assert done.code == 3
+    assert "none" in done.err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    file = found(tmp_path, "a", "b")
+    words = [sys.executable, "-m", "node.cli", "card", "show", "--file", str(file)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as listing:
+        assert listing.stdout is not None and listing.stderr is not None
+        listing.stdout.close()
+        assert (listing.stderr.read(), listing.wait()) == (b"", 0)
+
+
+def test_no_command_prints_the_help() -> None:
+    done = tally()
+    assert done.code == 0
+    assert "tally demo" in done.out
+
+
+def test_version_is_printed() -> None:
+    assert tally("--version").out.startswith("tally 0.")
+
+
+# --- output -----------------------------------------------------------------------------
+
+
+def test_what_a_partner_wrote_cannot_steer_the_terminal() -> None:
+    assert clean("a\x1b[2Jb\rc\u202ed\x9be\u2028") == "a\\u001b[2Jb\\u000dc\\u202ed\\u009be\\u2028"
+    assert clean("Ålesund 鮭\t\n") == "Ålesund 鮭\t\n"
+
+
+def test_an_author_may_claim_any_time() -> None:
+    assert format_time(None) is None
+    assert format_time(1_763_680_000_000) == "2025-11-20T23:06:40Z"
+    assert format_time(2**48 - 1) is not None
+
+
+def test_tables_in_a_pipe_are_never_cut(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    Output(as_json=False).table(["name", "value"], [["long", "x" * 500], [None, "\x1b[31m[red]"]])
+    shown = capfdbinary.readouterr().out.decode()
+    assert "x" * 500 in shown
+    assert "\\u001b[31m[red]" in shown
+
+
+# --- start ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "absent"),
+    [
+        (["--help"], ("pydantic", "httpx", "sqlalchemy", "fastapi", "nacl", "cryptography")),
+        (["verify", str(ROOT / "README.md")], ("pydantic_settings", "httpx", "sqlalchemy", "fastapi")),
+        (["contract", "lint", str(ROOT / "README.md")], ("pydantic_settings", "httpx", "sqlalchemy", "fastapi")),
+    ],
+)
+def test_quick_commands_load_nothing_slow(words: list[str], absent: tuple[str, ...]) -> None:
+    program = (
+        "import json, sys\nfrom node.cli import run\nrun(sys.argv[1:])\nprint('\\n' + json.dumps(list(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert loaded.isdisjoint(absent)
+
+
+def test_python_runs_the_package() -> None:
+    done = subprocess.run([sys.executable, "-m", "node.cli", "nonsense"], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 3
+    assert done.stdout == b""
