@@ -1,7 +1,12 @@
 """Log entries: the record header, its one canonical encoding, its link and its slot.
 
 An entry says only: which log, which index, what came before, an id, and the hash
-of a manifest. It carries no type, contract, audience, size or count in clear.
+of a manifest. It carries no type, contract, audience, size or count in clear, for
+every member of the network keeps a copy of it, also those it is none of the business of.
+
+It names its own log and index although its place says the same: an entry that was
+copied into another log, or moved within one, contradicts itself before anyone looks
+at a proof. `prev` repeats what the tree proves, so that a short script can walk the chain.
 
 Spec: docs/spec/entry.md.
 """
@@ -22,7 +27,8 @@ from ledger.names import Digest, Origin, RecordId, decode_b64, decode_id, decode
 SLOT_BYTES: Final = 16
 VERSION: Final = 1
 
-# Canonical base64 only: the last letter before the padding has its unused bits zero.
+# One expression for the whole header: whatever it matches is, byte for byte, what `encode_entry` writes for
+# the values in it. Canonical base64 only: the last letter before the padding has its unused bits zero.
 _B32: Final = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _B16: Final = rb"[A-Za-z0-9+/]{21}[AQgw]=="
 _HEADER: Final = re.compile(
@@ -34,7 +40,7 @@ _HEADER: Final = re.compile(
 
 
 class SlotKind(IntEnum):
-    """Statements that a member may make only once."""
+    """Statements that a member may make only once: per contract, term and batch, or per contract and term."""
 
     SEQUENCE = 1
     ACK = 2
@@ -63,7 +69,11 @@ class Entry:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """The exact bytes of the log leaf: RFC 8785 of the header."""
+    """The exact bytes of the log leaf: RFC 8785 of the header.
+
+    Formatted, not printed by a JSON encoder: every member has a fixed form, and this is four times as quick.
+    """
+    assert entry.version == VERSION, "headers of later versions are kept as the bytes that came"
     card = b"" if entry.card is None else b',"card":"%b"' % _b64(entry.card)
     charter = b"" if entry.charter is None else b',"charter":"%b"' % _b64(entry.charter)
     slot = b"" if entry.slot is None else b',"slot":"%b"' % _b64(entry.slot)
@@ -82,7 +92,8 @@ def encode_entry(entry: Entry) -> bytes:
 def decode_entry(data: bytes) -> Entry:
     """Parse one log leaf: exactly what `encode_entry` writes, or a newer version that keeps the fixed members.
 
-    Raises: EncodingError, TooLarge.
+    Raises: EncodingError, TooLarge, and what strict JSON raises. An entry that raises here stays in the log
+    under its valid checkpoint, marked invalid: to refuse it would split the network over a bug of its author.
     """
     if len(data) > limits.ENTRY_BYTES_MAX:
         raise TooLarge(what="entry", got=len(data), limit=limits.ENTRY_BYTES_MAX, unit="bytes")
@@ -105,7 +116,10 @@ def decode_entry(data: bytes) -> Entry:
 
 
 def check_link(entry: Entry, *, log: Origin, index: int, prev: Digest) -> None:
-    """Raise unless `entry` is number `index` of `log` and follows the entry whose leaf hash is `prev`."""
+    """Raise unless `entry` is number `index` of `log` and follows the entry whose leaf hash is `prev`.
+
+    Raises: ForeignOrigin, LogGap, LinkBroken.
+    """
     if entry.log != log:
         raise ForeignOrigin(expected=str(log), got=str(entry.log))
     if entry.index != index:
@@ -115,14 +129,25 @@ def check_link(entry: Entry, *, log: Origin, index: int, prev: Digest) -> None:
 
 
 def make_slot(kind: SlotKind, *, secret: bytes, contract: bytes, signer: str, term: int = 0, batch: int = 0) -> bytes:
-    """The slot of a statement that `signer` ("network/member") may make once; random to all without the secret."""
+    """The slot of a statement that `signer` ("network/member") may make once.
+
+    A second entry with it is seen by every mirror, also by those who cannot read either statement: nobody can
+    tell one party X and another Y. Without the contract's secret it looks like the random bytes of a decoy, and
+    nothing links two slots of one contract.
+    signer: without an epoch, as a new log does not give a member a second say.
+    term, batch: 0 where the kind has none (ack: no term; handover: no batch; close: neither).
+    """
     assert len(secret) == 32 and len(contract) == 32, "contract secret and id are 32 bytes"
     head = b"tally/slot/v1\n" + secret + contract + sha256(signer.encode()) + bytes([kind])
     return sha256(head + term.to_bytes(8, "big") + batch.to_bytes(8, "big"))[:SLOT_BYTES]
 
 
 def _decode_newer(data: bytes) -> Entry:
-    """A header of a later version: known members checked, unknown ones let through, bytes kept by the caller."""
+    """A header of a later version: known members checked, unknown ones let through, bytes kept by the caller.
+
+    Its place, link, id and slot mean what they mean today, so a mirror that was not updated still finds a fork,
+    a gap or a repeated slot in it. What its `body` may be is not known: nothing is read of it.
+    """
     value = decode_canonical(data, bytes_max=limits.ENTRY_BYTES_MAX)
     if not isinstance(value, dict) or type(value.get("v")) is not int or value["v"] <= VERSION:
         raise EncodingError(field="entry", reason="not a record header")

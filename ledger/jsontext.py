@@ -5,7 +5,11 @@ over ASCII keys and integers). `check_strict` takes any JSON that all readers ag
 on: UTF-8 without BOM, no duplicate keys, no NaN or Infinity, no lone surrogates,
 bounded depth, one value and nothing after it; it never changes a byte.
 
-Spec: docs/spec/json.md.
+Why so strict: readers of JSON disagree on all of these (of two equal keys one keeps the
+first, another the last), and two partners who read one signed text differently have
+signed two things. Python's own reader takes most of them without a word.
+
+Spec: docs/spec/json.md. Sources: RFC 8259, RFC 7493 (I-JSON), RFC 8785 (JCS).
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +38,8 @@ _KEY: Final = re.compile(r"[\x20-\x7e]*\Z")
 def check_strict(text: bytes, *, bytes_max: int = limits.BODY_BYTES_MAX, depth_max: int = limits.JSON_DEPTH) -> None:
     """Raise unless `text` is one strict JSON value; see the module's docstring for what that means.
 
+    Numbers may be of any length and size: their text is kept, nothing here computes with them.
+    Time and memory grow with the length of `text` and nothing else, whatever it holds.
     Raises: TooLarge, JsonMalformed, DuplicateKey (naming the key), TooDeep.
     """
     if len(text) > bytes_max:
@@ -47,22 +53,23 @@ def check_strict(text: bytes, *, bytes_max: int = limits.BODY_BYTES_MAX, depth_m
             printed = b""
         if printed and (printed == text or printed == _compact(text)):
             return
-    parse(text, bytes_max=bytes_max, depth_max=depth_max)
+    _parse(text, bytes_max=bytes_max, depth_max=depth_max, numbers=(_kept, _kept))
 
 
 def parse(text: bytes, *, bytes_max: int = limits.BODY_BYTES_MAX, depth_max: int = limits.JSON_DEPTH) -> Any:
     """Parse one strict JSON value: integers become `int`, other numbers `Decimal`.
 
     For reading values; the text itself, not this, is what is hashed and kept.
-    Raises: as `check_strict`.
+    Raises: as `check_strict`; also JsonMalformed for a number that nobody could compute with.
     """
-    return _parse(text, bytes_max, depth_max, _decimal)
+    return _parse(text, bytes_max=bytes_max, depth_max=depth_max, numbers=(_integer, _decimal))
 
 
 def members(text: bytes) -> dict[str, bytes]:
     """Split a strict JSON object into its members: decoded name -> exact text of the value, in order.
 
-    `text` must have passed `check_strict`.
+    `text` must have passed `check_strict`: of two equal keys this reader would keep the last.
+    A value's text is without the white space around it, and with all that is inside.
     Raises: JsonMalformed if it is not an object.
     """
     try:
@@ -80,7 +87,12 @@ def encode_string(text: str) -> bytes:
 
 
 def encode_canonical(value: object) -> bytes:
-    """RFC 8785 over objects with ASCII keys, arrays, strings, integers 0..2**53-1, booleans and null."""
+    """RFC 8785 over objects with ASCII keys, arrays, strings, integers 0..2**53-1, booleans and null.
+
+    So narrow that the two hard parts of RFC 8785 do not arise: how to print a fraction, and the order of keys
+    beyond ASCII (it sorts by UTF-16 units, Python by code points).
+    Raises: EncodingError for any other value.
+    """
     _check_own(value)
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
     try:
@@ -90,8 +102,12 @@ def encode_canonical(value: object) -> bytes:
 
 
 def decode_canonical(text: bytes, *, bytes_max: int = limits.BODY_BYTES_MAX) -> Any:
-    """Parse a document of ours: only the exact bytes that `encode_canonical` writes are taken."""
-    value = _parse(text, bytes_max, limits.JSON_DEPTH, _no_fraction)
+    """Parse a document of ours: only the exact bytes that `encode_canonical` writes are taken.
+
+    Raises: EncodingError, and what `check_strict` raises.
+    """
+    value = _parse(text, bytes_max=bytes_max, depth_max=limits.JSON_DEPTH, numbers=(_integer, _no_fraction))
+    # Written again and compared, rather than checked rule by rule: no rule can be forgotten.
     if encode_canonical(value) != text:
         raise EncodingError(field="document", reason="not in canonical form (RFC 8785)")
     return value
@@ -100,7 +116,10 @@ def decode_canonical(text: bytes, *, bytes_max: int = limits.BODY_BYTES_MAX) -> 
 # --- inside ---------------------------------------------------------------------
 
 
-def _parse(text: bytes, bytes_max: int, depth_max: int, fraction: Callable[[str], Any]) -> Any:
+def _parse(
+    text: bytes, *, bytes_max: int, depth_max: int, numbers: tuple[Callable[[str], Any], Callable[[str], Any]]
+) -> Any:
+    """numbers: what becomes of the text of an integer, and of any other number."""
     if len(text) > bytes_max:
         raise TooLarge(what="JSON text", got=len(text), limit=bytes_max, unit="bytes")
     if text.startswith(b"\xef\xbb\xbf"):
@@ -110,8 +129,8 @@ def _parse(text: bytes, bytes_max: int, depth_max: int, fraction: Callable[[str]
         value = json.loads(
             text.decode(),
             object_pairs_hook=_pairs,
-            parse_int=_integer,
-            parse_float=fraction,
+            parse_int=numbers[0],
+            parse_float=numbers[1],
             parse_constant=_no_constant,
         )
     except UnicodeDecodeError as cause:
@@ -124,7 +143,10 @@ def _parse(text: bytes, bytes_max: int, depth_max: int, fraction: Callable[[str]
 
 
 def _check_depth(text: bytes, depth_max: int) -> None:
-    """Count brackets outside strings, before a recursive reader sees the text."""
+    """Count brackets outside strings, before a recursive reader sees the text: its stack is not ours to lose.
+
+    A value inside no array or object stands at level 1, as does the outermost of these; only they nest.
+    """
     if text.count(b"{") + text.count(b"[") <= depth_max:
         return
     depth = 0
@@ -138,10 +160,13 @@ def _check_depth(text: bytes, depth_max: int) -> None:
             depth -= 1
 
 
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+# The closing quote is optional: a string that never ends is one token up to the end. Were it no token, each
+# escaped quote in it would be tried as a new beginning, and a body of 1 MB would keep a core busy for most of an hour.
+_BRACKETS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Keys are compared decoded: `"a"` and `"\\u0061"` are one key."""
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
@@ -152,17 +177,24 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _kept(text: str) -> str:
+    return text
+
+
 def _integer(text: str) -> int:
     # `-0` stays `-0` in a body, whose text is kept; as a number it is 0. The limit averts quadratic time in int().
-    if len(text) > 4000:
-        raise JsonMalformed(offset=0, reason="integer of more than 4000 digits")
+    if len(text) > limits.NUMBER_DIGITS_MAX:
+        raise JsonMalformed(offset=0, reason=f"integer of more than {limits.NUMBER_DIGITS_MAX} digits")
     return int(text)
 
 
 def _decimal(text: str) -> Decimal:
-    if len(text) > 4000:
-        raise JsonMalformed(offset=0, reason="number of more than 4000 digits")
-    return Decimal(text)
+    if len(text) > limits.NUMBER_DIGITS_MAX:
+        raise JsonMalformed(offset=0, reason=f"number of more than {limits.NUMBER_DIGITS_MAX} digits")
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise JsonMalformed(offset=0, reason=f"the exponent of {text[:40]} is beyond all computing") from None
 
 
 def _no_fraction(text: str) -> Any:
@@ -174,6 +206,7 @@ def _no_constant(text: str) -> Any:
 
 
 def _check_surrogates(value: object) -> None:
+    """Half of a pair is no character: UTF-8 cannot hold it, so a text with one could not be written again."""
     if isinstance(value, str):
         if _LONE_SURROGATE.search(value):
             raise JsonMalformed(offset=0, reason="lone surrogate")
@@ -187,6 +220,7 @@ def _check_surrogates(value: object) -> None:
 
 
 def _check_own(value: object) -> None:
+    """Before `bool` is asked as a number: in Python `True` is an integer, in JSON it is not."""
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str) or not _KEY.match(key):
@@ -204,6 +238,7 @@ def _check_own(value: object) -> None:
 
 
 def _compact(text: bytes) -> bytes:
+    """`text` without white space between its tokens; it may be malformed, then so is what comes back."""
     try:
         return msgspec.json.format(text, indent=-1)
     except msgspec.DecodeError:

@@ -10,6 +10,9 @@ INTEGER_MAX: Final = 2**53 - 1
 JSON_DEPTH: Final = 32
 """Levels of nesting in a body, the root value being level 1: keeps every recursive reader far from its stack."""
 
+NUMBER_DIGITS_MAX: Final = 4000
+"""Letters of a number that somebody computes with: int() takes quadratic time. Text that is only kept has no limit."""
+
 BODY_BYTES_MAX: Final = 1 << 20
 """Bytes of one record body: one record is sealed and verified in memory, by every reader."""
 

@@ -358,7 +358,9 @@ class Appender:
             new_card = card if i == 0 and card != head.card else None
             new_charter = charter if i == 0 and charter != head.charter else None
             if slot is None and new_card is None and new_charter is None:
-                header = encode_header(origin, index, prev, encode_id(record_id).encode(), body)
+                header = encode_header(
+                    origin, index, prev=prev, record_id_text=encode_id(record_id).encode(), body=body
+                )
                 prev = Digest(sha(b"\0" + header).digest())
                 packed.append(b"\0" + prev + record_id + body)
             else:

@@ -22,7 +22,7 @@ from ledger.sealing import Contexts, Wrap, Wrapper, receive_channel, verify_chan
 from node.config import DATABASE_NAME
 from node.keyring import Keyring
 from node.membership import Membership, load_membership
-from node.storage import logs, sidecars
+from node.storage import checkpoints, logs, sidecars
 from node.storage.engine import DatabaseError
 from node.storage.packing import PackedSidecar, RowDamaged
 from node.storage.sidecars import StoredChannel
@@ -125,20 +125,18 @@ class _Walk:
 
     def _check_log(self, log: logs.StoredLog) -> None:
         name = str(log.origin)
-        checkpoints = dict(logs.list_checkpoints(self._tx, log.number))
-        sizes = sorted(size for size in checkpoints if size <= log.size)
-        for size in sorted(set(checkpoints) - set(sizes)):
+        kept = dict(checkpoints.list_checkpoints(self._tx, log.number))
+        sizes = sorted(size for size in kept if size <= log.size)
+        for size in sorted(set(kept) - set(sizes)):
             self._report.add("checkpoint", f"of size {size}, larger than what is held", log=name)
-        frontier, last = self._check_entries(log, sizes, checkpoints)
+        frontier, last = self._check_entries(log, sizes, kept)
         if (frontier, last) != (log.frontier, log.last_leaf):
             self._report.add("head", "the stored frontier or last leaf is not that of the entries", log=name)
-        if log.checkpoint is not None and checkpoints.get(log.checkpoint_size) != log.checkpoint:
+        if log.checkpoint is not None and kept.get(log.checkpoint_size) != log.checkpoint:
             self._report.add("checkpoint", "the head's is not the kept one of its size", log=name)
         self._report.gaps += len(sidecars.list_gaps(self._tx, log.number))
 
-    def _check_entries(
-        self, log: logs.StoredLog, sizes: list[int], checkpoints: dict[int, bytes]
-    ) -> tuple[Frontier, Digest]:
+    def _check_entries(self, log: logs.StoredLog, sizes: list[int], kept: dict[int, bytes]) -> tuple[Frontier, Digest]:
         frontier, prev = Frontier(), logs.GENESIS
         stops = iter([*sizes, -1])
         stop = next(stops)
@@ -148,7 +146,7 @@ class _Walk:
             while start <= stop <= start + len(leaves):
                 frontier = frontier.extended(leaves[at : stop - start])
                 at = max(at, stop - start)
-                self._check_checkpoint(log, stop, checkpoints[stop], frontier.root())
+                self._check_checkpoint(log, stop, kept[stop], frontier.root())
                 stop = next(stops)
             frontier = frontier.extended(leaves[at:])
             prev = leaves[-1] if leaves else prev
@@ -208,7 +206,7 @@ class _Walk:
         except (TallyError, ValueError) as cause:
             self._report.add("checkpoint", f"of size {size}: {cause}", log=name)
         self._report.checkpoints += 1
-        for member, line in logs.read_cosignatures(self._tx, log.number, size):
+        for member, line in checkpoints.read_cosignatures(self._tx, log.number, size):
             self._check_cosignature(name, note, member, line)
 
     def _check_cosignature(self, name: str, note: bytes, member: MemberName, line: bytes) -> None:
@@ -242,7 +240,7 @@ class _Walk:
                         log=str(log.origin), index=index,
                     )  # fmt: skip
                     continue
-                self._check_sections(log, packed, row.id, row.body, contexts)
+                self._check_sections(log, packed, record_id=row.id, body=row.body, contexts=contexts)
             except (TallyError, KeyError) as cause:
                 self._report.add("body", cause, log=str(log.origin), index=index)
 
@@ -255,7 +253,7 @@ class _Walk:
                 yield index, packed
 
     def _check_sections(
-        self, log: logs.StoredLog, packed: PackedSidecar, record_id: bytes, body: Digest, contexts: Contexts
+        self, log: logs.StoredLog, packed: PackedSidecar, *, record_id: bytes, body: Digest, contexts: Contexts
     ) -> None:
         for number, ciphertext in packed.sections.items():
             check_ciphertext(ciphertext, packed.manifest, number)

@@ -58,11 +58,11 @@ def save_keyring(folder: Path, keyring: Keyring, passphrase: str | None) -> None
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     for use in ("root", "log", "witness", "transport"):
         key: SigningKey = getattr(keyring, use)
-        create_private(
-            keys / f"{use}.json", _encode(use, str(key.public.name), int(key.public.algorithm), key.seed, passphrase)
-        )
+        name, algorithm = key.public.name, int(key.public.algorithm)
+        create_private(keys / f"{use}.json", _encode(use, name, algorithm, seed=key.seed, passphrase=passphrase))
     for key_id, opening in keyring.opening.items():
-        create_private(keys / f"sealing-{key_id}.json", _encode("sealing", key_id, 0, opening.seed, passphrase))
+        content = _encode("sealing", key_id, 0, seed=opening.seed, passphrase=passphrase)
+        create_private(keys / f"sealing-{key_id}.json", content)
 
 
 def load_keyring(folder: Path, passphrase: str | None) -> Keyring:
@@ -80,7 +80,7 @@ def load_keyring(folder: Path, passphrase: str | None) -> Keyring:
     return Keyring(**signing, opening=opening)
 
 
-def _encode(use: str, name: str, algorithm: int, seed: bytes, passphrase: str | None) -> bytes:
+def _encode(use: str, name: str, algorithm: int, *, seed: bytes, passphrase: str | None) -> bytes:
     value: dict[str, object] = {"algorithm": algorithm, "name": name, "use": use, "v": 1}
     if passphrase is None:
         return encode_canonical(value | {"seed": encode_b64(seed)}) + b"\n"

@@ -82,20 +82,21 @@ class Reader:
         if not rows:
             raise Missing(what="entry", name=f"{log.origin}#{index}")
         packed = sidecars.read_sidecar(tx, log.number, index)
-        return self._read(log, index, rows[0], packed, sidecars.list_channels(tx))
+        return self._read(log, index, rows[0], packed=packed, channels=sidecars.list_channels(tx))
 
     def scan(self, tx: Tx, log: logs.StoredLog, start: int, end: int) -> Iterator[ReadRecord]:
         """Records [start, end) in order."""
         channels = sidecars.list_channels(tx)
         held = dict(sidecars.scan_sidecars(tx, log.number, start, end))
         for index, row in enumerate(logs.read_packed(tx, log.number, start, min(end, log.size)), start):
-            yield self._read(log, index, row, held.get(index), channels)
+            yield self._read(log, index, row, packed=held.get(index), channels=channels)
 
     def _read(
         self,
         log: logs.StoredLog,
         index: int,
         row: PackedEntry,
+        *,
         packed: PackedSidecar | None,
         channels: Mapping[int, StoredChannel],
     ) -> ReadRecord:

@@ -13,7 +13,7 @@ from ledger.receipt import Disclosure, Receipt, make_disclosures
 from ledger.receipt.disclosure import check_names
 from node.node import Node
 from node.reader import ReadRecord
-from node.storage import logs
+from node.storage import checkpoints, logs
 from node.storage.store import Tx
 
 
@@ -49,13 +49,13 @@ def make_receipt(node: Node, log_name: str, index: int, fields: Sequence[str]) -
 
 def _best_checkpoint(tx: Tx, log: logs.StoredLog, index: int) -> tuple[int, bytes]:
     """The checkpoint over `index` that most members cosigned, the newest of those; cosignatures added."""
-    found = logs.best_cosigned(tx, log.number, at_least=index + 1)
+    found = checkpoints.best_cosigned(tx, log.number, at_least=index + 1)
     if found is None:
         if log.checkpoint is None or log.checkpoint_size <= index:
             raise NotCoveredYet(index=index, log=str(log.origin))
         return log.checkpoint_size, log.checkpoint
     size, note = found
-    lines = b"".join(line for _, line in logs.read_cosignatures(tx, log.number, size))
+    lines = b"".join(line for _, line in checkpoints.read_cosignatures(tx, log.number, size))
     return size, encode_note(Note(decode_note(note).text, decode_note(note + lines).signatures))
 
 

@@ -41,7 +41,9 @@ def running(folder: Path, *, adopt: bool = True) -> Iterator[Node]:
     """The node of `folder`, serving without peers until the block ends."""
     node = Node.open(folder)
     if adopt:
-        node.adopt(decode_network_file((folder / "network.json").read_bytes()))
+        membership = node.adopt(decode_network_file((folder / "network.json").read_bytes()))
+        for name in membership.names:
+            node.joined.guard.heard(name, 0)
         node.open_for_writing()
     server = make_server(create_app(node), node.settings)
     thread = threading.Thread(target=server.run, daemon=True)

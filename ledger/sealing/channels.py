@@ -54,7 +54,7 @@ def open_channel(
 ) -> tuple[Channel, bytes]:
     """Make a new channel to `reader`. Returns it and the encoded message that carries it."""
     channel = Channel(network=network, wrapper=wrapper, reader=reader, key=entropy(32))
-    info = _channel_info(network, wrapper, reader, sealing_key.id, channel.id)
+    info = _channel_info(network, wrapper=wrapper, reader=reader, key_id=sealing_key.id, channel_id=channel.id)
     sealed = _HPKE.encrypt(channel.key, sealing_key.handle(), info=info)
     message = ChannelMessage(
         wrapper=wrapper,
@@ -70,13 +70,13 @@ def open_channel(
 
 def verify_channel_message(message: ChannelMessage, network: NetworkId, key: VerifyKey) -> None:
     """Check the wrapper's signature; anyone can. Raises: BadSignature."""
-    info = _channel_info(network, message.wrapper, message.reader, message.sealing_key, message.id)
+    info = _message_info(message, network)
     key.verify(info + message.sealed, message.signature, what="a channel message")
 
 
 def receive_channel(message: ChannelMessage, network: NetworkId, key: OpeningKey) -> Channel:
     """Open a channel message whose signature was verified. Raises: SealBroken."""
-    info = _channel_info(network, message.wrapper, message.reader, message.sealing_key, message.id)
+    info = _message_info(message, network)
     try:
         secret = _HPKE.decrypt(message.sealed, key.handle(), info=info)
     except (InvalidTag, ValueError):
@@ -127,5 +127,11 @@ def _read_name(data: bytes, at: int) -> tuple[MemberName, int]:
         raise EncodingError(field="channel message", reason="a name is not ASCII") from None
 
 
-def _channel_info(network: NetworkId, wrapper: str, reader: str, key_id: str, channel_id: bytes) -> bytes:
+def _message_info(message: ChannelMessage, network: NetworkId) -> bytes:
+    return _channel_info(
+        network, wrapper=message.wrapper, reader=message.reader, key_id=message.sealing_key, channel_id=message.id
+    )
+
+
+def _channel_info(network: NetworkId, *, wrapper: str, reader: str, key_id: str, channel_id: bytes) -> bytes:
     return b"tally/channel/v1\n" + network + lp(wrapper) + lp(reader) + lp(key_id) + channel_id

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ledger.names import MemberName
 from ledger.network import encode_network_file
 from node.node import Node
-from node.storage import facts, logs
+from node.storage import checkpoints, facts, logs
 
 NOT_ADOPTED: Final = "not-adopted"
 """Guard state of a node without a charter: it cannot sign, and waits for nobody."""
@@ -64,7 +64,7 @@ def describe_peers(node: Node, contacts: Contacts) -> list[dict[str, Any]]:
     membership, own, heard = node.membership, node.joined.origin, contacts()
     with node.store.read() as tx:
         held = {log.origin: log for log in logs.list_logs(tx)}
-        cosigned = logs.cosigned_sizes(tx, held[own].number)
+        cosigned = checkpoints.cosigned_sizes(tx, held[own].number)
     found = []
     for name in membership.names:
         if name == node.member:

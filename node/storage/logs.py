@@ -1,4 +1,4 @@
-"""Logs in the store: heads, entries, subtree hashes, checkpoints, cosignatures."""
+"""Logs in the store: heads, entries, subtree hashes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from sqlalchemy import and_, func, select, update
 from ledger import limits
 from ledger.errors import Missing
 from ledger.merkle import Frontier, HashReader, Row, decode_frontier, encode_frontier, root_of
-from ledger.names import Digest, MemberName, Origin, decode_origin
+from ledger.names import Digest, Origin, decode_origin
+from node.storage.checkpoints import keep_checkpoint
 from node.storage.packing import PackedEntry, unpack_entry
 from node.storage.store import Tx, insert_many
 from node.storage.tables import (
-    CheckpointRow,
-    CosignatureRow,
     EntryRow,
     IdRow,
     LogRow,
@@ -226,7 +225,7 @@ def insert_rows(tx: Tx, log: int, rows: Sequence[Row]) -> None:
         insert_many(tx, NodeRow, [(log, level, row.start + i, digest) for i, digest in enumerate(row.hashes)])
 
 
-def read_nodes(tx: Tx, log: int, level: int, start: int, end: int) -> list[Digest]:
+def read_nodes(tx: Tx, log: int, *, level: int, start: int, end: int) -> list[Digest]:
     """Hashes [start, end) at tile level `level` (256**level leaves each); level 0 are the leaves."""
     if level == 0:
         return read_leaves(tx, log, start, end)
@@ -243,7 +242,7 @@ def hash_reader(tx: Tx, log: int) -> HashReader:
     def read(level: int, index: int) -> Digest:
         tile_level, rest = divmod(level, limits.TILE_LEVELS)
         width = 1 << rest
-        hashes = read_nodes(tx, log, tile_level, index * width, (index + 1) * width)
+        hashes = read_nodes(tx, log, level=tile_level, start=index * width, end=(index + 1) * width)
         if len(hashes) != width:
             raise Missing(what="subtree hash", name=f"{level}/{index}")
         return root_of(hashes)
@@ -251,72 +250,10 @@ def hash_reader(tx: Tx, log: int) -> HashReader:
     return read
 
 
-# --- checkpoints and cosignatures ----------------------------------------------------
-
-
-def keep_checkpoint(tx: Tx, log: int, size: int, note: bytes) -> None:
-    values = (log, size, note)
-    tx.exec_driver_sql("INSERT OR IGNORE INTO checkpoint (log, size, note) VALUES (?, ?, ?)", values)
-
-
-def read_checkpoint(tx: Tx, log: int, *, at_least: int) -> tuple[int, bytes] | None:
-    """The oldest kept checkpoint of size `at_least` or more."""
-    table = table_of(CheckpointRow)
-    query = select(table.c.size, table.c.note).where(table.c.log == log, table.c.size >= at_least)
-    row = tx.execute(query.order_by(table.c.size).limit(1)).first()
-    return None if row is None else (row.size, row.note)
-
-
-def keep_cosignature(tx: Tx, log: int, *, member: MemberName, size: int, line: bytes) -> bool:
-    """Keep one member's cosignature line for one size; False if it was there."""
-    found = tx.exec_driver_sql(
-        "INSERT OR IGNORE INTO cosignature (log, member, size, line) VALUES (?, ?, ?, ?)", (log, member, size, line)
-    )
-    return found.rowcount == 1
-
-
-def read_cosignatures(tx: Tx, log: int, size: int) -> list[tuple[MemberName, bytes]]:
-    table = table_of(CosignatureRow)
-    query = select(table.c.member, table.c.line).where(table.c.log == log, table.c.size == size)
-    return [(MemberName(row.member), row.line) for row in tx.execute(query.order_by(table.c.member))]
-
-
-def cosigned_size(tx: Tx, log: int, member: MemberName) -> int:
-    """The greatest size of a log that `member` cosigned, 0 for none."""
-    table = table_of(CosignatureRow)
-    query = select(func.max(table.c.size)).where(table.c.log == log, table.c.member == member)
-    return tx.execute(query).scalar() or 0
-
-
-def cosigned_sizes(tx: Tx, log: int) -> dict[MemberName, int]:
-    """The greatest size that each member cosigned."""
-    table = table_of(CosignatureRow)
-    query = select(table.c.member, func.max(table.c.size)).where(table.c.log == log).group_by(table.c.member)
-    return {MemberName(row[0]): row[1] for row in tx.execute(query)}
-
-
-def list_checkpoints(tx: Tx, log: int) -> list[tuple[int, bytes]]:
-    """(size, note) of every kept checkpoint, smallest first."""
-    rows = tx.exec_driver_sql("SELECT size, note FROM checkpoint WHERE log = ? ORDER BY size", (log,))
-    return [(row[0], row[1]) for row in rows]
-
-
 def list_nodes(tx: Tx, log: int) -> list[tuple[int, int, bytes]]:
     """(tile level, index, hash) of every kept subtree hash above the leaves."""
     rows = tx.exec_driver_sql('SELECT level, "index", hash FROM node WHERE log = ? ORDER BY level, "index"', (log,))
     return [(row[0], row[1], row[2]) for row in rows]
-
-
-def best_cosigned(tx: Tx, log: int, *, at_least: int) -> tuple[int, bytes] | None:
-    """The kept checkpoint of size `at_least` or more that most members cosigned, the newest of those."""
-    row = tx.exec_driver_sql(
-        "SELECT checkpoint.size, checkpoint.note FROM checkpoint JOIN cosignature"
-        " ON cosignature.log = checkpoint.log AND cosignature.size = checkpoint.size"
-        " WHERE checkpoint.log = ? AND checkpoint.size >= ?"
-        " GROUP BY checkpoint.size ORDER BY count(*) DESC, checkpoint.size DESC LIMIT 1",
-        (log, at_least),
-    ).first()
-    return None if row is None else (row[0], row[1])
 
 
 def _stored(row: SqlRow[Any]) -> StoredLog:

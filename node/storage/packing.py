@@ -202,7 +202,7 @@ def _unpack_wraps(packed: bytes, start: int, count: int) -> tuple[tuple[PackedWr
     return tuple(wraps), at + _SUM_LENGTH
 
 
-def encode_header(origin_text: bytes, index: int, prev: bytes, record_id_text: bytes, body: bytes) -> bytes:
+def encode_header(origin_text: bytes, index: int, *, prev: bytes, record_id_text: bytes, body: bytes) -> bytes:
     """`encode_entry` for the common entry without slot, card or charter, for bulk append."""
     return b'{"body":"%b","id":"%b","index":%d,"log":"%b","prev":"%b","v":1}' % (
         b2a_base64(body, newline=False),

@@ -12,7 +12,7 @@ from ledger.errors import Conflict
 from ledger.names import MemberName
 from ledger.note import decode_note
 from ledger.replica import CommitEntries, EntryBatch, Head, Repeat
-from node.storage import logs
+from node.storage import checkpoints, logs
 from node.storage.packing import pack_entry, pack_raw_entry
 from node.storage.store import Tx, insert_many
 from node.storage.tables import IdRow, SlotRow
@@ -32,7 +32,7 @@ def read_head(tx: Tx, log: logs.StoredLog, *, member: MemberName) -> Head:
         last_leaf=log.last_leaf,
         checkpoint=None if log.checkpoint is None else _signed(log.checkpoint),
         targets=tuple(_signed(note) for note in logs.read_targets(tx, log.number)),
-        cosigned_size=logs.cosigned_size(tx, log.number, member),
+        cosigned_size=checkpoints.cosigned_size(tx, log.number, member),
         no_cosign_from=log.no_cosign_from,
         repeat=None if log.repeat is None else Repeat(*log.repeat),
         frozen=log.frozen,

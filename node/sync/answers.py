@@ -17,7 +17,7 @@ from ledger.note import decode_note
 from ledger.sidecar import encode_bodies
 from ledger.tiles import Tile, decode_tile_path, encode_bundle, encode_tile, width_of
 from node.node import Node
-from node.storage import facts, logs, sidecars
+from node.storage import checkpoints, facts, logs, sidecars
 from node.storage.store import Tx
 from node.sync.client import Head, Heads
 
@@ -35,7 +35,7 @@ def heads(node: Node, since: str) -> bytes:
                 log.origin.hash.hex(),
                 log.checkpoint_size,
                 root_hint(log),
-                logs.cosigned_size(tx, log.number, node.member),
+                checkpoints.cosigned_size(tx, log.number, node.member),
             )
             for log in moved
         ]
@@ -77,14 +77,14 @@ def _entries(tx: Tx, log: logs.StoredLog, wanted: Tile) -> bytes:
 def _hashes(tx: Tx, log: logs.StoredLog, wanted: Tile) -> bytes:
     assert isinstance(wanted.level, int), "bundles are answered elsewhere"
     start = wanted.n * limits.TILE_WIDTH
-    return encode_tile(logs.read_nodes(tx, log.number, wanted.level, start, start + wanted.width))
+    return encode_tile(logs.read_nodes(tx, log.number, level=wanted.level, start=start, end=start + wanted.width))
 
 
 def cosignatures(node: Node, log: str, size: int) -> bytes:
     """The cosignature lines held for the checkpoint of `size`."""
     with node.store.read() as tx:
         found = _find(tx, node, log)
-        return b"".join(line for _, line in logs.read_cosignatures(tx, found.number, size))
+        return b"".join(line for _, line in checkpoints.read_cosignatures(tx, found.number, size))
 
 
 def bodies(node: Node, log: str, *, bundle: int, start: int, caller: MemberName) -> bytes:

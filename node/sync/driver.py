@@ -21,7 +21,7 @@ from ledger.note import Note, decode_note, encode_note
 from ledger.replica import Outcome, Result
 from node.guard import GuardState
 from node.node import Node
-from node.storage import facts, logs
+from node.storage import checkpoints, facts, logs
 from node.sync.answers import root_hint
 from node.sync.bodies import fetch_from_author, recover_own
 from node.sync.client import Head, PeerClient, make_http_client
@@ -155,7 +155,9 @@ class SyncDriver:
         if head.root != root_hint(log):
             return True
         with self._node.store.read() as tx:
-            return logs.cosigned_size(tx, log.number, self._node.member) < head.size and log.no_cosign_from is None
+            return (
+                checkpoints.cosigned_size(tx, log.number, self._node.member) < head.size and log.no_cosign_from is None
+            )
 
     def _note(self, origin: Origin, peer: PeerClient, outcome: Outcome) -> None:
         if outcome.result in (Result.FORKED, Result.DISPUTED, Result.DAMAGED) or outcome.author_behind:
@@ -244,9 +246,9 @@ def _wanted_checkpoint(node: Node, origin: Origin, peer: MemberName, size: int) 
     """The log's number and the text of its checkpoint of `size`, if the peer's cosignature of it is not here yet."""
     with node.store.read() as tx:
         log = node.find_log(tx, str(origin))
-        if logs.cosigned_size(tx, log.number, peer) >= size:
+        if checkpoints.cosigned_size(tx, log.number, peer) >= size:
             return None
-        found = logs.read_checkpoint(tx, log.number, at_least=size)
+        found = checkpoints.read_checkpoint(tx, log.number, at_least=size)
     if found is None or found[0] != size:
         return None
     return log.number, decode_note(found[1]).text
@@ -265,4 +267,4 @@ def _keep_cosignatures(node: Node, number: int, size: int, text: str, lines: byt
                     good.append((member, line))
     with node.store.write("sync-cosignatures") as tx:
         for member, line in good:
-            logs.keep_cosignature(tx, number, member=member, size=size, line=line)
+            checkpoints.keep_cosignature(tx, number, member=member, size=size, line=line)

@@ -34,7 +34,7 @@ from ledger.replica import (
 from ledger.replica import replicate as step
 from ledger.tiles import Tile, entries_path, tile_path
 from node.node import Node
-from node.storage import logs, replicas, sidecars
+from node.storage import checkpoints, logs, replicas, sidecars
 from node.sync.client import PeerClient, at_once
 from node.sync.evidence import keep_evidence
 
@@ -188,5 +188,5 @@ def _cosign(node: Node, action: Cosign) -> None:
         # Evidence that a peer passed on may have come while the round was under way.
         if log.frozen or (log.no_cosign_from is not None and checkpoint.size >= log.no_cosign_from):
             return
-        logs.keep_cosignature(tx, log.number, member=node.member, size=checkpoint.size, line=line)
+        checkpoints.keep_cosignature(tx, log.number, member=node.member, size=checkpoint.size, line=line)
     node.changes.bump(checkpoint.origin.hash)

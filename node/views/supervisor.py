@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,9 +51,9 @@ class ViewWorker:
 
     def stop(self) -> None:
         """End the worker and wait for it; what it was doing is done again by the next one."""
-        if self._thread.is_alive():
+        with suppress(RuntimeError):  # the loop is closed: somebody stopped it before
             self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join()
+        self._thread.join()
 
     # --- the thread ------------------------------------------------------------------
 

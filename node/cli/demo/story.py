@@ -42,7 +42,7 @@ def tell(network: Network, story: Story, *, events: Path | None, attacks: bool, 
     views = _views(network, recorded)
     redacted = _show(network, story, views)
     place = _choose(views)
-    verified, receipt = _prove(network, story, place, views, network_file)
+    verified, receipt = _prove(network, story, place, views=views, network_file=network_file)
     result = {
         "members": len(network.firms),
         "records": _count_records(network),

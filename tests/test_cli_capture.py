@@ -1,0 +1,325 @@
+"""`capture`: what a file is, in which parts it goes, and that nothing is recorded twice or lost."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import limits
+from ledger.errors import TooLarge
+from node.cli import capture, lines
+from node.cli.client import NodeClient, NodeUnreachable
+from node.cli.lines import BOM, fill_in, is_lines, read_parts
+from node.cli.progress import describe
+from node.node import Node
+from tests.make_cli import Result, tally
+from tests.make_running import make_lone_folder, running
+
+EVENT = {
+    "@context": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"],
+    "type": "ObjectEvent",
+    "eventID": "urn:uuid:7f3e1c9a-0c1b-4a53-9a52-2f4bb7a3b111",
+    "eventTime": "2030-05-04T03:02:01.000Z",
+    "eventTimeZoneOffset": "+02:00",
+    "epcList": ["urn:epc:id:sgtin:4012345.011111.9876"],
+    "action": "OBSERVE",
+    "bizStep": "receiving",
+}
+CONTRACT = """'''Shipments.'''
+ROLES = {"x", "y"}
+SIGNERS = set()
+AUTHORS = {"ship": {"x"}, "other": {"x", "y"}}
+SHARES = {"ship": {"/*": {"x"}}, "other": {"/*": {"x"}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with running(make_lone_folder(tmp_path_factory.mktemp("capture"))) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def contract(node: Node) -> str:
+    """An active contract with the one member in both roles."""
+    source = node.folder / "contract.py"
+    source.write_text(CONTRACT)
+    words = ("--party", "x=fishery", "--party", "y=fishery", "--dir", node.folder, "--json")
+    return str(tally("contract", "propose", source, *words).json["id"])
+
+
+def capture_file(node: Node, file: Path, *words: str | Path) -> Result:
+    return tally("capture", file, "--dir", node.folder, *words)
+
+
+def size_of(node: Node) -> int:
+    return int(tally("records", "list", "--dir", node.folder, "--limit", "1", "--json").json["records"][0]["index"]) + 1
+
+
+def write_lines(folder: Path, *texts: str, name: str = "records.ndjson") -> Path:
+    file = folder / name
+    file.write_text("".join(text + "\n" for text in texts))
+    return file
+
+
+def note(n: int) -> str:
+    return json.dumps({"type": "note", "body": {"n": n}})
+
+
+# --- what a file is -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "expected"),
+    [
+        (note(1), "x", True),
+        ("\n \n" + note(1), "x", True),
+        (json.dumps(EVENT), "x.jsonld", False),
+        (json.dumps(EVENT, indent=2), "x.json", False),
+        ("broken\n" + note(1), "x.ndjson", True),
+        ("broken\n" + note(1), "x.json", False),
+        ("[" * 100_000, "x", False),
+        ("", "x", False),
+    ],
+)
+def test_the_first_line_says_what_a_file_is(tmp_path: Path, content: str, name: str, expected: bool) -> None:
+    (tmp_path / name).write_text(content)
+    assert is_lines(tmp_path / name) is expected
+    (tmp_path / name).write_bytes(BOM + content.encode())
+    assert is_lines(tmp_path / name) is expected
+
+
+# --- parts ----------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(max_size=12).filter(lambda line: b"\n" not in line), max_size=40), st.integers(1, 7))
+def test_parts_hold_every_line_that_is_not_blank_once_and_in_order(texts: list[bytes], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "PART_LINES", most)
+        patch.setattr(lines, "PART_BYTES", 40)
+        parts = list(read_parts(io.BytesIO(b"\n".join(texts))))
+    assert all(1 <= len(part.lines) <= most for part in parts)
+    found = [(number, line) for part in parts for number, line in zip(part.numbers, part.lines, strict=True)]
+    first = [texts[0].removeprefix(BOM)] if texts else []
+    expected = [(n, text.strip()) for n, text in enumerate([*first, *texts[1:]], 1) if text.strip()]
+    assert found == expected
+
+
+def test_a_part_ends_where_the_file_says_and_its_key_names_the_file_and_the_line() -> None:
+    content = b"".join(b"%d\n" % n for n in range(lines.PART_LINES + 1))
+    first, second = read_parts(io.BytesIO(content))
+    assert (len(first.lines), second.numbers) == (lines.PART_LINES, [lines.PART_LINES + 1])
+    assert (first.key("ab"), second.key("ab")) == ("tally-capture-ab-1", f"tally-capture-ab-{lines.PART_LINES + 1}")
+    long = b"x" * (lines.PART_BYTES // 8) + b"\n"
+    assert [len(part.lines) for part in read_parts(io.BytesIO(long * 9))] == [8, 1]
+
+
+def test_a_file_without_line_ends_costs_one_line_of_memory() -> None:
+    most = limits.LINE_BYTES_MAX
+    endless = io.BytesIO(b"x" * (3 * most) + b"\n" + b"y" * most + b"\n")
+    (cut, whole) = next(read_parts(endless)).lines
+    assert (len(cut), len(whole)) == (most + 1, most)
+    fill_in(whole, contract=None, role=None)
+    with pytest.raises(TooLarge):
+        fill_in(cut, contract=None, role=None)
+
+
+# --- filling in -----------------------------------------------------------------------------
+
+
+@given(st.dictionaries(st.sampled_from(["type", "body", "contract", "role", "x"]), st.floats(allow_nan=False)))
+def test_filling_in_adds_what_is_missing_and_changes_no_other_byte(record: dict[str, float]) -> None:
+    line = json.dumps(record, indent=1).replace("\n", " ").encode()
+    filled = fill_in(line, contract="c", role="r")
+    if record:
+        assert filled.endswith(line[1:])
+        assert json.loads(filled) == {"contract": "c", "role": "r"} | record
+    else:
+        assert filled == line
+    assert fill_in(line, contract=None, role=None) == line
+
+
+@pytest.mark.parametrize("line", [b"", b"nonsense", b"[]", b'"text"', b"[" * 2000, b'{"a":'])
+def test_what_is_no_object_is_left_as_it_is(line: bytes) -> None:
+    assert fill_in(line, contract="c", role=None) == line
+
+
+# --- records --------------------------------------------------------------------------------
+
+
+def test_every_line_is_a_record_and_refusals_name_their_line(node: Node, contract: str, tmp_path: Path) -> None:
+    good = '{"type":"ship","body":{"n":1.50}}'
+    file = write_lines(
+        tmp_path, good, "", '{"type":"nope","body":{}}', "nonsense", '{"type":"other","role":"y","body":{}}'
+    )
+    errors = tmp_path / "errors"
+    before = size_of(node)
+    done = capture_file(node, file, "--contract", contract[:8], "--errors", errors, "--json")
+    assert done.code == 1
+    assert (done.json["recorded_lines"], done.json["repeated_lines"]) == (2, 0)
+    assert [row["line"] for row in done.json["refused"]] == [3, 4]
+    told = [json.loads(line) for line in errors.read_text().splitlines()]
+    assert told == done.json["refused"]
+    assert [row["code"] for row in told] == ["type-unknown", "json-malformed"]
+    assert size_of(node) == before + 2
+    shown = tally("records", "show", f"fishery/{before}", "--dir", node.folder, "--json")
+    assert '"body":{"n":1.50}' in shown.out
+    assert shown.json["contract"] == contract
+
+
+def test_role_is_filled_in_where_a_record_names_none(node: Node, contract: str, tmp_path: Path) -> None:
+    file = write_lines(tmp_path, '{"type":"other","body":{"n":7}}', '{"type":"other","body":{"n":7},"role":"x"}')
+    assert capture_file(node, file, "--contract", contract, "--role", "y").code == 0
+    size = size_of(node)
+    roles = [
+        tally("records", "show", f"fishery/{size - back}", "--dir", node.folder, "--json").json["role"]
+        for back in (2, 1)
+    ]
+    assert roles == ["y", "x"]
+
+
+def test_a_dry_run_records_nothing_and_says_the_same(node: Node, contract: str, tmp_path: Path) -> None:
+    file = write_lines(tmp_path, '{"type":"ship","body":{"n":20}}', '{"type":"nope","body":{}}')
+    before = size_of(node)
+    dry = capture_file(node, file, "--contract", contract, "--dry-run", "--json")
+    assert (dry.code, dry.json["dry_run"], dry.json["recorded_lines"]) == (1, True, 1)
+    assert size_of(node) == before
+    wet = capture_file(node, file, "--contract", contract, "--json")
+    assert wet.json["refused"] == dry.json["refused"]
+    assert size_of(node) == before + 1
+
+
+def test_a_file_captured_before_is_refused_and_resume_records_nothing_twice(node: Node, tmp_path: Path) -> None:
+    file = write_lines(tmp_path, note(100), note(101))
+    assert capture_file(node, file).code == 0
+    before = size_of(node)
+    again = capture_file(node, file)
+    assert again.code == 1
+    assert "captured-before" in again.err
+    resumed = capture_file(node, file, "--resume", "--json")
+    assert (resumed.code, resumed.json["recorded_lines"], resumed.json["repeated_lines"]) == (0, 0, 2)
+    assert size_of(node) == before
+
+
+def test_the_same_lines_in_another_file_are_other_records(node: Node, tmp_path: Path) -> None:
+    first = write_lines(tmp_path, note(200), note(201), name="a")
+    second = write_lines(tmp_path, note(200), note(202), name="b")
+    assert capture_file(node, first).code == capture_file(node, second).code == 0
+
+
+def test_after_a_break_resume_goes_on_where_it_was(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_lines(tmp_path, *(note(n) for n in range(300, 310)))
+    monkeypatch.setattr(lines, "PART_LINES", 3)
+    send, sent = NodeClient.post_lines, []
+
+    def break_off(client: NodeClient, path: str, content: bytes, **given: object) -> Iterator[bytes]:
+        sent.append(content)
+        if len(sent) == 3:
+            # One line of the third part arrives; what the node says of it does not.
+            list(send(client, path, content.splitlines(keepends=True)[0], **given))  # type: ignore[arg-type]
+            raise NodeUnreachable(url="there", reason="cable cut")
+        return send(client, path, content, **given)  # type: ignore[arg-type]
+
+    before = size_of(node)
+    with monkeypatch.context() as patch:
+        patch.setattr(NodeClient, "post_lines", break_off)
+        broken = capture_file(node, file)
+    assert (broken.code, size_of(node) - before) == (4, 7)
+    assert "6 recorded" in broken.err
+    resumed = capture_file(node, file, "--resume", "--json").json
+    assert (resumed["recorded_lines"], resumed["repeated_lines"], resumed["refused"]) == (3, 7, [])
+    assert size_of(node) == before + 10
+
+
+def test_an_answer_that_ends_early_is_no_success(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_lines(tmp_path, note(400), note(401), note(402))
+    send = NodeClient.post_lines
+    monkeypatch.setattr(NodeClient, "post_lines", lambda *a, **k: list(send(*a, **k))[:1])
+    done = capture_file(node, file)
+    assert done.code == 4
+    assert "ended before line 2" in done.err
+
+
+def test_a_node_that_cannot_go_on_stops_the_run(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_lines(tmp_path, note(500), note(501))
+    problem = {"code": "disk-full", "detail": "no space", "hint": "make room"}
+    answer = [msgspec.json.encode({"line": 1, "status": 507, "problem": problem})]
+    monkeypatch.setattr(NodeClient, "post_lines", lambda *_, **__: answer)
+    done = capture_file(node, file)
+    assert (done.code, "disk-full" in done.err) == (4, True)
+
+
+def test_a_line_above_the_limit_is_refused_and_the_rest_goes_on(node: Node, tmp_path: Path) -> None:
+    long = json.dumps({"type": "note", "body": {"text": "x" * limits.LINE_BYTES_MAX}})
+    file = write_lines(tmp_path, note(600), long, note(601))
+    done = capture_file(node, file, "--json")
+    assert (done.json["recorded_lines"], [row["line"] for row in done.json["refused"]]) == (2, [2])
+    assert done.json["refused"][0]["code"] == "too-large"
+    assert capture_file(node, file, "--resume", "--json").json["repeated_lines"] == 2
+
+
+# --- documents ------------------------------------------------------------------------------
+
+
+def test_an_event_is_recorded_once_with_a_byte_order_mark_or_without(node: Node, tmp_path: Path) -> None:
+    file = tmp_path / "event.jsonld"
+    file.write_bytes(BOM + json.dumps(EVENT).encode())
+    done = capture_file(node, file, "--json")
+    assert (done.code, [row["type"] for row in done.json["recorded"]]) == (0, ["epcis/ObjectEvent"])
+    file.write_bytes(json.dumps(EVENT).encode())
+    again = capture_file(node, file, "--json")
+    assert (again.code, again.json["recorded"], len(again.json["duplicates"])) == (0, [], 1)
+
+
+def test_an_event_that_breaks_the_standard_is_refused_with_its_path(node: Node, tmp_path: Path) -> None:
+    file, errors = tmp_path / "event.json", tmp_path / "errors"
+    file.write_text(json.dumps(EVENT | {"eventTime": "yesterday"}))
+    before = size_of(node)
+    done = capture_file(node, file, "--errors", errors)
+    assert (done.code, done.out) == (1, "")
+    assert "/eventTime" in done.err
+    assert json.loads(errors.read_text().splitlines()[0])["path"] == "/eventTime"
+    assert capture_file(node, file, "--accept-invalid", "--dry-run").code == 0
+    assert size_of(node) == before
+    assert capture_file(node, file, "--accept-invalid").code == 0
+    assert size_of(node) == before + 1
+    found = tally("records", "list", "--flag", "invalid", "--dir", node.folder, "--json").json["records"]
+    assert [record["body"]["eventTime"] for record in found] == ["yesterday"]
+
+
+@pytest.mark.parametrize(("content", "words"), [(note(1), ["--accept-invalid"]), (json.dumps(EVENT), ["--resume"])])
+def test_options_of_the_other_kind_of_file_are_refused(
+    node: Node, tmp_path: Path, content: str, words: list[str]
+) -> None:
+    (tmp_path / "file").write_text(content)
+    assert capture_file(node, tmp_path / "file", *words).code == 3
+
+
+def test_a_contract_that_is_unknown_is_refused_before_anything_is_sent(node: Node, tmp_path: Path) -> None:
+    file = write_lines(tmp_path, note(700))
+    assert capture_file(node, file, "--contract", "abcdef").code == 3
+    assert capture_file(node, file, "--contract", "zz").code == 3
+    done = capture_file(node, file, "--contract", "ab" * 32)
+    assert (done.code, "not-found" in done.err) == (1, True)
+
+
+# --- telling --------------------------------------------------------------------------------
+
+
+def test_progress_says_how_far_and_how_fast() -> None:
+    assert describe(0.5, 1000, 2, 2.0) == " 50%  1,000 good, 2 refused, 501/s"
+    assert describe(0, 0, 0, 0.0) == "  0%  0 good, 0 refused, 0/s"
+
+
+def test_only_the_first_refusals_are_told(node: Node, tmp_path: Path) -> None:
+    file = write_lines(tmp_path, *["nonsense"] * (capture._SHOWN + 1), name="x.ndjson")
+    done = capture_file(node, file)
+    assert done.err.count("json-malformed") == capture._SHOWN
+    assert "... and 1 more; --errors has all" in done.err
