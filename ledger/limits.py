@@ -183,3 +183,18 @@ VIEW_SEARCH_S: Final = 5.0
 
 SECTION_BYTES_MAX: Final = 4 << 20
 """Bytes of one sealed section: a whole body whose names, salted and padded, weigh more than its values."""
+
+RECORD_BYTES_MAX: Final = 3 << 20
+"""Bytes of a record's names and values that its author may seal: padded, and wrapped for all, they fit one sidecar."""
+
+MANIFEST_BYTES_MAX: Final = 128 * (SECTIONS_MAX + BLOBS_MAX)
+"""Bytes of a manifest: a section takes at most 112, a blob 67."""
+
+SIDECAR_BYTES_MAX: Final = 4 << 20
+"""Bytes of one record's manifest, wraps and ciphertexts as a peer sends them: held in memory whole."""
+
+BODIES_MESSAGES_MAX: Final = 2 * TILE_WIDTH * READERS_MAX
+"""Channel messages in one answer: far above what 256 records of one author to one reader can need."""
+
+RELATION_LENGTH_MAX: Final = 32
+"""Letters of a link's relation."""

@@ -2,8 +2,13 @@
 
 The entry carries the manifest's hash, so whoever has the entry can check a
 manifest, and whoever has a manifest can check every ciphertext and opened section.
+Two values per section, as they answer two questions: `hash` lets anyone who may not
+read a section tell whether it came whole, `root` is what its author committed to,
+and stays checkable field by field when the ciphertext is long erased.
 
-Spec: docs/spec/record.md.
+Blobs (attached files) have their place here and are written by nobody yet.
+
+Spec: docs/spec/record.md, "Manifest".
 """
 
 from __future__ import annotations
@@ -17,10 +22,12 @@ from ledger import limits
 from ledger.errors import EncodingError, TooLarge
 from ledger.names import Digest
 
+# Canonical base64 and decimals only, so that whatever matches is what `encode_manifest` writes for its values.
 _DIGEST: Final = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
 _SIZE: Final = rb"(?:0|[1-9][0-9]{0,15})"
 _SECTION: Final = rb"\[(" + _SIZE + rb'),"(' + _DIGEST + rb')","(' + _DIGEST + rb')"\]'
 _BLOB: Final = rb"\[(" + _SIZE + rb'),"(' + _DIGEST + rb')"\]'
+# A comma only between two items; every step of it is decided by the next byte, so it never goes back.
 _MANIFEST: Final = re.compile(
     rb'\{"blobs":\[(?P<blobs>(?:' + _BLOB + rb"(?:,(?=\[)|(?=\])))*)\],"
     rb'"sections":\[(?P<sections>(?:' + _SECTION + rb"(?:,(?=\[)|(?=\])))+)\],"
@@ -28,7 +35,6 @@ _MANIFEST: Final = re.compile(
 )
 _SECTIONS: Final = re.compile(_SECTION)
 _BLOBS: Final = re.compile(_BLOB)
-MANIFEST_BYTES_MAX: Final = 128 * (limits.SECTIONS_MAX + limits.BLOBS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    """Sections by number: 0 goes to every reader, the last to the author alone."""
+
     sections: tuple[Section, ...]
     blobs: tuple[Blob, ...] = ()
 
@@ -62,9 +70,13 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def decode_manifest(data: bytes) -> Manifest:
-    """Raises: EncodingError, TooLarge."""
-    if len(data) > MANIFEST_BYTES_MAX:
-        raise TooLarge(what="manifest", got=len(data), limit=MANIFEST_BYTES_MAX, unit="bytes")
+    """Parse a manifest: exactly what `encode_manifest` writes, and no larger than a reader can bear.
+
+    The sizes are the author's word, and decide how much a mirror fetches and keeps: hence their bounds.
+    Raises: EncodingError, TooLarge.
+    """
+    if len(data) > limits.MANIFEST_BYTES_MAX:
+        raise TooLarge(what="manifest", got=len(data), limit=limits.MANIFEST_BYTES_MAX, unit="bytes")
     found = _MANIFEST.match(data)
     if found is None:
         raise EncodingError(field="manifest", reason="not a canonical manifest of version 1")
@@ -77,6 +89,8 @@ def decode_manifest(data: bytes) -> Manifest:
         raise EncodingError(field="manifest", reason="too many sections or blobs")
     if any(section.size > limits.SECTION_BYTES_MAX for section in sections):
         raise EncodingError(field="manifest", reason="a section larger than any body")
+    if any(blob.size > limits.INTEGER_MAX for blob in blobs):
+        raise EncodingError(field="manifest", reason="a blob's size above 2**53 - 1")
     return Manifest(sections, blobs)
 
 

@@ -4,6 +4,10 @@ A sidecar holds a record's manifest, the ciphertexts that somebody holds and the
 they come with. It is never a log entry: erased everywhere, the content is gone and
 the chain still verifies.
 
+Nothing here is signed or sent to be believed: the entry has the manifest's hash, the
+manifest the ciphertexts', a wrap opens or does not. What is read strictly all the same
+is how many and how long, for that is what whoever answers could do harm with.
+
 Spec: docs/spec/bodies.md.
 """
 
@@ -15,15 +19,14 @@ from typing import Final
 
 from ledger import limits
 from ledger.errors import EncodingError, TooLarge
-from ledger.sealing import CHANNEL_ID_BYTES, TAG_BYTES, Wrap, check_section_list
+from ledger.sealing import CHANNEL_ID_BYTES, SEED_BYTES, TAG_BYTES, Wrap, check_section_list
 
-SIDECAR_BYTES_MAX: Final = 4 * limits.BODY_BYTES_MAX
-_MESSAGES_MAX: Final = 2 * limits.TILE_WIDTH * limits.READERS_MAX
+_TRUNCATED: Final = "truncated, or bytes after the end"
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """manifest: its exact bytes. sections: number -> ciphertext, where held."""
+    """manifest: its exact bytes. wraps: one per channel. sections: number -> ciphertext, where held."""
 
     manifest: bytes
     wraps: tuple[Wrap, ...]
@@ -38,45 +41,64 @@ class Bodies:
     sidecars: Mapping[int, Sidecar] = field(default_factory=dict)
 
 
+# --- one sidecar ------------------------------------------------------------------
+
+
 def encode_sidecar(sidecar: Sidecar) -> bytes:
+    """u32be length, manifest; u8 count, wraps; u8 count, sections in ascending order."""
     parts = [len(sidecar.manifest).to_bytes(4, "big"), sidecar.manifest, bytes([len(sidecar.wraps)])]
     for wrap in sidecar.wraps:
         parts += (wrap.channel, bytes([len(wrap.sections)]), wrap.sections, wrap.sealed)
     parts.append(bytes([len(sidecar.sections)]))
-    for number, ciphertext in sidecar.sections.items():
+    for number in sorted(sidecar.sections):
+        ciphertext = sidecar.sections[number]
         parts += (bytes([number]), len(ciphertext).to_bytes(4, "big"), ciphertext)
     return b"".join(parts)
 
 
 def decode_sidecar(data: bytes) -> Sidecar:
-    """Raises: EncodingError, TooLarge."""
-    if len(data) > SIDECAR_BYTES_MAX:
-        raise TooLarge(what="sidecar", got=len(data), limit=SIDECAR_BYTES_MAX, unit="bytes")
+    """Parse a sidecar: exactly what `encode_sidecar` writes. Raises: EncodingError, TooLarge.
+
+    A slice that runs past the end is short, and never an error in Python; so lengths are not checked one by one:
+    the place reached at the end is compared with the end, and each count is read where there must be a byte.
+    """
+    if len(data) > limits.SIDECAR_BYTES_MAX:
+        raise TooLarge(what="sidecar", got=len(data), limit=limits.SIDECAR_BYTES_MAX, unit="bytes")
     at = 4 + int.from_bytes(data[:4], "big")
     manifest = data[4:at]
-    wraps: list[Wrap] = []
-    count, at = _byte(data, at)
-    for _ in range(count):
-        channel = data[at : at + CHANNEL_ID_BYTES]
-        length, at = _byte(data, at + CHANNEL_ID_BYTES)
-        sections = data[at : at + length]
-        at += length
-        sealed = data[at : at + 32 * length + TAG_BYTES]
-        at += 32 * length + TAG_BYTES
-        wraps.append(Wrap(channel=channel, sections=check_section_list(sections), sealed=sealed))
+    wraps, at = _decode_wraps(data, at)
     held: dict[int, bytes] = {}
     count, at = _byte(data, at)
     last = -1
     for _ in range(count):
         number, at = _byte(data, at)
         end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-        if number <= last:
-            raise EncodingError(field="sidecar", reason="sections do not ascend")
+        if not last < number < limits.SECTIONS_MAX:
+            raise EncodingError(field="sidecar", reason="sections do not ascend, or there are none of that number")
         held[number] = data[at + 4 : end]
         at, last = end, number
     if at != len(data):
-        raise EncodingError(field="sidecar", reason="truncated, or bytes after the end")
-    return Sidecar(manifest, tuple(wraps), held)
+        raise EncodingError(field="sidecar", reason=_TRUNCATED)
+    return Sidecar(manifest, wraps, held)
+
+
+def _decode_wraps(data: bytes, start: int) -> tuple[tuple[Wrap, ...], int]:
+    wraps: dict[bytes, Wrap] = {}
+    count, at = _byte(data, start)
+    for _ in range(count):
+        channel = data[at : at + CHANNEL_ID_BYTES]
+        length, at = _byte(data, at + CHANNEL_ID_BYTES)
+        sections = data[at : at + length]
+        at += length
+        sealed = data[at : at + SEED_BYTES * length + TAG_BYTES]
+        at += SEED_BYTES * length + TAG_BYTES
+        wraps[channel] = Wrap(channel=channel, sections=check_section_list(sections), sealed=sealed)
+    if len(wraps) != count:
+        raise EncodingError(field="sidecar", reason="two wraps under one channel")
+    return tuple(wraps.values()), at
+
+
+# --- an answer --------------------------------------------------------------------
 
 
 def encode_bodies(bodies: Bodies) -> bytes:
@@ -91,10 +113,14 @@ def encode_bodies(bodies: Bodies) -> bytes:
 
 
 def decode_bodies(data: bytes, *, start: int, end: int) -> Bodies:
-    """Parse an answer about entries [start, end). Raises: EncodingError, TooLarge."""
+    """Parse an answer about entries [start, end): exactly what `encode_bodies` writes, and about no other entry.
+
+    A malformed sidecar voids the answer: it is the answering node's doing, whoever the author is.
+    Raises: EncodingError, TooLarge.
+    """
     count = int.from_bytes(data[:2], "big")
-    if count > _MESSAGES_MAX:
-        raise TooLarge(what="bodies", got=count, limit=_MESSAGES_MAX, unit="channel messages")
+    if count > limits.BODIES_MESSAGES_MAX:
+        raise TooLarge(what="bodies", got=count, limit=limits.BODIES_MESSAGES_MAX, unit="channel messages")
     at, messages = 2, []
     for _ in range(count):
         stop = at + 2 + int.from_bytes(data[at : at + 2], "big")
@@ -108,15 +134,16 @@ def decode_bodies(data: bytes, *, start: int, end: int) -> Bodies:
         if not last < index < end:
             raise EncodingError(field="bodies", reason=f"entry {index} was not asked for, or out of order")
         if stop > len(data):
-            raise EncodingError(field="bodies", reason="truncated")
+            raise EncodingError(field="bodies", reason=_TRUNCATED)
         sidecars[index] = decode_sidecar(data[at + 12 : stop])
         at, last = stop, index
     if at != len(data):
-        raise EncodingError(field="bodies", reason="truncated")
+        raise EncodingError(field="bodies", reason=_TRUNCATED)
     return Bodies(messages=messages, sidecars=sidecars)
 
 
 def _byte(data: bytes, at: int) -> tuple[int, int]:
+    """The byte at `at` and the place after it."""
     if at >= len(data):
-        raise EncodingError(field="sidecar", reason="truncated")
+        raise EncodingError(field="sidecar", reason=_TRUNCATED)
     return data[at], at + 1

@@ -16,10 +16,11 @@ from ledger.names import MemberName
 from node import logging
 from node.api import captures, contracts, document, errors, health, network, receipts, records, tokens
 from node.api.routes import Context
+from node.api.shortcut import Shortcut
 from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contact, Contacts
-from node.serving import make_server
+from node.serving import make_server, settle_memory
 from node.storage.viewstore import VIEWS_NAME, ViewStore
 from node.sync.driver import SyncDriver
 from node.sync.routes import make_router as make_peer_router
@@ -61,6 +62,7 @@ def create_app(
         contacts=contacts,
     )
     errors.install(app)
+    app.add_middleware(Shortcut, **records.make_shortcut(context))
     app.include_router(health.make_router())
     # Receipts before records: the path of a record is the beginning of that of its receipt.
     for theme in (receipts, records, captures, contracts, network, tokens):
@@ -84,6 +86,7 @@ def serve(folder: Path, *, not_restored: bool = False) -> None:
             contacts=lambda: contacts_of(driver),
             background=[lambda: driver.run(not_restored=not_restored)],
         )
+        settle_memory()
         worker = start_worker(folder, node.changes)
         try:
             make_server(app, node.settings).run()

@@ -82,7 +82,7 @@ class NewRecord(NamedTuple):
 class Appended(NamedTuple):
     """A durable record. `is_repeat`: it had been recorded before, by this key. flags: as they were recorded now."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # nobody searches one as a tuple
     id: RecordId
     leaf: Digest
     is_repeat: bool
@@ -208,9 +208,9 @@ class Appender:
         outcomes: list[Outcome | None] = [None] * len(records)
         fresh = self._answer_repeats(records, outcomes)
         sealer = self._fresh_sealer(records, fresh, outcomes)
-        fresh = [i for i in fresh if outcomes[i] is None]
-        if fresh:
-            self._write([records[i] for i in fresh], fresh, sealer, outcomes)
+        sound = [i for i in fresh if outcomes[i] is None]
+        if sound:
+            self._write([records[i] for i in sound], sound, sealer, outcomes)
         first = {records[i].answer_key: outcomes[i] for i in fresh if records[i].answer_key is not None}
         for i, outcome in enumerate(outcomes):
             if outcome is None:  # the same key twice in one batch
@@ -390,7 +390,9 @@ class Appender:
                     None if not charter else Digest(decode_b64(charter)),
                 )
                 self._ids = IdMaker(logs.last_id(tx, log.number))
-                self._channels.numbers.update({c.id: c.number for c in sidecars.list_channels(tx).values()})
+                self._channels.numbers.update(
+                    {c.id: c.number for c in sidecars.list_channels(tx, wrapper=self._origin.member).values()}
+                )
         return self._head
 
     def _number(self, tx: Tx) -> int:

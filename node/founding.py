@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,10 +25,11 @@ from ledger.names import MemberName, NetworkName
 from ledger.network import MemberFile, NetworkFile, encode_member_file, verify_member_file
 from ledger.note import Note, add_signature, decode_note, encode_note, verified_signers
 from node.config import CONFIG_NAME, DATABASE_NAME, load_settings
-from node.files import create_private, write_durably
+from node.files import write_durably
 from node.keyring import KEYS_FOLDER, Keyring, load_keyring, make_keyring, save_keyring
 
 ADMIN_TOKEN_NAME: Final = "admin-token"  # noqa: S105  # a file, not a token
+_ADMIN_SCOPES: Final = ("admin", "audit", "read", "write")
 MEMBER_FILE_NAME: Final = "member.json"
 PORT: Final = 7450
 
@@ -87,11 +89,9 @@ def make_node(folder: Path, new: NewNode, *, now_ms: int) -> MemberFile:
     folder.chmod(0o700)
     save_keyring(folder, keyring, new.passphrase)
     write_durably(folder / MEMBER_FILE_NAME, encode_member_file(file), mode=0o644)
-    _make_store(folder, now_ms=now_ms)
-    # Last, because a folder with settings is a node: an `init` that broke off is none.
     named = {"network": new.network, "member": new.member, "endpoints": list(new.endpoints)}
     write_durably(folder / CONFIG_NAME, encode_settings({**named, **new.settings}))
-    load_settings(folder)
+    renew_admin_token(folder, now_ms=now_ms)
     return file
 
 
@@ -131,19 +131,28 @@ def open_keyring(folder: Path) -> Keyring:
     return load_keyring(folder, passphrase)
 
 
-def _make_store(folder: Path, *, now_ms: int) -> None:
-    # What opens a store takes long to import, and the commands on charters do without it.
-    from node.storage.store import Store
-    from node.tokens import make_token
+def renew_admin_token(folder: Path, *, now_ms: int) -> None:
+    """Write a fresh admin token into the store and the folder, and revoke the one that was there.
 
+    For whoever lost it, or holds a backup of the keys alone: makes the store where there is none.
+    Raises: ConfigBroken where there is no node.
+    """
+    from node.storage import facts
+    from node.storage.store import Store
+    from node.tokens import TokenRefused, make_token, token_id_of
+
+    load_settings(folder)
+    path = folder / ADMIN_TOKEN_NAME
     store = Store.open(folder / DATABASE_NAME)
     try:
         with store.write("token") as tx:
-            token = make_token(tx, name="admin", scopes=("admin", "audit", "read", "write"), now_ms=now_ms)
+            with suppress(OSError, UnicodeDecodeError, TokenRefused):
+                facts.revoke_token(tx, token_id_of(path.read_text(encoding="ascii").strip()), now_ms)
+            token = make_token(tx, name="admin", scopes=_ADMIN_SCOPES, now_ms=now_ms)
     finally:
         store.close()
     (folder / DATABASE_NAME).chmod(0o600)
-    create_private(folder / ADMIN_TOKEN_NAME, f"{token}\n".encode())
+    write_durably(path, f"{token}\n".encode())
 
 
 # --- a charter --------------------------------------------------------------------

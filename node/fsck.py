@@ -24,7 +24,7 @@ from node.keyring import Keyring
 from node.membership import Membership, load_membership
 from node.storage import checkpoints, logs, sidecars
 from node.storage.engine import DatabaseError
-from node.storage.packing import PackedSidecar, RowDamaged
+from node.storage.packing import PackedEntry, PackedSidecar, RowDamaged
 from node.storage.sidecars import StoredChannel
 from node.storage.store import Store, Tx
 
@@ -157,12 +157,16 @@ class _Walk:
     def _check_chunk(self, log: logs.StoredLog, start: int, end: int, prev: Digest) -> list[Digest]:
         """Leaf hashes of [start, end), each computed from the entry's bytes."""
         name = str(log.origin)
-        rows = logs.read_packed(self._tx, log.number, start, end)
-        if len(rows) != end - start:
-            self._report.add("entries", f"{end - start - len(rows)} of [{start}, {end}) are missing", log=name)
-        ids = logs.find_ids(self._tx, log.number, [row.id for row in rows if row.id is not None])
+        rows = dict(logs.scan_packed(self._tx, log.number, start, end))
+        found = [row for row in rows.values() if isinstance(row, PackedEntry)]
+        ids = logs.find_ids(self._tx, log.number, [row.id for row in found if row.id is not None])
         leaves = []
-        for index, row in enumerate(rows, start):
+        for index in range(start, end):
+            row = rows.get(index)
+            if not isinstance(row, PackedEntry):
+                self._report.add("entry", row or "it is missing", log=name, index=index)
+                leaves.append(prev := logs.GENESIS)
+                continue
             raw = row.encode(origin=log.origin, index=index, prev=prev)
             leaf = leaf_hash(raw)
             if leaf != row.leaf:
@@ -174,7 +178,7 @@ class _Walk:
             elif row.id is not None and row.id not in ids:
                 self._report.add("entry", "its id is not indexed", log=name, index=index)
             leaves.append(leaf)
-            prev = leaf
+            prev = row.leaf  # as it is kept: one damaged entry is one fault, not one for each that follows
         self._report.entries += len(rows)
         return leaves
 
@@ -226,10 +230,12 @@ class _Walk:
     # --- bodies -----------------------------------------------------------------------
 
     def _check_bodies(self, log: logs.StoredLog, start: int, end: int) -> None:
-        rows = logs.read_packed(self._tx, log.number, start, end)
+        rows = dict(logs.scan_packed(self._tx, log.number, start, end))
         contexts = Contexts(self._membership.network_id, log.origin)
         for index, packed in self._scan(log, start, end):
-            row = rows[index - start]
+            row = rows.get(index)
+            if not isinstance(row, PackedEntry):
+                continue  # the entry's own fault is named already
             try:
                 if row.body is None or row.id is None:
                     self._report.add("body", "of an entry that has none", log=str(log.origin), index=index)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import nacl.secret
 from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
 
+from ledger import shape
 from ledger.errors import BadInput
 from ledger.jsontext import decode_canonical, encode_canonical
 from ledger.keys import Algorithm, OpeningKey, SigningKey, entropy, make_opening_key, make_signing_key
@@ -20,6 +21,10 @@ from ledger.names import KeyId, MemberName, NetworkName, Origin, decode_b64, enc
 from node.files import create_private
 
 KEYS_FOLDER: Final = "keys"
+_USES: Final = ("root", "log", "witness", "transport")
+_OPEN: Final = ("algorithm", "name", "seed", "use", "v")
+_SEALED: Final = ("algorithm", "name", "salt", "sealed", "use", "v")
+_SEALED_BYTES: Final = nacl.secret.SecretBox.NONCE_SIZE + nacl.secret.SecretBox.MACBYTES + 32
 
 
 class KeyFileBroken(BadInput):
@@ -56,7 +61,7 @@ def save_keyring(folder: Path, keyring: Keyring, passphrase: str | None) -> None
     """Write every key to a file of its own. Raises: FileExistsError."""
     keys = folder / KEYS_FOLDER
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for use in ("root", "log", "witness", "transport"):
+    for use in _USES:
         key: SigningKey = getattr(keyring, use)
         name, algorithm = key.public.name, int(key.public.algorithm)
         create_private(keys / f"{use}.json", _encode(use, name, algorithm, seed=key.seed, passphrase=passphrase))
@@ -66,18 +71,35 @@ def save_keyring(folder: Path, keyring: Keyring, passphrase: str | None) -> None
 
 
 def load_keyring(folder: Path, passphrase: str | None) -> Keyring:
-    """Read the keys of a node's folder. Raises: KeyFileBroken."""
+    """Read the keys of a node's folder, which must all be of one member. Raises: KeyFileBroken."""
     keys = folder / KEYS_FOLDER
-    signing: dict[str, SigningKey] = {}
-    for use in ("root", "log", "witness", "transport"):
-        name, algorithm, seed = _read(keys / f"{use}.json", use, passphrase)
-        signing[use] = make_signing_key(name, Algorithm(algorithm), seed=seed)
+    signing = {use: _read_signing_key(keys / f"{use}.json", use, passphrase) for use in _USES}
     opening = {}
     for path in sorted(keys.glob("sealing-*.json")):
-        _, _, seed = _read(path, "sealing", passphrase)
-        key = make_opening_key(seed=seed)
+        key = make_opening_key(seed=_read(path, "sealing", passphrase).seed)
+        if path.name != f"sealing-{key.public.id}.json":
+            raise KeyFileBroken(path=path, reason=f"it holds the sealing key {key.public.id}")
         opening[key.public.id] = key
     return Keyring(**signing, opening=opening)
+
+
+class _Stored(NamedTuple):
+    """A key file, opened."""
+
+    name: str
+    algorithm: int
+    seed: bytes
+
+
+def _read_signing_key(path: Path, use: str, passphrase: str | None) -> SigningKey:
+    stored = _read(path, use, passphrase)
+    kind = Algorithm.COSIGNATURE if use == "witness" else Algorithm.ED25519
+    if stored.algorithm != kind:
+        raise KeyFileBroken(path=path, reason=f"its algorithm is {stored.algorithm}, that of a {use} key {int(kind)}")
+    try:
+        return make_signing_key(stored.name, kind, seed=stored.seed)
+    except BadInput as cause:
+        raise KeyFileBroken(path=path, reason=str(cause)) from cause
 
 
 def _encode(use: str, name: str, algorithm: int, *, seed: bytes, passphrase: str | None) -> bytes:
@@ -89,23 +111,39 @@ def _encode(use: str, name: str, algorithm: int, *, seed: bytes, passphrase: str
     return encode_canonical(value | {"salt": encode_b64(salt), "sealed": encode_b64(bytes(box.encrypt(seed)))}) + b"\n"
 
 
-def _read(path: Path, use: str, passphrase: str | None) -> tuple[str, int, bytes]:
+def _read(path: Path, use: str, passphrase: str | None) -> _Stored:
     try:
-        value = decode_canonical(path.read_bytes().removesuffix(b"\n"))
-        if value["use"] != use or value["v"] != 1:
-            raise KeyFileBroken(path=path, reason=f"not a {use} key of version 1")
-        if "seed" in value:
-            return value["name"], value["algorithm"], decode_b64(value["seed"], length=32)
-        if passphrase is None:
-            raise KeyFileBroken(path=path, reason="under a passphrase; set passphrase_file")
-        box = nacl.secret.SecretBox(_stretch(passphrase, decode_b64(value["salt"])))
-        return value["name"], value["algorithm"], box.decrypt(decode_b64(value["sealed"]))
-    except (OSError, KeyError, TypeError, BadInput) as cause:
+        return _decode(path, path.read_bytes(), use=use, passphrase=passphrase)
+    except OSError as cause:
+        raise KeyFileBroken(path=path, reason=cause.strerror or str(cause)) from cause
+    except BadInput as cause:
         if isinstance(cause, KeyFileBroken):
             raise
-        raise KeyFileBroken(path=path, reason=str(cause) or type(cause).__name__) from cause
+        raise KeyFileBroken(path=path, reason=str(cause)) from cause
     except CryptoError as cause:
         raise KeyFileBroken(path=path, reason="the passphrase does not open it") from cause
+
+
+def _decode(path: Path, content: bytes, *, use: str, passphrase: str | None) -> _Stored:
+    """Exactly what `_encode` writes: a key that was damaged must not become another key."""
+    value = decode_canonical(content.removesuffix(b"\n"))
+    is_open = isinstance(value, dict) and "seed" in value
+    found = shape.take_object(value, _OPEN if is_open else _SEALED, what="key file")
+    if (found["use"], shape.take_integer(found["v"], what="v")) != (use, 1):
+        raise KeyFileBroken(path=path, reason=f"not a {use} key of version 1")
+    name = shape.take_string(found["name"], what="name")
+    algorithm = shape.take_integer(found["algorithm"], what="algorithm")
+    if is_open:
+        return _Stored(name, algorithm, _take(found["seed"], what="seed", length=32))
+    if passphrase is None:
+        raise KeyFileBroken(path=path, reason="under a passphrase; set passphrase_file")
+    salt = _take(found["salt"], what="salt", length=argon2id.SALTBYTES)
+    sealed = _take(found["sealed"], what="sealed", length=_SEALED_BYTES)
+    return _Stored(name, algorithm, nacl.secret.SecretBox(_stretch(passphrase, salt)).decrypt(sealed))
+
+
+def _take(value: object, *, what: str, length: int) -> bytes:
+    return decode_b64(shape.take_string(value, what=what), length=length, field=what)
 
 
 def _stretch(passphrase: str, salt: bytes) -> bytes:

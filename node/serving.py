@@ -7,6 +7,7 @@ bound never becomes a request: it is answered 400 in plain text, or not at all.
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 from typing import Any, Final
 
@@ -83,6 +84,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def settle_memory() -> None:
+    """Spare the collector what stays for good. Call once, after everything is set up.
+
+    Looking through it again and again cost a quarter of the time of a small request, and held up
+    one in a hundred for 50 ms. Little of what a request leaves behind is in cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Mapping
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
+from sqlalchemy import event
 
 from ledger.card import make_card, sign_card
 from ledger.charter import CharterMember, make_charter, sign_charter
@@ -134,8 +137,22 @@ def catch_up(node: Node) -> None:
     rebuild(node.folder)
 
 
-def run(work: Coroutine[Any, Any, Value]) -> Value:
-    return asyncio.run(work)
+@contextmanager
+def full_disk(node: Node) -> Iterator[None]:
+    """Let the node's database grow no further, as a full disk does, until the block ends."""
+
+    def bound(connection: sqlite3.Connection, *_: object) -> None:
+        pages = connection.execute("pragma page_count").fetchone()[0]
+        connection.execute(f"pragma max_page_count={pages}")
+
+    engine = node.store.engine
+    event.listen(engine, "connect", bound)
+    engine.dispose()
+    try:
+        yield
+    finally:
+        event.remove(engine, "connect", bound)
+        engine.dispose()
 
 
 # --- calls ------------------------------------------------------------------------------
@@ -191,6 +208,59 @@ class Door:
         return await self.call("POST", path, content=content, headers=headers, **given)
 
 
+def ask(node: Node, story: Callable[[Door], Awaitable[Value]], *scopes: str, **given: Any) -> Value:
+    """Tell a story to the app of `node`, with a token that has these scopes, by default all."""
+
+    async def tell() -> Value:
+        async with Door(node, token=token(node, *scopes), **given) as door:
+            return await story(door)
+
+    return asyncio.run(tell())
+
+
+@dataclass
+class Caller:
+    """A caller as a server sees it: `chunks` come one by one, and each answer is looked at as it leaves.
+
+    on_send, on_receive: awaited before each; ends_early: goes away after the last chunk, before the body's end.
+    """
+
+    chunks: Sequence[bytes]
+    headers: Mapping[str, str]
+    ends_early: bool = False
+    on_send: Callable[[], Awaitable[None]] | None = None
+    on_receive: Callable[[int], Awaitable[None]] | None = None
+    received: int = 0
+    status: int = 0
+    sent: bytes = b""
+
+    async def post(self, app: Any, path: str) -> list[dict[str, Any]]:
+        """Run one POST; the lines of its answer."""
+        scope = {
+            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+            "http_version": "1.1", "scheme": "http", "root_path": "", "server": ("node", 80), "client": ("test", 1),
+            "headers": [(name.encode(), value.encode()) for name, value in self.headers.items()], "state": {},
+        }  # fmt: skip
+        await app(scope, self._receive, self._send)
+        return [json.loads(line) for line in self.sent.splitlines()]
+
+    async def _receive(self) -> dict[str, Any]:
+        if self.on_receive is not None:
+            await self.on_receive(self.received)
+        if self.received == len(self.chunks):
+            return {"type": "http.disconnect"}
+        chunk = self.chunks[self.received]
+        self.received += 1
+        has_more = self.ends_early or self.received < len(self.chunks)
+        return {"type": "http.request", "body": chunk, "more_body": has_more}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self.on_send is not None:
+            await self.on_send()
+        self.status = message.get("status", self.status)
+        self.sent += message.get("body", b"")
+
+
 def check_promised(document: dict[str, Any], method: str, path: str, answer: httpx.Response) -> None:
     """Fail unless the OpenAPI document says that this route may answer so."""
     if answer.headers.get("content-type") == "application/problem+json":
@@ -223,7 +293,9 @@ def _fits(template: list[str], steps: list[str]) -> bool:
         at = template.index("{log}")
         after = len(template) - at - 1
         steps = [*steps[:at], "x", *steps[len(steps) - after :]] if len(steps) > at + after else []
-    return len(template) == len(steps) and all(t == s or t.startswith("{") for t, s in zip(template, steps, strict=True))
+    return len(template) == len(steps) and all(
+        t == s or t.startswith("{") for t, s in zip(template, steps, strict=True)
+    )
 
 
 def _endpoint(member: str) -> str:

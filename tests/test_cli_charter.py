@@ -35,7 +35,7 @@ from node.founding import (
 )
 from node.keyring import make_keyring
 from node.node import Node
-from node.tokens import TokenBook
+from node.tokens import TokenBook, TokenRefused
 from tests.make_cli import NETWORK, found, make_folders, tally
 
 
@@ -79,20 +79,46 @@ def test_init_never_replaces_a_node(tmp_path: Path) -> None:
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_an_init_that_broke_off_is_no_node_and_is_not_continued(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_init_that_broke_off_is_not_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     new = NewNode(network=NETWORK, member="fishery", endpoints=("http://127.0.0.1:1",), settings={})
-    with monkeypatch.context() as patch:
-        patch.setattr(founding, "_make_store", fail)
-        with pytest.raises(OSError, match="No space"):
-            make_node(tmp_path / "n", new, now_ms=0)
-    assert not (tmp_path / "n" / "tally.toml").exists()
-    with pytest.raises(FolderTaken):
-        make_node(tmp_path / "n", new, now_ms=0)
+    for step in ("save_keyring", "write_durably", "renew_admin_token"):
+        folder = tmp_path / step
+        with monkeypatch.context() as patch:
+            patch.setattr(founding, step, fail)
+            with pytest.raises(OSError, match="No space"):
+                make_node(folder, new, now_ms=0)
+        if step == "save_keyring":
+            make_node(folder, new, now_ms=0)
+        else:
+            with pytest.raises(FolderTaken):
+                make_node(folder, new, now_ms=0)
+
+
+def test_a_lost_admin_token_is_replaced_and_the_old_one_revoked(tmp_path: Path) -> None:
+    (folder,) = make_folders(tmp_path, "fishery")
+    old = (folder / "admin-token").read_text().strip()
+    assert tally("token", "admin", "--dir", folder).code == 0
+    new = (folder / "admin-token").read_text().strip()
+    node = Node.open(folder)
+    book = TokenBook(node.store, node.clock)
+    assert "admin" in book.verify(new).scopes
+    with pytest.raises(TokenRefused):
+        book.verify(old)
+    node.close()
+    for lost in ("nonsense", "\u00e9"):
+        (folder / "admin-token").write_text(lost)
+        assert tally("token", "admin", "--dir", folder).code == 0
+    (folder / "admin-token").unlink()
+    assert tally("token", "admin", "--dir", folder).code == 0
+    assert (folder / "admin-token").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_token_is_made_where_there_is_no_node(tmp_path: Path) -> None:
+    assert tally("token", "admin", "--dir", tmp_path).code == 3
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,8 @@ def test_a_record_is_shown_with_the_very_texts_of_its_author(node: Node) -> None
     assert at(node, "capture", file, "--contract", contract).code == 0
     index = at(node, "records", "list", "--limit", "1", "--json").json["records"][0]["index"]
     as_json = at(node, "records", "show", f"fishery/{index}", "--json")
-    assert '{"weight":26.0,"price":1e3,"place":"Ålesund \\u202e"}' in as_json.out
+    for field in ('"weight":26.0', '"price":1e3', '"place":"Ålesund \\u202e"'):
+        assert field in as_json.out
     shown = at(node, "records", "show", as_json.json["id"])
     assert "26.0" in shown.out
     assert "1e3" in shown.out
@@ -234,7 +235,7 @@ def test_evidence_is_listed_and_printed_byte_for_byte(node: Node) -> None:
     from node.storage.facts import StoredEvidence, insert_evidence
 
     document = b'{"first":"\xe2\x80\x94 x","kind":"fork"}\n'
-    item = StoredEvidence(id=bytes(32), kind="fork", member="carrier", found_ms=1, document=document)
+    item = StoredEvidence(id=bytes(32), kind="fork", member="carrier", found_ms=1, document=document, log="", place=1)
     with node.store.write("evidence") as tx:
         insert_evidence(tx, item)
     assert "carrier" in at(node, "evidence", "list").out

@@ -1,5 +1,10 @@
 """Disclosures: one field of a section, with its salt and its path to the committed root.
 
+A disclosure proves that the author committed to this name and this value, text for text,
+in this record, and nothing about any other field: the digests of its path are of salted
+leaves. It does say how many fields the section has (`size`), without which a path of RFC
+9162 cannot be checked, and which of them this one is.
+
 Spec: docs/spec/receipt.md, "Disclosures".
 """
 
@@ -9,13 +14,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ledger import limits
-from ledger.errors import EncodingError, FieldUnknown
+from ledger.errors import EncodingError, FieldUnknown, ProofInvalid
 from ledger.jsontext import check_strict
 from ledger.merkle import prove_inclusion, root_of, verify_inclusion
 from ledger.names import Digest
-from ledger.sealing import FieldText, field_leaf, field_salt
-
-SALT_BYTES = 16
+from ledger.sealing import FIELDS_MAX, SALT_BYTES, FieldText, field_leaf, field_salt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +65,19 @@ def make_disclosures(
 
 
 def verify_disclosure(disclosure: Disclosure, *, root: Digest, context: bytes) -> None:
-    """Check that the field is one of those under a section's root. Raises: ProofInvalid, EncodingError."""
+    """Check that the field is one of those under a section's root.
+
+    root: from a manifest that the author's entry names. context: the `ctx` of that section of that record.
+    Raises: ProofInvalid, EncodingError, and what strict JSON raises for the value.
+    """
     if len(disclosure.salt) != SALT_BYTES:
         raise EncodingError(field="salt", reason=f"{len(disclosure.salt)} bytes where {SALT_BYTES} are due")
-    if disclosure.size > limits.FIELDS_MAX + limits.OWN_FIELDS_MAX:
-        raise EncodingError(field="size", reason="more fields than a section has")
+    # Before anything is hashed: an index or name that does not fit its length prefix has no leaf.
+    if not 0 <= disclosure.index < disclosure.size <= FIELDS_MAX:
+        raise ProofInvalid(what="disclosure", reason="a section has no such field, or not as many")
+    if len(disclosure.name.encode()) > limits.NAME_BYTES_MAX:
+        raise EncodingError(field="name", reason=f"longer than {limits.NAME_BYTES_MAX} bytes")
+    # An author can commit to any bytes. Text that is two values, or none, would show what the record does not say.
     check_strict(disclosure.value)
     leaf = field_leaf(
         context, index=disclosure.index, salt=disclosure.salt, name=disclosure.name, text=disclosure.value

@@ -1,6 +1,10 @@
 """The bytes of a receipt: one canonical JSON document and a newline.
 
-Spec: docs/spec/receipt.md.
+The parts keep the forms they have elsewhere, as texts inside the JSON: the proof is a
+C2SP tlog-proof that other software reads, charters and cards are the notes that their
+members signed. Copied out, each can be checked without anything of ours.
+
+Spec: docs/spec/receipt.md, "Bytes".
 """
 
 from __future__ import annotations
@@ -9,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger import limits, shape
-from ledger.errors import EncodingError
+from ledger.errors import EncodingError, TooLarge
 from ledger.names import decode_b64, encode_b64
 from ledger.network import NetworkFile
 from ledger.proof import TlogProof, decode_path, decode_proof, encode_path, encode_proof
 from ledger.receipt.disclosure import Disclosure
+from ledger.sealing import FIELDS_MAX, SALT_BYTES
 
 _MEMBERS: Final = ("cards", "charters", "disclosures", "manifest", "proof")
 _DISCLOSURE: Final = ("index", "name", "path", "salt", "section", "size", "value")
@@ -21,7 +26,10 @@ _DISCLOSURE: Final = ("index", "name", "path", "salt", "section", "size", "value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """proof: its `extra` is the entry. manifest: its exact bytes. Nothing in it is believed before it is verified."""
+    """proof: its `extra` is the entry. manifest: its exact bytes. network: from charter 1 and every card 1 on.
+
+    Nothing in it is believed before it is verified.
+    """
 
     proof: TlogProof
     manifest: bytes
@@ -30,7 +38,8 @@ class Receipt:
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
-    return shape.encode_text(
+    """One line. Raises: TooLarge, and what `encode_proof` raises, for what `decode_receipt` would not take."""
+    raw = shape.encode_text(
         {
             "cards": [note.decode() for note in receipt.network.cards],
             "charters": [note.decode() for note in receipt.network.charters],
@@ -39,6 +48,9 @@ def encode_receipt(receipt: Receipt) -> bytes:
             "proof": encode_proof(receipt.proof).decode(),
         }
     ).encode()
+    if len(raw) > limits.RECEIPT_BYTES_MAX:
+        raise TooLarge(what="receipt", got=len(raw), limit=limits.RECEIPT_BYTES_MAX, unit="bytes")
+    return raw
 
 
 def decode_receipt(raw: bytes) -> Receipt:
@@ -47,8 +59,8 @@ def decode_receipt(raw: bytes) -> Receipt:
         text = raw.decode()
     except UnicodeDecodeError:
         raise EncodingError(field="receipt", reason="not UTF-8") from None
-    found = shape.decode_text(text, _MEMBERS, what="receipt", bytes_max=limits.RECEIPT_BYTES_MAX)
-    items = shape.take_list(found["disclosures"], what="disclosures", most=limits.FIELDS_MAX)
+    found = shape.decode_text(text, _MEMBERS, what="receipt", bytes_max=limits.RECEIPT_BYTES_MAX - 1)
+    items = shape.take_list(found["disclosures"], what="disclosures", most=FIELDS_MAX)
     return Receipt(
         proof=decode_proof(shape.take_string(found["proof"], what="proof").encode()),
         manifest=shape.take_string(found["manifest"], what="manifest").encode(),
@@ -77,13 +89,14 @@ def _decode_disclosure(value: object) -> Disclosure:
         index=shape.take_integer(found["index"], what="index"),
         size=shape.take_integer(found["size"], what="size"),
         name=shape.take_string(found["name"], what="name"),
-        salt=decode_b64(shape.take_string(found["salt"], what="salt"), length=16, field="salt"),
+        salt=decode_b64(shape.take_string(found["salt"], what="salt"), length=SALT_BYTES, field="salt"),
         value=shape.take_string(found["value"], what="value").encode(),
         path=decode_path([shape.take_string(digest, what="path") for digest in path]),
     )
 
 
 def _take_notes(value: Any) -> tuple[bytes, ...]:
+    """Notes as they were signed; that they are one chain each is found when they are verified."""
     most = limits.NETWORK_FILE_BYTES_MAX // 256  # no note is shorter
     return tuple(
         shape.take_string(note, what="note").encode() for note in shape.take_list(value, what="notes", most=most)

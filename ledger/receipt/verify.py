@@ -4,14 +4,17 @@ The rules, in order:
 
 1.  The charters and cards prove themselves; the network is the trusted one.
 2.  The checkpoint is signed by the log key that the author's cards put in force at its size.
-3.  The entry is in the log where the proof says, and names that log and index itself.
+3.  The entry is in the log where the proof says, and names that log and index itself. If its
+    author has left, it stands below the size at which the charter cut that log off.
 4.  The manifest is the one that the entry names.
 5.  Every disclosed field is under the root of its section, bound to this very record.
 6.  Enough members other than the author cosigned the checkpoint: without that, one who
-    holds the author's key could show everybody another history.
+    holds the author's key could show everybody another history. Who has left the network is
+    no member: nothing that it signs today, with any date it likes, helps an author any more.
 
 What fails rules 1 to 5 is invalid. Without a trusted fingerprint, or with fewer cosignatures
-than asked, everything may be true and is not proved: incomplete.
+than asked, everything may be true and is not proved: incomplete. A cosignature of a known
+witness key that does not verify is invalid as well, whoever's it is: somebody made it up.
 
 Spec: docs/spec/receipt.md, "Verification".
 """
@@ -22,8 +25,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.checkpoint import Checkpoint, decode_checkpoint, verified_cosigners
-from ledger.entry import Entry, decode_entry
-from ledger.errors import EncodingError, ProofInvalid, UntrustedNetwork
+from ledger.entry import VERSION, Entry, decode_entry
+from ledger.errors import EncodingError, ForeignNetwork, ProofInvalid, UnknownMember, UntrustedNetwork
 from ledger.keys import VerifyKey
 from ledger.manifest import Manifest, decode_manifest
 from ledger.merkle import leaf_hash
@@ -41,6 +44,7 @@ class Proved:
     """What a receipt proves. `missing` says what it does not: empty if it is complete.
 
     cosigners: members other than the author, and when each cosigned, in POSIX seconds by its own clock.
+    That they differ is proved by rule 1: no two members of a network have a key in common.
     """
 
     network: NetworkId
@@ -66,7 +70,7 @@ def verify_receipt(receipt: Receipt, *, trust: NetworkId | None, witnesses: int 
 
     trust: fingerprint of the network; None makes the result incomplete.
     witnesses: members other than the author whose cosignatures are asked for.
-    Raises: UntrustedNetwork, ProofInvalid, and what the parts raise.
+    Raises: UntrustedNetwork, ForeignNetwork, UnknownMember, ProofInvalid, and what the parts raise.
     """
     network = verify_network_file(receipt.network)
     if trust is not None and network.id != trust:
@@ -90,6 +94,7 @@ def verify_receipt(receipt: Receipt, *, trust: NetworkId | None, witnesses: int 
 
 
 def _missing(trust: NetworkId | None, cosigners: int, witnesses: int) -> tuple[str, ...]:
+    """Why the receipt is not complete, in words for people."""
     out = []
     if trust is None:
         out.append("no trusted fingerprint was given, so the network could be anybody's")
@@ -103,17 +108,36 @@ def _verify_entry(receipt: Receipt, network: Network) -> tuple[Entry, Digest, Ch
     if raw is None:
         raise EncodingError(field="proof", reason="a receipt's proof holds the entry")
     entry = decode_entry(raw)
+    if entry.version != VERSION:
+        raise ProofInvalid(what="entry", reason="of a later version of the format, which this program cannot read")
+    _check_in_force(entry, network)
     if entry.index != receipt.proof.index:
         raise ProofInvalid(what="entry", reason=f"it says index {entry.index}, the proof {receipt.proof.index}")
     leaf = leaf_hash(raw)
+    # The size decides which key must have signed; it is believed once that key's signature holds.
     size = decode_checkpoint(decode_note(receipt.proof.note).text).size
     checkpoint = verify_proof(receipt.proof, leaf, origin=entry.log, key=network.log_key(entry.log, size))
     return entry, leaf, checkpoint
 
 
+def _check_in_force(entry: Entry, network: Network) -> None:
+    """Raise if the log is nobody's, or its member has left and the charter lets the entry count for nothing."""
+    log, charter = entry.log, network.charter
+    if log.network != charter.network:
+        raise ForeignNetwork(what="entry", expected=charter.network, got=log.network)
+    if log.member not in network.cards:
+        raise UnknownMember(name=log.member)
+    if log.member in charter.names:
+        return
+    size = next((item.size for item in charter.expelled if item.log == log), 0)
+    if entry.index >= size:
+        raise ProofInvalid(what="entry", reason=f"{log.member} has left, and its log counts below entry {size} only")
+
+
 def _verify_disclosures(
     disclosures: Sequence[Disclosure], manifest: Manifest, entry: Entry, network: NetworkId
 ) -> None:
+    """Each under its root; a name once, as it stands for one field of the record."""
     contexts = Contexts(network, entry.log)
     names: set[str] = set()
     for item in disclosures:
@@ -127,11 +151,12 @@ def _verify_disclosures(
 
 
 def _verify_cosigners(receipt: Receipt, network: Network, author: MemberName) -> dict[MemberName, int]:
+    """Members in force, without the author, that cosigned with a key of any of their cards; each counts once."""
     note = decode_note(receipt.proof.note)
     cosigners: dict[MemberName, int] = {}
     for member, cards in network.cards.items():
         keys: list[VerifyKey] = list(dict.fromkeys(key for card in cards for key in card.witness_keys))
         times = verified_cosigners(note, keys)
-        if times and member != author:
+        if times and member != author and member in network.charter.names:
             cosigners[member] = max(times.values())
     return cosigners

@@ -1,5 +1,7 @@
 """Records: what section 0 says, how a record is sealed for its readers, and how a reader opens it.
 
+`meta` is section 0, `sealer` the writer's side, many records at a time, `opening` the reader's, one at a time.
+
 Spec: docs/spec/record.md.
 """
 

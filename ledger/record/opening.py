@@ -1,18 +1,25 @@
 """Opening records: what one reader can read, each section compared with its hash and root.
 
-Spec: docs/spec/record.md.
+Nothing of a record is believed before it was compared with what the author committed
+to: ciphertext with the manifest, opened fields with the root, the number of sections
+with section 0. What the fields say is looked at where a body is made of them.
+
+Spec: docs/spec/record.md, "Opening".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from ledger.errors import SealBroken
 from ledger.manifest import Manifest
 from ledger.names import sha256
 from ledger.record.meta import Meta, decode_meta
 from ledger.sealing import SEED_BYTES, Contexts, FieldText, Wrap, Wrapper, open_section
+
+_OWN: Final = ("by", "flags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +32,19 @@ class Opened:
 
     @property
     def fields(self) -> list[FieldText]:
-        """Every readable field of the body (names that begin with a slash, or the empty one)."""
-        return [f for number, fields in self.sections.items() if number for f in fields if f[0][:1] in ("/", "")]
+        """Every readable field of the body: all but section 0, and `by` and `flags` in the author's own section.
+
+        A name that is no pointer stays among them, so that whoever joins them to a body refuses the record:
+        a field that is passed over without a word could be disclosed to somebody else as part of it.
+        """
+        own = len(self.meta.audience) - 1
+        return [
+            field
+            for number, fields in self.sections.items()
+            if number
+            for field in fields
+            if number != own or field[0] not in _OWN
+        ]
 
 
 def open_record(
@@ -39,9 +57,11 @@ def open_record(
     manifest: Manifest,
     manifest_hash: bytes,
 ) -> Opened:
-    """Open every section of `wrap`; each is compared with its hash and root in the manifest.
+    """Open the sections of `wrap` that are held; each is compared with its hash and root in the manifest.
 
-    Raises: SealBroken; EncodingError for a malformed section 0.
+    manifest_hash: the `body` of the entry, which the caller has compared with the manifest's bytes.
+    ciphertexts: by section; what the wrap does not name is not looked at, what is missing is left out.
+    Raises: SealBroken; what `decode_meta` raises for a malformed section 0.
     """
     seeds = wrapper.unwrap(wrap.sealed, record_id=record_id, manifest_hash=manifest_hash, sections=wrap.sections)
     opened: dict[int, list[FieldText]] = {}
@@ -67,7 +87,10 @@ def open_record(
 
 
 def check_ciphertext(ciphertext: bytes, manifest: Manifest, number: int) -> None:
-    """Raise SealBroken unless `ciphertext` is what the manifest says of section `number`."""
+    """Raise SealBroken unless `ciphertext` is what the manifest says of section `number`.
+
+    Anyone can check this, also whoever only passes ciphertexts on.
+    """
     entry = manifest.sections[number]
     if len(ciphertext) != entry.size or sha256(ciphertext) != entry.hash:
         raise SealBroken(section=number, reason="the sealed bytes are not those of the manifest")

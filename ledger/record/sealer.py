@@ -3,6 +3,9 @@
 One loop over plain bytes, in which a record's shape (its member names and audiences) looks up
 a prepared layout. It was measured; see docs/performance.md.
 
+`check` and `seal` are two steps, because records are sealed in batches: what `check` let
+through does not fail in `seal`, where it would take the records of others down with it.
+
 Spec: docs/spec/record.md.
 """
 
@@ -17,16 +20,17 @@ from typing import Final, NamedTuple, cast
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger import limits
-from ledger.errors import TooLarge
+from ledger.errors import EncodingError, TooLarge
 from ledger.keys import entropy
 from ledger.merkle import root_of
 from ledger.names import Digest, MemberName, NetworkId, Origin, lp
 from ledger.record.meta import Link, Meta, encode_links, encode_meta
 from ledger.sealing import SEED_BYTES, Contexts, Wrap, Wrapper, padded_length
-from ledger.sealing.sections import FIELD_TAG, NONCE, SECTION_TAG
+from ledger.sealing.sections import FIELD_TAG, FIELDS_MAX, NONCE, SECTION_TAG
 
-_U16: Final = [i.to_bytes(2, "big") for i in range(limits.FIELDS_MAX + 16)]
+_U16: Final = [i.to_bytes(2, "big") for i in range(FIELDS_MAX + 1)]
 _LINKS_LP: Final = lp("links")
+_LAYOUTS_MAX: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,10 @@ class Statement:
 
 
 class Draft(NamedTuple):
-    """One record before sealing: fields in body order, each with its audience (empty: the author alone)."""
+    """One record before sealing: fields in body order, parents before children, each with its audience.
+
+    An empty audience is the author alone.
+    """
 
     statement: Statement
     by: bytes  # JSON text: the user or token that submitted
@@ -53,7 +60,10 @@ class Draft(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """One sealed record: the manifest, one ciphertext per section, one wrap per reader (the author's first)."""
+    """One sealed record: the manifest, one ciphertext and root per section, one wrap per reader (the author's first).
+
+    The seeds are in the wraps and nowhere else.
+    """
 
     manifest: bytes
     manifest_hash: bytes
@@ -69,6 +79,7 @@ class _Layout(NamedTuple):
     picks: list[list[tuple[int, bytes]]]  # per section from 1: (position among the texts, lp(name))
     meta_chunks: list[bytes]  # encoded fields of section 0 except links
     wraps: list[tuple[Wrapper, bytes, list[int]]]  # wrapper, section list, sections
+    length: int  # bytes of plaintext that do not depend on the values
 
 
 class Sealer:
@@ -86,11 +97,22 @@ class Sealer:
         self._layouts: dict[tuple[object, ...], _Layout] = {}
 
     def check(self, draft: Draft) -> None:
-        """Raise TooLarge if `draft` cannot be sealed; cheap for shapes that were seen before."""
-        self._layout(draft)
+        """Raise if `draft` cannot be sealed, or is more than its readers would take; cheap for shapes seen before.
+
+        Raises: TooLarge, EncodingError.
+        """
+        layout = self._layout(draft)
+        if draft.links:
+            encode_links(draft.links)
+        length = layout.length + len(draft.by) + len(draft.flags) + sum([len(text) for _, text, _ in draft.fields])
+        if length > limits.RECORD_BYTES_MAX:
+            raise TooLarge(what="record", got=length, limit=limits.RECORD_BYTES_MAX, unit="bytes of names and values")
 
     def seal(self, drafts: Sequence[Draft], ids: Sequence[bytes]) -> list[Sealed]:
-        """Seal a batch: commit to every field, encrypt every section, wrap the seeds for every reader."""
+        """Seal a batch: commit to every field, encrypt every section, wrap the seeds for every reader.
+
+        drafts: each has passed `check`. ids: 16 bytes each, used for no other record of this log.
+        """
         plans = [self._layout(draft) for draft in drafts]
         # One call for all seeds of the batch: 32 bytes at a time cost five times as much.
         seeds = entropy(SEED_BYTES * sum(len(layout.picks) + 1 for layout in plans))
@@ -130,10 +152,11 @@ class Sealer:
         return Sealed(manifest, manifest_hash, roots, sections, wraps)
 
     def _layout(self, draft: Draft) -> _Layout:
+        # By identity: hashing a statement with its readers for each record would cost more than sealing a field.
         key = (id(draft.statement), bool(draft.flags), *[(name, audience) for name, _, audience in draft.fields])
         found = self._layouts.get(key)
         if found is None:
-            if len(self._layouts) > 1000:
+            if len(self._layouts) > _LAYOUTS_MAX:
                 self._layouts.clear()
             found = self._layouts[key] = self._make_layout(draft)
         return found
@@ -141,6 +164,7 @@ class Sealer:
     def _make_layout(self, draft: Draft) -> _Layout:
         if len(draft.fields) > limits.FIELDS_MAX:
             raise TooLarge(what="record", got=len(draft.fields), limit=limits.FIELDS_MAX, unit="fields")
+        _check_names(draft)
         own = [(0, lp("by"))] + ([(1, lp("flags"))] if draft.flags else [])
         shared: dict[tuple[str, ...], list[tuple[int, bytes]]] = {}
         for position, (name, _, audience) in enumerate(draft.fields):
@@ -158,12 +182,12 @@ class Sealer:
             role=draft.statement.role,
             audience=(everyone, *audiences, ()),
         )
-        if len(meta.audience) > limits.SECTIONS_MAX:
-            raise TooLarge(what="record", got=len(meta.audience), limit=limits.SECTIONS_MAX, unit="sections")
         chunks = [lp(name) + len(text).to_bytes(4, "big") + text for name, text in encode_meta(meta)[:-1]]
-        return _Layout(draft.statement, picks, chunks, self._plan_wraps(draft.statement, meta))
+        length = sum(map(len, chunks)) + sum(len(name) + 4 for section in picks for _, name in section)
+        return _Layout(draft.statement, picks, chunks, self._plan_wraps(draft.statement, meta), length)
 
     def _plan_wraps(self, statement: Statement, meta: Meta) -> list[tuple[Wrapper, bytes, list[int]]]:
+        """Who is wrapped what: the author, as a reader of every section, and first; a member of several roles once."""
         by_reader: dict[MemberName, list[int]] = {self.author: list(range(len(meta.audience)))}
         for number, audience in enumerate(meta.audience):
             for member in dict.fromkeys(m for role in audience for m in statement.readers[role]):
@@ -172,6 +196,19 @@ class Sealer:
         if len(by_reader) > limits.READERS_MAX:
             raise TooLarge(what="record", got=len(by_reader), limit=limits.READERS_MAX, unit="readers")
         return [(self._wrappers[member], bytes(numbers), numbers) for member, numbers in by_reader.items()]
+
+
+def _check_names(draft: Draft) -> None:
+    """Raise unless every field has a pointer of its own for a name: two of one name could be disclosed as one."""
+    names = {name for name, _, _ in draft.fields}
+    if len(names) != len(draft.fields):
+        raise EncodingError(field="record", reason="two fields of one name")
+    for name in names:
+        if name[:1] not in ("/", ""):
+            raise EncodingError(field="record", reason=f"the field name {name[:80]!r} is no JSON Pointer")
+        length = len(name.encode())
+        if length > limits.NAME_BYTES_MAX:
+            raise TooLarge(what="field name", got=length, limit=limits.NAME_BYTES_MAX, unit="bytes")
 
 
 def _seal_chunks(chunks: Sequence[bytes], seed: bytes, context: bytes) -> tuple[bytes, Digest]:

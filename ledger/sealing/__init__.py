@@ -1,5 +1,9 @@
 """Sealing: sections under one seed each, channels that carry seeds, wraps that hold them.
 
+`sections` commits to the fields of one audience and encrypts them under a seed of 32
+random bytes. `channels` brings a secret from one member to another, once a day. `wraps`
+gives a reader the seeds of one record under that secret: no public-key operation per record.
+
 Spec: docs/spec/sealing.md, docs/spec/channels.md.
 """
 
@@ -14,6 +18,8 @@ from ledger.sealing.channels import (
     verify_channel_message,
 )
 from ledger.sealing.sections import (
+    FIELDS_MAX,
+    SALT_BYTES,
     SEED_BYTES,
     Contexts,
     FieldText,
@@ -27,6 +33,8 @@ from ledger.sealing.wraps import TAG_BYTES, Wrap, Wrapper, check_section_list
 
 __all__ = [
     "CHANNEL_ID_BYTES",
+    "FIELDS_MAX",
+    "SALT_BYTES",
     "SEED_BYTES",
     "TAG_BYTES",
     "Channel",

@@ -1,5 +1,14 @@
 """Channels: one random secret from one member to another, sent by HPKE and signed by the sender.
 
+HPKE in base mode tells the reader nothing about the sender; the signature does. It
+covers the whole context and the sealed bytes, so a message cannot be passed off as one
+of another network, sender, reader or key, and anyone can check who opened a channel to
+whom (that much every holder of the message learns).
+
+A wrap names its channel by id alone. The id is a hash of the key, so nobody finds a key
+that fits the id of another's channel. Two of one's own that share an id are within reach
+(eight bytes: 2**32 tries): hence the first message with an id is the one that counts.
+
 Spec: docs/spec/channels.md. Source: RFC 9180 (HPKE).
 """
 
@@ -12,10 +21,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 
 from ledger.errors import EncodingError, SealBroken
-from ledger.keys import OpeningKey, SealingKey, SigningKey, VerifyKey, entropy
+from ledger.keys import SIGNATURE_BYTES, OpeningKey, SealingKey, SigningKey, VerifyKey, entropy
 from ledger.names import KeyId, MemberName, NetworkId, decode_name, lp, sha256
 
 CHANNEL_ID_BYTES: Final = 8
+CHANNEL_KEY_BYTES: Final = 32
+_SEALED_BYTES: Final = 32 + CHANNEL_KEY_BYTES + 16  # encapsulated key, ciphertext, tag
+_REST_BYTES: Final = 8 + CHANNEL_ID_BYTES + 4 + _SEALED_BYTES + SIGNATURE_BYTES
+_VERSION: Final = b"\x01"
 _HPKE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
 
@@ -52,9 +65,12 @@ class ChannelMessage:
 def open_channel(
     network: NetworkId, *, wrapper: MemberName, reader: MemberName, sealing_key: SealingKey, signer: SigningKey
 ) -> tuple[Channel, bytes]:
-    """Make a new channel to `reader`. Returns it and the encoded message that carries it."""
-    channel = Channel(network=network, wrapper=wrapper, reader=reader, key=entropy(32))
-    info = _channel_info(network, wrapper=wrapper, reader=reader, key_id=sealing_key.id, channel_id=channel.id)
+    """Make a new channel to `reader`. Returns it and the encoded message that carries it.
+
+    sealing_key: the one on the reader's newest card. signer: the wrapper's transport key.
+    """
+    channel = Channel(network=network, wrapper=wrapper, reader=reader, key=entropy(CHANNEL_KEY_BYTES))
+    info = _info(network, wrapper=wrapper, reader=reader, sealing_key=sealing_key.id, channel_id=channel.id)
     sealed = _HPKE.encrypt(channel.key, sealing_key.handle(), info=info)
     message = ChannelMessage(
         wrapper=wrapper,
@@ -69,26 +85,31 @@ def open_channel(
 
 
 def verify_channel_message(message: ChannelMessage, network: NetworkId, key: VerifyKey) -> None:
-    """Check the wrapper's signature; anyone can. Raises: BadSignature."""
-    info = _message_info(message, network)
-    key.verify(info + message.sealed, message.signature, what="a channel message")
+    """Check the wrapper's signature; anyone can. That `key` is the wrapper's is the caller's to know.
+
+    Raises: BadSignature.
+    """
+    key.verify(_info_of(message, network) + message.sealed, message.signature, what="a channel message")
 
 
 def receive_channel(message: ChannelMessage, network: NetworkId, key: OpeningKey) -> Channel:
-    """Open a channel message whose signature was verified. Raises: SealBroken."""
-    info = _message_info(message, network)
+    """Open a channel message whose signature was verified: HPKE alone does not say who sent it.
+
+    Raises: SealBroken.
+    """
     try:
-        secret = _HPKE.decrypt(message.sealed, key.handle(), info=info)
-    except (InvalidTag, ValueError):
+        secret = _HPKE.decrypt(message.sealed, key.handle(), info=_info_of(message, network))
+    except (InvalidTag, ValueError):  # ValueError: the encapsulated key is a point of small order
         raise SealBroken(section="-", reason="the sealing key does not open the channel") from None
-    if len(secret) != 32 or sha256(secret)[:CHANNEL_ID_BYTES] != message.id:
+    if len(secret) != CHANNEL_KEY_BYTES or sha256(secret)[:CHANNEL_ID_BYTES] != message.id:
         raise SealBroken(section="-", reason="the channel key does not have the channel's id")
     return Channel(network=network, wrapper=message.wrapper, reader=message.reader, key=secret)
 
 
 def encode_channel_message(message: ChannelMessage) -> bytes:
+    """u8 1, lp(wrapper), lp(reader), then parts of fixed length in the order of `ChannelMessage`."""
     return (
-        b"\x01"
+        _VERSION
         + lp(message.wrapper)
         + lp(message.reader)
         + bytes.fromhex(message.sealing_key)
@@ -100,13 +121,14 @@ def encode_channel_message(message: ChannelMessage) -> bytes:
 
 
 def decode_channel_message(data: bytes) -> ChannelMessage:
-    """Raises: EncodingError."""
-    if data[:1] != b"\x01":
+    """Parse a message; verifies nothing. Raises: EncodingError."""
+    if data[:1] != _VERSION:
         raise EncodingError(field="channel message", reason="unknown version")
     wrapper, at = _read_name(data, 1)
     reader, at = _read_name(data, at)
     rest = data[at:]
-    if len(rest) != 8 + 8 + 4 + 80 + 64:
+    # The one check of all lengths: a name that ran past the end leaves too little.
+    if len(rest) != _REST_BYTES:
         raise EncodingError(field="channel message", reason=f"{len(data)} bytes")
     return ChannelMessage(
         wrapper=wrapper,
@@ -122,16 +144,21 @@ def decode_channel_message(data: bytes) -> ChannelMessage:
 def _read_name(data: bytes, at: int) -> tuple[MemberName, int]:
     end = at + 2 + int.from_bytes(data[at : at + 2], "big")
     try:
-        return MemberName(decode_name(data[at + 2 : end].decode(), "channel message")), end
+        return MemberName(decode_name(data[at + 2 : end].decode("ascii"), "channel message")), end
     except UnicodeDecodeError:
         raise EncodingError(field="channel message", reason="a name is not ASCII") from None
 
 
-def _message_info(message: ChannelMessage, network: NetworkId) -> bytes:
-    return _channel_info(
-        network, wrapper=message.wrapper, reader=message.reader, key_id=message.sealing_key, channel_id=message.id
+def _info_of(message: ChannelMessage, network: NetworkId) -> bytes:
+    return _info(
+        network,
+        wrapper=message.wrapper,
+        reader=message.reader,
+        sealing_key=message.sealing_key,
+        channel_id=message.id,
     )
 
 
-def _channel_info(network: NetworkId, *, wrapper: str, reader: str, key_id: str, channel_id: bytes) -> bytes:
-    return b"tally/channel/v1\n" + network + lp(wrapper) + lp(reader) + lp(key_id) + channel_id
+def _info(network: NetworkId, *, wrapper: str, reader: str, sealing_key: KeyId, channel_id: bytes) -> bytes:
+    """What HPKE binds the key to and the signature covers; its tag tells it from whatever else that key signs."""
+    return b"tally/channel/v1\n" + network + lp(wrapper) + lp(reader) + lp(sealing_key) + channel_id

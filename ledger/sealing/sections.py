@@ -1,7 +1,14 @@
 """Sections: one random seed gives a section's key and every salt; its fields are committed and sealed together.
 
 Whoever holds the seed can open the section and recompute its root: that comparison,
-not the AEAD tag, is the commitment.
+not the AEAD tag, is the commitment. AES-GCM does not commit: who chooses two keys can
+make one ciphertext that opens under both, and show two readers two texts. The root under
+the author's signature allows one text alone.
+
+The salts make leaves of guessable values (a price, "yes") unguessable for whoever sees
+only the tree. They come from the seed, so that who may read the section can disclose
+any field of it, and who erases the seed erases all of them. A section's seed is drawn
+on its own, never derived from another secret: nothing that is kept can bring it back.
 
 Spec: docs/spec/sealing.md. Sources: FIPS 202 (SHAKE-128), NIST SP 800-38D (GCM), Padme (arXiv:1806.03160).
 """
@@ -16,13 +23,17 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ledger import limits
 from ledger.errors import SealBroken
 from ledger.merkle import root_of
 from ledger.names import Digest, NetworkId, Origin, lp, sha256
 
 SEED_BYTES: Final = 32
+SALT_BYTES: Final = 16
 NONCE: Final = bytes(12)
 """Safe: each key seals exactly one message in its life."""
+FIELDS_MAX: Final = limits.FIELDS_MAX + limits.OWN_FIELDS_MAX
+"""Fields of one section: those of a body, and what a record has besides."""
 SECTION_TAG: Final = b"tally/section/v1\n"
 FIELD_TAG: Final = b"\x00tally/field/v1\n"
 
@@ -35,7 +46,10 @@ FieldText = tuple[str, bytes]
 
 
 class Contexts:
-    """`ctx` of the sections of one log: binds every key, salt, leaf and tag to its network, log, record and section."""
+    """`ctx` of the sections of one log: binds every key, salt, leaf and tag to its network, log, record and section.
+
+    Whatever is carried to another place has another ctx there, and proves and opens nothing.
+    """
 
     __slots__ = ("_head",)
 
@@ -50,17 +64,24 @@ class Contexts:
 
 
 def field_salt(seed: bytes, context: bytes, index: int) -> bytes:
-    return hashlib.shake_128(SECTION_TAG + seed + context).digest(48 + 16 * index)[-16:]
+    """The 16 bytes that a disclosure of field `index` shows; they tell nothing about other salts or the key."""
+    return hashlib.shake_128(SECTION_TAG + seed + context).digest(48 + 16 * index)[-SALT_BYTES:]
 
 
 def field_leaf(context: bytes, *, index: int, salt: bytes, name: str, text: bytes) -> Digest:
-    """The commitment to one field; what a disclosure is checked against."""
+    """The commitment to one field; what a disclosure is checked against.
+
+    It begins as every leaf of RFC 9162 does (0x00), so no inner node of the tree passes for a field.
+    """
     chunk = lp(name) + len(text).to_bytes(4, "big") + text
     return sha256(FIELD_TAG + context + index.to_bytes(2, "big") + salt + chunk)
 
 
 def padded_length(length: int) -> int:
-    """Padme: the size leaks at most O(log log n) bits and grows by at most 12 %."""
+    """Padme: the size leaks at most O(log log n) bits and grows by at most 12 %.
+
+    With L = length, E = floor(log2 L), S = floor(log2 E) + 1: rounded up so that the last E - S bits are zero.
+    """
     if length < 2:
         return length
     exponent = length.bit_length() - 1
@@ -72,7 +93,8 @@ def padded_length(length: int) -> int:
 def seal_section(fields: Sequence[FieldText], *, seed: bytes, context: bytes) -> tuple[bytes, Digest]:
     """Commit to `fields` and encrypt them. Returns the ciphertext and the section root.
 
-    The bulk path has this loop inlined (`ledger.record`); a test holds the two together.
+    seed: 32 random bytes that seal this one section. The bulk path has this loop inlined (`ledger.record`);
+    a test holds the two together.
     """
     stream = hashlib.shake_128(SECTION_TAG + seed + context).digest(32 + 16 * len(fields))
     chunks = [lp(name) + len(text).to_bytes(4, "big") + text for name, text in fields]
@@ -88,6 +110,7 @@ def seal_section(fields: Sequence[FieldText], *, seed: bytes, context: bytes) ->
 def open_section(ciphertext: bytes, root: Digest, *, seed: bytes, context: bytes, section: int) -> list[FieldText]:
     """Decrypt a section and compare its recomputed root with the one its author committed to.
 
+    The names and texts of the fields are the author's, and not looked at any further: `ledger.fields.join` does.
     Raises: SealBroken.
     """
     stream = hashlib.shake_128(SECTION_TAG + seed + context)
@@ -109,13 +132,18 @@ def open_section(ciphertext: bytes, root: Digest, *, seed: bytes, context: bytes
 
 
 def _decode_plain(plain: bytes, section: int) -> tuple[list[FieldText], list[bytes]]:
-    """Fields and their encoded chunks; padding must be what `padded_length` says, and zero."""
+    """Fields and their encoded chunks; padding must be what `padded_length` says, and zero.
+
+    Other padding would let an author tell a reader something that its signature does not cover.
+    """
     fields: list[FieldText] = []
     chunks: list[bytes] = []
     end = len(plain)
     try:
-        at = 2
-        for _ in range(_U16(plain)[0]):
+        at, count = 2, _U16(plain)[0]
+        if count > FIELDS_MAX:
+            raise SealBroken(section=section, reason="more fields than a record may have")
+        for _ in range(count):
             name_end = at + 2 + _U16(plain, at)[0]
             stop = name_end + 4 + _U32(plain, name_end)[0]
             fields.append((plain[at + 2 : name_end].decode(), plain[name_end + 4 : stop]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +13,7 @@ from ledger.names import Digest, RecordId, decode_hex, decode_id, decode_size
 from node.agreements import ContractNotActive, RoleNotAllowed, TypeUnknown
 from node.api import models
 from node.api.bulk import NDJSON_TYPE, BulkAnswer, Manner, describe_appended
-from node.api.routes import JSON_TYPE, Answer, Body, Context, Routes, token_of
+from node.api.routes import JSON_TYPE, Answer, Body, Context, Routes, make_check, token_of
 from node.api.shared import KEY_HEADER, PARSING, READERS, UPLOADING, WRITING
 from node.api.uploads import AnswerKey, check_media_type, read_body
 from node.append import Appended, IdempotencyConflict, NewRecord
@@ -57,8 +57,14 @@ FILING: Final = (
     PatternOnElement,
 )
 """What a record itself may be refused for."""
+FILERS: Final = (Scope.WRITE,)
 _DryRun = Annotated[bool, Query(description="Check everything, record nothing.")]
 _Milliseconds = Annotated[int | None, Query(ge=0, le=limits.INTEGER_MAX)]
+
+
+def make_shortcut(context: Context) -> dict[str, Any]:
+    """How filing without parameters is reached before all routing: the arguments of `Shortcut`."""
+    return {"check": make_check(context.tokens, FILERS), "handler": _Records(context).file}
 
 
 def make_router(context: Context) -> APIRouter:
@@ -68,7 +74,7 @@ def make_router(context: Context) -> APIRouter:
         "POST",
         "/records",
         doors.file,
-        scopes=[Scope.WRITE],
+        scopes=FILERS,
         answers=[
             Answer(status=201, model=models.Appended, says="Durable."),
             Answer(model=models.AppendedOrChecked, says="Recorded before under this key, or sound in a dry run; "

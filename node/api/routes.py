@@ -89,7 +89,7 @@ class Routes:
             path,
             endpoint,
             methods=[method],
-            dependencies=[Depends(self._check(tuple(scopes)))],
+            dependencies=[Depends(make_check(self._tokens, scopes))],
             status_code=answers[0].status,
             response_model=None,
             response_class=Response,
@@ -97,18 +97,21 @@ class Routes:
             openapi_extra=extra,
         )
 
-    def _check(self, scopes: tuple[Scope, ...]) -> Callable[[Request], Awaitable[None]]:
-        async def check(request: Request) -> None:
-            """Raises: TokenRefused, ScopeMissing."""
-            kind, _, text = request.headers.get("authorization", "").partition(" ")
-            if kind.lower() != "bearer":
-                raise TokenRefused(reason="there is none in the header Authorization")
-            token = self._tokens.verify(text.strip())
-            if scopes:
-                token.check_scope(scopes)
-            request.state.token = token
 
-        return check
+def make_check(tokens: TokenBook, scopes: Sequence[Scope]) -> Callable[[Request], Awaitable[None]]:
+    """What lets in a request with a token that has one of `scopes`, or, where there are none, with any."""
+
+    async def check(request: Request) -> None:
+        """Raises: TokenRefused, ScopeMissing."""
+        kind, _, text = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise TokenRefused(reason="there is none in the header Authorization")
+        token = tokens.verify(text.strip())
+        if scopes:
+            token.check_scope(scopes)
+        request.state.token = token
+
+    return check
 
 
 def token_of(request: Request) -> Token:

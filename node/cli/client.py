@@ -183,7 +183,10 @@ class NodeClient:
         kind = response.headers.get("content-type", "")
         if not kind.startswith("application/problem+json"):
             raise AnswerBroken(url=self._url, status=response.status_code)
-        raise refusal(self.decode(response.content), response.status_code)
+        problem = self.decode(response.content)
+        if not isinstance(problem, dict):
+            raise AnswerBroken(url=self._url, status=response.status_code)
+        raise refusal(problem, response.status_code)
 
     def decode(self, content: bytes) -> Any:
         """The value of an answer. Raises: AnswerBroken."""

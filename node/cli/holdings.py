@@ -1,10 +1,11 @@
-"""`fsck`, `evidence`: whether a whole store holds together, and who was caught lying."""
+"""`fsck`, `backup`, `evidence`: whether a whole store holds together, a copy of it, and who was caught lying."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,9 +16,13 @@ from node.cli.session import Needs, Session, command
 if TYPE_CHECKING:
     from node.fsck import Report
 
+DATABASE_NAME: Final = "ledger.db"
+_COPIED: Final = ("tally.toml", "admin-token", "member.json")
+
 
 def register(app: typer.Typer) -> None:
     command(app, "fsck", needs=Needs.FOLDER, panel="Prove")(fsck)
+    command(app, "backup", needs=Needs.FOLDER, panel="Node")(backup)
     evidence = typer.Typer(help="See who was caught signing two things that contradict each other.")
     app.add_typer(evidence, name="evidence", rich_help_panel="Prove")
     command(evidence, "list", needs=Needs.NODE)(list_evidence)
@@ -39,8 +44,8 @@ def fsck(
     from node.fsck import check_store
 
     path = offline or session.folder
-    if path.is_dir() and not (path / "ledger.db").is_file():
-        raise UsageWrong(reason=f"there is no ledger.db in {path}")
+    if path.is_dir() and not (path / DATABASE_NAME).is_file():
+        raise UsageWrong(reason=f"there is no {DATABASE_NAME} in {path}")
     session.out.say(f"checking {path} ...")
     report = check_store(path, **_opening(session, path))
     if session.as_json:
@@ -76,6 +81,37 @@ def _show_report(session: Session, report: Report) -> None:
     session.out.line(
         f"{verdict}" + (f"; {report.gaps} bodies are missing and nobody could give them" if report.gaps else "")
     )
+
+
+def backup(
+    session: Session,
+    target: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")],
+    *,
+    keys: Annotated[bool, typer.Option(help="Copy the private keys as well.")] = True,
+) -> None:
+    """Copy a node's folder, also while the node runs; `tally fsck --offline` proves the copy.
+
+    The high-water file stays behind on purpose: a restored database is to be noticed. What can be rebuilt stays too.
+    """
+    from node.founding import FolderTaken
+    from node.storage.copies import copy_database
+
+    session.settings()
+    if target.exists():
+        raise FolderTaken(path=target)
+    target.mkdir(mode=0o700, parents=True)
+    copy_database(session.folder / DATABASE_NAME, target / DATABASE_NAME)
+    (target / DATABASE_NAME).chmod(0o600)
+    names = [*_COPIED, *(("keys",) if keys else ())]
+    for source in (session.folder / name for name in names):
+        if source.is_dir():
+            shutil.copytree(source, target / source.name)
+        elif source.exists():
+            shutil.copy2(source, target)
+    if session.as_json:
+        session.out.emit({"folder": str(target), "keys": keys})
+        return
+    session.out.line(f"Copied {session.folder} to {target}. Prove the copy: tally fsck --offline {target}")
 
 
 def list_evidence(session: Session) -> None:

@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     command(token, "new", needs=Needs.NODE)(new)
     command(token, "list", needs=Needs.NODE)(list_all)
     command(token, "revoke", needs=Needs.NODE)(revoke)
+    command(token, "admin", needs=Needs.FOLDER)(admin)
 
 
 def new(
@@ -72,3 +73,20 @@ def revoke(
         session.out.emit({"revoked": token_id})
         return
     session.out.line(f"Revoked {token_id}.")
+
+
+def admin(session: Session) -> None:
+    """Write a fresh admin token into a node's folder, and revoke the old one. Needs the folder, and no token.
+
+    For whoever lost it, and after a restore of the keys alone. A running node knows it within seconds.
+    """
+    from node.clock import system_clock
+    from node.founding import ADMIN_TOKEN_NAME, renew_admin_token
+
+    session.settings()
+    renew_admin_token(session.folder, now_ms=system_clock())
+    path = session.folder / ADMIN_TOKEN_NAME
+    if session.as_json:
+        session.out.emit({"file": str(path)})
+        return
+    session.out.line(f"Wrote {path}.")

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.errors import BadInput, Conflict, Missing
+from ledger.errors import Conflict, Missing
+from ledger.fields import join
 from ledger.jsontext import encode_canonical, encode_string
 from ledger.names import encode_id, id_time_ms
 from ledger.record import Link
+from node.agreements import PROPOSE
 from node.node import Node
 from node.reader import ReadRecord, WithheldSection
 from node.storage import logs, sidecars
@@ -106,32 +108,28 @@ def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> 
 def encode_record(shown: Shown, reader: str) -> bytes:
     """The JSON of a record as the member `reader` sees it, with the exact text of its body in it."""
     record = shown.record
-    meta, body, problem = record.meta, b"null", record.problem
+    meta = record.meta
     # What others wrote there is no more than bytes: only in one's own log it is known to be JSON.
     notes = record.notes if record.origin.member == reader else {}
-    try:
-        body = record.body if meta else b"null"
-    except BadInput as cause:
-        problem = f"its fields do not make a body: {cause}"
     members: list[tuple[str, bytes]] = [
         ("log", encode_string(str(record.origin))),
         ("index", b"%d" % record.index),
         ("id", _text(None if record.id is None else encode_id(record.id))),
         ("leaf", _text(record.leaf.hex())),
         ("time_ms", b"null" if record.id is None else b"%d" % id_time_ms(record.id)),
-        ("state", _text("broken" if problem else record.state)),
+        ("state", _text(record.state)),
         ("author", _text(record.origin.member)),
         ("type", _text(meta.type if meta else None)),
         ("contract", _text(meta.contract.hex() if meta and meta.contract else None)),
         ("role", _text(meta.role if meta else None)),
-        ("body", body),
+        ("body", _body(record)),
         ("links", encode_canonical([_link(link) for link in record.links])),
         ("flags", notes.get("flags", b"[]") if notes else b"null"),
         ("by", notes.get("by", b"null")),
         ("audience", encode_canonical([list(names) for names in meta.audience] if meta else [])),
         ("withheld", encode_canonical([_withheld(section) for section in record.withheld])),
         ("gap", _text(shown.gap)),
-        ("problem", _text(problem or None)),
+        ("problem", _text(record.problem or None)),
     ]
     return b"{" + b",".join(b'"%b":%b' % (name.encode(), text) for name, text in members) + b"}"
 
@@ -145,6 +143,15 @@ def _show(node: Node, tx: Tx, log: logs.StoredLog, index: int) -> Shown:
     record = node.joined.reader.read(tx, log, index)
     gap = None if record.opened else dict(sidecars.list_gaps(tx, log.number)).get(index)
     return Shown(record=record, gap=gap)
+
+
+def _body(record: ReadRecord) -> bytes:
+    """The readable part of the body, but for the secret of a contract: parties need it, API callers do not."""
+    if record.opened is None:
+        return b"null"
+    if record.opened.meta.type == PROPOSE:
+        return join(field for field in record.opened.fields if field[0] != "/secret")
+    return record.body
 
 
 def _link(link: Link) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from ledger.errors import Missing
 from ledger.merkle import Frontier, HashReader, Row, decode_frontier, encode_frontier, root_of
 from ledger.names import Digest, Origin, decode_origin
 from node.storage.checkpoints import keep_checkpoint
-from node.storage.packing import PackedEntry, unpack_entry
+from node.storage.packing import PackedEntry, RowDamaged, unpack_entry
 from node.storage.store import Tx, insert_many
 from node.storage.tables import (
     EntryRow,
@@ -188,10 +188,25 @@ def last_id(tx: Tx, log: int) -> bytes | None:
 
 
 def read_packed(tx: Tx, log: int, start: int, end: int) -> list[PackedEntry]:
+    """The rows of entries [start, end). Raises: RowDamaged."""
     rows = tx.exec_driver_sql(
         "SELECT packed FROM entry WHERE key >= ? AND key < ? ORDER BY key", (row_key(log, start), row_key(log, end))
     )
     return [unpack_entry(row[0]) for row in rows]
+
+
+def scan_packed(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, PackedEntry | RowDamaged]]:
+    """(index, row) of those kept in [start, end), ascending, with the fault in the place of a damaged one."""
+    rows = tx.exec_driver_sql(
+        "SELECT key, packed FROM entry WHERE key >= ? AND key < ? ORDER BY key",
+        (row_key(log, start), row_key(log, end)),
+    )
+    base = row_key(log, 0)
+    for key, packed in rows:
+        try:
+            yield key - base, unpack_entry(packed)
+        except RowDamaged as cause:
+            yield key - base, cause
 
 
 def read_entries(tx: Tx, log: StoredLog, start: int, end: int) -> list[bytes]:

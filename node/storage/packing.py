@@ -21,7 +21,12 @@ from ledger.sealing import SEED_BYTES, TAG_BYTES, Wrap
 from ledger.sidecar import Sidecar
 
 _SLOT, _CARD, _CHARTER, _INVALID, _NEWER = 1, 2, 4, 64, 128
+_RAW_LENGTH: Final = 33  # flags and leaf hash; the bytes that came follow
 _PLAIN_LENGTH: Final = 81
+_LENGTHS: Final = {
+    flags: _PLAIN_LENGTH + SLOT_BYTES * (flags & _SLOT > 0) + 32 * (flags & _CARD > 0) + 32 * (flags & _CHARTER > 0)
+    for flags in range(8)
+}
 _HELD: Final = 1 << 23  # top bit of a section's 3-byte size: its ciphertext is in this row
 _SUM_LENGTH: Final = 4
 
@@ -79,9 +84,14 @@ def pack_raw_entry(leaf: bytes, raw: bytes, *, is_invalid: bool) -> bytes:
 
 
 def unpack_entry(packed: bytes) -> PackedEntry:
+    """The inverse of both packers. Raises: RowDamaged for a row that neither writes: no hash covers its flags."""
+    if len(packed) < _RAW_LENGTH:
+        raise RowDamaged(reason="it is shorter than its leaf hash")
     flags, leaf = packed[0], Digest(packed[1:33])
-    if flags & (_INVALID | _NEWER):
-        return PackedEntry(leaf, None, None, None, None, None, packed[33:], flags & _INVALID != 0)
+    if flags in (_INVALID, _NEWER):
+        return PackedEntry(leaf, None, None, None, None, None, packed[33:], flags == _INVALID)
+    if _LENGTHS.get(flags) != len(packed):
+        raise RowDamaged(reason="its flags do not go with its length")
     at = _PLAIN_LENGTH
     parts: list[bytes | None] = []
     for bit, length in ((_SLOT, SLOT_BYTES), (_CARD, 32), (_CHARTER, 32)):

@@ -39,15 +39,11 @@ def insert_channel(tx: Tx, *, channel_id: bytes, wrapper: str, reader: str, mess
     return int(number[0])
 
 
-def find_channel(tx: Tx, channel_id: bytes) -> StoredChannel | None:
+def list_channels(tx: Tx, *, wrapper: MemberName | None = None) -> dict[int, StoredChannel]:
+    """Channels (of one wrapper, or all) by their local number; a few per day and pair of members."""
     table = table_of(ChannelRow)
-    row = tx.execute(select(table).where(table.c.id == channel_id)).first()
-    return None if row is None else StoredChannel(**row._mapping)
-
-
-def list_channels(tx: Tx) -> dict[int, StoredChannel]:
-    """Every channel by its local number; a few per day and pair of members."""
-    return {row.number: StoredChannel(**row._mapping) for row in tx.execute(select(table_of(ChannelRow)))}
+    query = select(table) if wrapper is None else select(table).where(table.c.wrapper == wrapper)
+    return {row.number: StoredChannel(**row._mapping) for row in tx.execute(query)}
 
 
 # --- sidecars ----------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Table
+from sqlalchemy import Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 KEY_BITS: Final = 40
@@ -134,12 +134,13 @@ class CosignatureRow(SQLModel, table=True):
 
 
 class ChannelRow(SQLModel, table=True):
-    """A channel message; sidecars refer to channels by number."""
+    """A channel message; sidecars refer to channels by number. An id counts per wrapper: others may copy it."""
 
     __tablename__ = "channel"
+    __table_args__ = (UniqueConstraint("wrapper", "id"),)
     number: int | None = Field(default=None, primary_key=True)
-    id: bytes = Field(unique=True)
     wrapper: str
+    id: bytes
     reader: str
     message: bytes
 

@@ -15,7 +15,7 @@ from typing import Final
 from ledger import limits
 from ledger.errors import BadProof, EncodingError, TallyError
 from ledger.manifest import Manifest, decode_manifest
-from ledger.names import RecordId, sha256
+from ledger.names import MemberName, RecordId, sha256
 from ledger.record import check_ciphertext, open_record
 from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
 from ledger.sidecar import Bodies, Sidecar, decode_bodies
@@ -33,6 +33,7 @@ _AHEAD: Final = 4  # requests under way at once
 class _Batch:
     """What one answer came to, before it is committed."""
 
+    author: MemberName
     messages: dict[bytes, tuple[bytes, ChannelMessage]] = field(default_factory=dict)
     good: list[tuple[int, Sidecar]] = field(default_factory=list)
     gaps: list[tuple[int, str]] = field(default_factory=list)
@@ -85,8 +86,9 @@ def _take(node: Node, log: logs.StoredLog, start: int, end: int, bodies: Bodies)
     """Check one answer and commit what holds. Returns how many bodies were kept."""
     with node.store.read() as tx:
         rows = logs.read_packed(tx, log.number, start, end)
-        known = {channel.id: channel.decoded() for channel in sidecars.list_channels(tx).values()}
-    batch = _Batch()
+        channels = sidecars.list_channels(tx, wrapper=log.origin.member).values()
+    known = {channel.id: channel.decoded() for channel in channels}
+    batch = _Batch(log.origin.member)
     _check_messages(node, bodies.messages, known, batch)
     messages = {**known, **{id_: message for id_, (_, message) in batch.messages.items()}}
     for index, sidecar in bodies.sidecars.items():
@@ -111,11 +113,14 @@ def _take(node: Node, log: logs.StoredLog, start: int, end: int, bodies: Bodies)
 def _check_messages(
     node: Node, messages: Sequence[bytes], known: Mapping[bytes, ChannelMessage], batch: _Batch
 ) -> None:
-    """Keep new channel messages whose sender signed them; a second one with the id of another is refused."""
+    """Keep new channel messages that the log's author signed; a second one with the id of another is refused.
+
+    Those of others are passed over: a member could give a channel of its own the id of the author's.
+    """
     for data in messages:
         try:
             message = decode_channel_message(data)
-            if message.id in known or message.id in batch.messages:
+            if message.wrapper != batch.author or message.id in known or message.id in batch.messages:
                 continue
             node.joined.channels.check_message(message)
         except TallyError:
@@ -171,7 +176,7 @@ def _open(
 
 
 def _keep(tx: Tx, log: logs.StoredLog, batch: _Batch) -> None:
-    numbers = {channel.id: channel.number for channel in sidecars.list_channels(tx).values()}
+    numbers = {channel.id: channel.number for channel in sidecars.list_channels(tx, wrapper=log.origin.member).values()}
     for id_, (data, message) in batch.messages.items():
         if id_ not in numbers:
             numbers[id_] = sidecars.insert_channel(
@@ -208,12 +213,12 @@ def _first_gap(node: Node, log: logs.StoredLog) -> int | None:
 def _take_back(node: Node, log: logs.StoredLog, start: int, end: int, bodies: Bodies) -> int:
     with node.store.read() as tx:
         rows = logs.read_packed(tx, log.number, start, end)
-        channels = sidecars.list_channels(tx)
+        channels = sidecars.list_channels(tx, wrapper=log.origin.member)
         held = dict(sidecars.scan_sidecars(tx, log.number, start, end))
         due = {index for index, _ in sidecars.list_gaps(tx, log.number)}
     known = {channel.id: channel.decoded() for channel in channels.values()}
     ids = {channel.number: channel.id for channel in channels.values()}
-    batch = _Batch()
+    batch = _Batch(log.origin.member)
     _check_messages(node, bodies.messages, known, batch)
     messages = {**known, **{id_: message for id_, (_, message) in batch.messages.items()}}
     for index, sidecar in bodies.sidecars.items():

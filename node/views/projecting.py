@@ -222,7 +222,7 @@ def _broken(tx: Tx, head: logs.StoredLog, index: int) -> ReadRecord:
     leaf = Digest(_leaf(tx, head.number, index + 1))
     try:
         record_id = logs.read_packed(tx, head.number, index, index + 1)[0].id
-    except (ValueError, LookupError):
+    except (TallyError, ValueError, LookupError):
         record_id = None
     return ReadRecord(origin=head.origin, index=index, leaf=leaf, id=record_id, state="broken")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import contracts
 from node.cli.demo.attacks import run_attacks
-from node.cli.demo.firms import NETWORK, Firm, Network, wait_until
+from node.cli.demo.firms import NETWORK, DemoFailed, Firm, Network, wait_until
 from node.cli.demo.report import Story
 from node.cli.demo.sharing import documents_for
 from node.storage.copies import copy_database
@@ -129,19 +129,26 @@ def _capture(network: Network, story: Story, contract: str, documents: Mapping[s
             return []
         file = network.folder / f"{firm.name}.jsonld"
         file.write_bytes(documents[firm.name])
-        answer = network.tally.run(
-            "capture", file, "--contract", contract, "--dir", firm.folder, "--json", quiet=True, expect=None
-        )
-        found = answer.json()
-        for refused in found["refused"][:3]:
-            story.bad(f"{firm.name} refuses {refused}")
-        return [Place(firm.name, item["index"]) for item in found["recorded"] if item["type"] != "epcis/document"]
+        words = ("capture", file, "--contract", contract, "--dir", firm.folder, "--json")
+        found = network.tally.run(*words, quiet=True, expect=None).json()
+        taken = list(found["recorded"])
+        if found["refused"]:
+            story.bad(f"{firm.name} refuses {len(found['refused'])}: {_complaint(found['refused'][0])}")
+            story.say("so it records them all the same, flagged with the complaint (--accept-invalid)")
+            taken += network.tally.run(*words, "--accept-invalid", quiet=True, expect=None).json()["recorded"]
+        return [Place(firm.name, item["index"]) for item in taken if item["type"] != "epcis/document"]
 
     recorded = dict(zip([firm.name for firm in network.firms], network.each(capture), strict=True))
     story.command(["tally", "capture", "FIRM.jsonld", "--contract", contract[:12]])
     for name, places in recorded.items():
         story.say(f"{name:10} {len(places)} events")
+    if not any(recorded.values()):
+        raise DemoFailed(what="capturing", reason="no event of the file could be recorded")
     return recorded
+
+
+def _complaint(refused: Mapping[str, Any]) -> str:
+    return f"{refused.get('path') or 'the document'}: {refused.get('reason') or refused.get('message')}"
 
 
 def _sync(network: Network, story: Story) -> bool:

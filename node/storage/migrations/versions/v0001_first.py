@@ -23,10 +23,11 @@ def upgrade() -> None:
     op.create_table(
         "channel",
         sa.Column("number", sa.Integer(), primary_key=True),
-        sa.Column("id", sa.LargeBinary(), nullable=False, unique=True),
         sa.Column("wrapper", sa.Text(), nullable=False),
+        sa.Column("id", sa.LargeBinary(), nullable=False),
         sa.Column("reader", sa.Text(), nullable=False),
         sa.Column("message", sa.LargeBinary(), nullable=False),
+        sa.UniqueConstraint("wrapper", "id"),
     )
     op.create_table(
         "checkpoint",

@@ -1,0 +1,363 @@
+"""Commit: one batch of drafts becomes durable log entries, or nothing does; one history only.
+
+One transaction writes entries, sidecars, ids, answers, the new head and its signed checkpoint.
+The head is compared-and-swapped in it, so that two processes on one database cannot fork the
+log: the slower of the two begins anew on top of what the other wrote. Then the high-water
+file is raised, and only then does `commit` return.
+
+Whatever fails, the head is read again from the store before the next batch: a commit that
+reported an error may have persisted all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.errors import Conflict, TallyError, Unavailable
+from ledger.jsontext import encode_canonical
+from ledger.keys import SigningKey
+from ledger.names import Digest, NetworkId, Origin, RecordId, decode_b64, encode_b64
+from ledger.record import Draft, Sealed, Sealer, Statement
+from node.chain import Chained, Head, NewEntry, chain
+from node.channels import ChannelBook
+from node.clock import Clock
+from node.highwater import HighWater, HighWaterFile
+from node.ids import IdMaker
+from node.storage import facts, logs, sidecars
+from node.storage.packing import pack_sidecar
+from node.storage.store import Store, Tx
+
+RESERVED: Final = "tally/"
+_CARD, _CHARTER = "announced-card", "announced-charter"
+_ATTEMPTS: Final = 8
+"""Times that a batch begins anew because another process was quicker."""
+REUSED: Final = "event-id-reused"
+"""Flag of a record whose subject, so far always an EPCIS event id, had been recorded with other bytes before."""
+
+
+class IdempotencyConflict(Conflict):
+    code = "idempotency-conflict"
+    template = "this key was used for another request, which became entry {index}"
+    hint = "Use a new Idempotency-Key for a new request."
+
+
+class HeadMoved(Conflict):
+    code = "head-moved"
+    template = "another process appended to this log: expected size {expected}"
+    hint = "Only one node process should write one database; stop the other one. Nothing was recorded; send it again."
+
+
+class LogFrozen(Conflict):
+    code = "log-frozen"
+    template = "this node signs nothing more in its own log: {reason}"
+    hint = "`tally doctor` shows the evidence. A log that forked is closed by a card that opens a new epoch."
+
+
+class LogIncomplete(Unavailable):
+    code = "log-incomplete"
+    template = "this node holds {size} entries of its own log and has signed more"
+    hint = "It fetches the rest from its peers. Nothing was recorded; send the request again."
+
+
+class NewRecord(NamedTuple):
+    """One record to append. A repeat of `answer_key` with the same `request` hash is answered, not recorded.
+
+    subject: key of what the record is about; a repeat of it with another `request` hash is recorded and flagged.
+    """
+
+    draft: Draft
+    answer_key: bytes | None = None
+    request: bytes = b""
+    slot: bytes | None = None
+    subject: bytes | None = None
+
+
+class Appended(NamedTuple):
+    """A durable record. `is_repeat`: it had been recorded before, by this key. flags: as they were recorded now."""
+
+    index: int  # type: ignore[assignment]  # nobody searches one as a tuple
+    id: RecordId
+    leaf: Digest
+    is_repeat: bool
+    flags: bytes = b""
+
+
+Outcome = Appended | TallyError
+
+
+class Committed(NamedTuple):
+    """What became of a batch: one outcome per record, and (index, type) of the statements among the new entries."""
+
+    outcomes: list[Outcome]
+    statements: list[tuple[int, str]]
+
+
+class _Batch(NamedTuple):
+    """What one transaction writes."""
+
+    records: Sequence[NewRecord]
+    subjects: dict[bytes, int]
+    ids: list[RecordId]
+    sealed: list[Sealed]
+    chained: Chained
+    documents: tuple[Digest | None, Digest | None]
+
+
+class Committer:
+    """Writes batches to this node's own log. Owned by one thread, which is the only one to call it."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        network: NetworkId,
+        origin: Origin,
+        key: SigningKey,
+        channels: ChannelBook,
+        documents: Callable[[], tuple[Digest | None, Digest | None]],
+        high_water: HighWaterFile,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._network = network
+        self._origin = origin
+        self._key = key
+        self._channels = channels
+        self._documents = documents
+        self._high_water = high_water
+        self._clock = clock
+        self._log_number = -1
+        self._head: Head | None = None
+        self._ids = IdMaker()
+        self._sealer: tuple[tuple[object, ...], Sealer] | None = None
+
+    def commit(self, records: Sequence[NewRecord]) -> Committed:
+        """Make a batch durable. A record that is refused does not hold up the others.
+
+        Raises: HeadMoved, LogFrozen, LogIncomplete, and what the store raises; nothing of the
+        batch is answered then, and all or nothing of it is recorded.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._commit(records)
+            except HeadMoved:
+                continue  # what was answered meanwhile by the other process is a repeat by now
+        return self._commit(records)
+
+    def _commit(self, records: Sequence[NewRecord]) -> Committed:
+        outcomes: list[Outcome | None] = [None] * len(records)
+        fresh = self._answer_repeats(records, outcomes)
+        sealer = self._fresh_sealer(records, fresh, outcomes)
+        sound = [i for i in fresh if outcomes[i] is None]
+        statements: list[tuple[int, str]] = []
+        if sound:
+            appended, statements = self._write([records[i] for i in sound], sealer)
+            for i, outcome in zip(sound, appended, strict=True):
+                outcomes[i] = outcome
+        first = {records[i].answer_key: outcomes[i] for i in fresh if records[i].answer_key is not None}
+        for i, known in enumerate(outcomes):
+            if known is None:  # the same key twice in one batch
+                original = first[records[i].answer_key]
+                assert original is not None, "the first use of a key in a batch has an outcome"
+                outcomes[i] = original._replace(is_repeat=True) if isinstance(original, Appended) else original
+        return Committed([outcome for outcome in outcomes if outcome is not None], statements)
+
+    # --- what need not be written -----------------------------------------------------
+
+    def _answer_repeats(self, records: Sequence[NewRecord], outcomes: list[Outcome | None]) -> list[int]:
+        """Fill in what was answered before; returns the positions that must be written."""
+        keys = [record.answer_key for record in records if record.answer_key is not None]
+        if keys:
+            with self._store.read() as tx:
+                known = facts.find_answers(tx, keys)
+                for i, record in enumerate(records):
+                    answer = known.get(record.answer_key) if record.answer_key is not None else None
+                    if answer is not None:
+                        outcomes[i] = self._repeat(tx, record, answer)
+        seen: dict[bytes, bytes] = {}
+        fresh = []
+        for i, record in enumerate(records):
+            if outcomes[i] is not None:
+                continue
+            key = record.answer_key
+            if key is not None and key in seen:
+                if seen[key] != record.request:
+                    outcomes[i] = IdempotencyConflict(index="of this batch")
+                continue
+            if key is not None:
+                seen[key] = record.request
+            fresh.append(i)
+        return fresh
+
+    def _repeat(self, tx: Tx, record: NewRecord, answer: facts.Answer) -> Outcome:
+        if answer.request != record.request:
+            return IdempotencyConflict(index=answer.index)
+        row = logs.read_packed(tx, self._number(tx), answer.index, answer.index + 1)[0]
+        assert row.id is not None, "own entries have ids"
+        return Appended(answer.index, row.id, row.leaf, True)
+
+    def _fresh_sealer(
+        self, records: Sequence[NewRecord], fresh: Sequence[int], outcomes: list[Outcome | None]
+    ) -> Sealer:
+        """The sealer for this batch's readers; a record that cannot be sealed, or to nobody known, gets its error."""
+        wrappers = self._channels.outgoing({self._origin.member}, origin=self._origin, now_ms=self._clock())
+        refused: dict[int, TallyError | None] = {}
+        for i in fresh:
+            statement = records[i].draft.statement
+            if id(statement) not in refused:
+                try:
+                    wrappers = self._channels.outgoing(_readers(statement), origin=self._origin, now_ms=self._clock())
+                    refused[id(statement)] = None
+                except TallyError as cause:
+                    refused[id(statement)] = cause
+            outcomes[i] = refused[id(statement)]
+        key = tuple(sorted((member, wrapper.channel_id) for member, wrapper in wrappers.items()))
+        if self._sealer is None or self._sealer[0] != key:
+            sealer = Sealer(self._network, self._origin, author=self._origin.member, wrappers=wrappers)
+            self._sealer = (key, sealer)
+        sealer = self._sealer[1]
+        for i in fresh:
+            try:
+                if outcomes[i] is None:
+                    sealer.check(records[i].draft)
+            except TallyError as cause:
+                outcomes[i] = cause
+        return sealer
+
+    # --- writing ------------------------------------------------------------------------
+
+    def _write(self, records: Sequence[NewRecord], sealer: Sealer) -> tuple[list[Appended], list[tuple[int, str]]]:
+        head = self._take_head()
+        records, subjects = flag_reused(self._store, records)
+        ids = self._ids.make(self._clock(), len(records))
+        sealed = sealer.seal([record.draft for record in records], ids)
+        documents = self._documents()
+        entries = [
+            NewEntry(record_id, item.manifest_hash, record.slot)
+            for record_id, item, record in zip(ids, sealed, records, strict=True)
+        ]
+        chained = chain(entries, head, origin=self._origin, documents=documents)
+        start = head.frontier.size
+        statements = [
+            (index, record.draft.statement.type)
+            for index, record in enumerate(records, start)
+            if record.draft.statement.type.startswith(RESERVED)
+        ]
+        batch = _Batch(records, subjects, ids, sealed, chained, documents)
+        self._head = self._persist(batch, head, statements)
+        appended = [
+            Appended(index, record_id, leaf, False, record.draft.flags)
+            for index, (record_id, leaf, record) in enumerate(zip(ids, chained.leaves, records, strict=True), start)
+        ]
+        return appended, statements
+
+    def _persist(self, batch: _Batch, head: Head, statements: Sequence[tuple[int, str]]) -> Head:
+        """The one durable step; returns the head after it."""
+        start, chained = head.frontier.size, batch.chained
+        frontier, rows = head.frontier.extended_rows(chained.leaves)
+        root, last_leaf = frontier.root(), chained.leaves[-1]
+        note = sign_checkpoint(Checkpoint(origin=self._origin, size=frontier.size, root=root), self._key)
+        with self._store.write("append") as tx:
+            before = self._check_head(tx, head)
+            number = before.number
+            logs.insert_entries(tx, number, start, chained.packed)
+            bodies = [
+                (index, pack_sidecar(item.roots, item.sections, item.wraps, self._channels.numbers))
+                for index, item in enumerate(batch.sealed, start)
+            ]
+            sidecars.insert_sidecars(tx, number, bodies)
+            logs.insert_ids(tx, number, start, batch.ids)
+            logs.insert_slots(tx, number, chained.slots)
+            logs.insert_rows(tx, number, rows)
+            facts.insert_answers(tx, _answers(batch, start))
+            if batch.documents != (head.card, head.charter):
+                for name, digest in zip((_CARD, _CHARTER), batch.documents, strict=True):
+                    facts.set_meta(tx, name, encode_b64(digest or b""))
+            for index, type_name in statements:
+                sidecars.insert_statement(tx, number, index, type_name)
+            swapped = logs.advance_head(
+                tx, before, frontier=frontier, last_leaf=last_leaf, checkpoint=note, checkpoint_size=frontier.size
+            )
+            if not swapped:
+                raise HeadMoved(expected=start)
+        self._high_water.rise(HighWater(self._origin, frontier.size, root))
+        card, charter = batch.documents
+        return Head(frontier=frontier, last_leaf=last_leaf, card=card, charter=charter)
+
+    def _check_head(self, tx: Tx, head: Head) -> logs.StoredLog:
+        """The stored head, which must be the one that the batch was made for, whole, and not contradicted."""
+        before = logs.find_log(tx, self._origin)
+        assert before is not None, "the own log was made at adoption"
+        if before.frozen is not None:
+            raise LogFrozen(reason=before.frozen)
+        if before.size != before.checkpoint_size or logs.read_targets(tx, before.number):
+            # Fetched back in part: what would be signed now contradicts what was signed of the rest.
+            raise LogIncomplete(size=before.size)
+        if before.size != head.frontier.size or before.last_leaf != head.last_leaf:
+            raise HeadMoved(expected=head.frontier.size)
+        return before
+
+    def _take_head(self) -> Head:
+        """The head to write after. It is forgotten here and known again once the write has succeeded."""
+        head, self._head = self._head, None
+        if head is not None:
+            return head
+        with self._store.read() as tx:
+            log = logs.find_log(tx, self._origin)
+            assert log is not None, "the own log was made at adoption"
+            card, charter = facts.get_meta(tx, _CARD), facts.get_meta(tx, _CHARTER)
+            self._ids = IdMaker(logs.last_id(tx, log.number))
+            self._channels.learn_numbers(tx)
+        return Head(
+            frontier=log.frontier,
+            last_leaf=log.last_leaf,
+            card=None if not card else Digest(decode_b64(card)),
+            charter=None if not charter else Digest(decode_b64(charter)),
+        )
+
+    def _number(self, tx: Tx) -> int:
+        if self._log_number < 0:
+            log = logs.find_log(tx, self._origin)
+            assert log is not None, "the own log was made at adoption"
+            self._log_number = log.number
+        return self._log_number
+
+
+def flag_reused(store: Store, records: Sequence[NewRecord]) -> tuple[Sequence[NewRecord], dict[bytes, int]]:
+    """The records, those flagged that speak of a known subject in other words; and new subjects by first position.
+
+    For the writer thread alone: nobody else records a subject between this look and the commit.
+    """
+    named = [record.subject for record in records if record.subject is not None]
+    if not named:
+        return records, {}
+    with store.read() as tx:
+        known = {key: answer.request for key, answer in facts.find_answers(tx, named).items()}
+    flagged, claims = list(records), dict[bytes, int]()
+    for i, record in enumerate(records):
+        if record.subject is None:
+            continue
+        if record.subject not in known:
+            known[record.subject] = record.request
+            claims[record.subject] = i
+        elif known[record.subject] != record.request:
+            flags = [*json.loads(record.draft.flags or b"[]"), REUSED]
+            flagged[i] = record._replace(draft=record.draft._replace(flags=encode_canonical(flags)))
+    return flagged, claims
+
+
+def _answers(batch: _Batch, start: int) -> list[tuple[bytes, bytes, int, int]]:
+    """Rows of the answers to be repeated: of requests with a key, and of subjects named for the first time."""
+    rows = [
+        (record.answer_key, record.request, index, 1)
+        for index, record in enumerate(batch.records, start)
+        if record.answer_key is not None
+    ]
+    return rows + [(subject, batch.records[i].request, start + i, 1) for subject, i in batch.subjects.items()]
+
+
+def _readers(statement: Statement) -> set[str]:
+    return {member for members in statement.readers.values() for member in members}

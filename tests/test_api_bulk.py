@@ -1,0 +1,325 @@
+"""NDJSON over HTTP: a result per line, in order, once it is durable; a prefix if the caller goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ledger import limits
+from node.api import bulk, uploads
+from node.node import Node
+from tests import nodes
+from tests.nodes import Caller, Door, ask
+
+PATH = "/api/v1/records"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    found = nodes.found().join(tmp_path_factory.mktemp("bulk"))
+    yield found
+    found.close()
+
+
+def size_of(node: Node) -> int:
+    with node.store.read() as tx:
+        return node.find_log(tx, "fishery").size
+
+
+def line(n: int) -> bytes:
+    return b'{"type":"bulk","body":{"n":%d}}\n' % n
+
+
+def bodies(node: Node, start: int) -> list[Any]:
+    """The bodies of the node's own entries from `start` on."""
+    with node.store.read() as tx:
+        log = node.find_log(tx, "fishery")
+        return [json.loads(record.body) for record in node.joined.reader.scan(tx, log, start, log.size)]
+
+
+def caller(node: Node, chunks: list[bytes], **given: Any) -> Caller:
+    headers = {"authorization": f"Bearer {nodes.token(node)}", "content-type": "application/x-ndjson"}
+    return Caller(chunks, headers | given.pop("headers", {}), **given)
+
+
+# --- results --------------------------------------------------------------------------------
+
+
+def test_every_line_gets_its_result_in_order(node: Node) -> None:
+    async def story(door: Door) -> None:
+        size = size_of(node)
+        results = await door.file_lines(b"".join(line(n) for n in range(1000)))
+        assert [result["line"] for result in results] == list(range(1, 1001))
+        assert [result["index"] for result in results] == list(range(size, size + 1000))
+        assert {result["status"] for result in results} == {201}
+        assert bodies(node, size) == [{"n": n} for n in range(1000)]
+
+    ask(node, story)
+
+
+def test_a_refused_line_has_its_problem_and_the_others_are_recorded(node: Node) -> None:
+    async def story(door: Door) -> None:
+        size = size_of(node)
+        results = await door.file_lines(line(1) + b'{"type":"bulk"}\n' + b"{\n" + line(2))
+        assert [result["status"] for result in results] == [201, 400, 400, 201]
+        problem = results[1]["problem"]
+        assert (problem["code"], problem["status"]) == ("envelope-broken", 400)
+        assert results[2]["problem"]["code"] == "json-malformed"
+        assert bodies(node, size) == [{"n": 1}, {"n": 2}]
+
+    ask(node, story)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        (b"", []),
+        (b"\n\n", []),
+        (line(1) + b"\n \t\r\n" + line(2), [1, 4]),
+        (line(1).rstrip(), [1]),
+        (line(1).replace(b"\n", b"\r\n") + line(2), [1, 2]),
+        (b"\xef\xbb\xbf" + line(1), [1]),
+    ],
+)
+def test_blank_lines_ends_and_a_byte_order_mark_do_no_harm(node: Node, text: bytes, numbers: list[int]) -> None:
+    async def story(door: Door) -> None:
+        results = await door.file_lines(text)
+        assert [(result["line"], result["status"]) for result in results] == [(number, 201) for number in numbers]
+
+    ask(node, story)
+
+
+def test_where_chunks_end_does_not_matter(node: Node, seed: int) -> None:
+    chance = random.Random(seed)
+    text = b"".join(line(n) if n % 5 else b'{"no":1}\n' for n in range(60)) + line(60).rstrip()
+
+    async def story(door: Door) -> None:
+        for _ in range(10):
+            cuts = sorted(chance.choices(range(len(text)), k=30))
+            chunks = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+            size = size_of(node)
+            results = await caller(node, chunks).post(door.app, PATH)
+            assert [result["status"] for result in results] == [201 if n % 5 else 400 for n in range(60)] + [400]
+            assert [body["n"] for body in bodies(node, size)] == [n for n in range(60) if n % 5]
+
+    text = text[: text.rindex(b"\n") + 1] + b'{"no":1}'
+    ask(node, story)
+
+
+def test_a_line_that_is_too_long_is_refused_and_the_next_one_is_not(node: Node) -> None:
+    empty = b'{"type":"bulk","body":{}}'
+
+    async def story(door: Door) -> None:
+        longest = empty + b" " * (limits.LINE_BYTES_MAX - len(empty))
+        text = longest + b"\n" + longest + b" \n" + b"x" * (3 * limits.LINE_BYTES_MAX) + b"\n" + line(1)
+        chunks = [text[at : at + 100_000] for at in range(0, len(text), 100_000)]
+        for parts in (chunks, [text]):
+            results = await caller(node, parts).post(door.app, PATH)
+            assert [result["status"] for result in results] == [201, 413, 413, 201]
+            assert results[1]["problem"]["code"] == "too-large"
+
+    ask(node, story)
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_last_line_that_is_too_long_is_refused(node: Node, end: bytes) -> None:
+    async def story(door: Door) -> None:
+        chunks = [line(1) + b"x" * limits.LINE_BYTES_MAX, b"xx" + end]
+        results = await caller(node, chunks).post(door.app, PATH)
+        assert [result["status"] for result in results] == [201, 413]
+
+    ask(node, story)
+
+
+@pytest.mark.parametrize(("lines", "results"), [(5, [201] * 5), (6, [201] * 5 + [413]), (400, [201] * 5 + [413])])
+def test_the_lines_of_one_request_are_bounded(
+    node: Node, monkeypatch: pytest.MonkeyPatch, lines: int, results: list[int]
+) -> None:
+    monkeypatch.setattr(bulk, "LINES_MAX", 5)
+
+    async def story(door: Door) -> None:
+        found = await door.file_lines(b"".join(line(n) for n in range(lines)))
+        assert [result["status"] for result in found] == results
+
+    ask(node, story)
+
+
+def test_a_dry_run_records_nothing(node: Node) -> None:
+    async def story(door: Door) -> None:
+        size = size_of(node)
+        results = await door.file_lines(line(1) + b"{}\n" + line(2), params={"dry_run": "true"})
+        assert [(result["line"], result["status"]) for result in results] == [(1, 200), (2, 400), (3, 200)]
+        assert results[0]["dry_run"] is True
+        assert size_of(node) == size
+
+    ask(node, story)
+
+
+# --- once -----------------------------------------------------------------------------------
+
+
+def test_a_key_covers_every_line_by_its_number(node: Node) -> None:
+    text = b"".join(line(n) for n in range(300))
+
+    async def story(door: Door) -> None:
+        part = await door.file_lines(text[: 100 * len(line(0))], key="file-1")
+        whole = await door.file_lines(text, key="file-1")
+        count = len(part)
+        assert [result["status"] for result in whole] == [200] * count + [201] * (300 - count)
+        assert [result["index"] for result in whole[:count]] == [result["index"] for result in part]
+
+    ask(node, story)
+
+
+def test_another_line_under_a_used_key_is_a_conflict_of_that_line_alone(node: Node) -> None:
+    async def story(door: Door) -> None:
+        await door.file_lines(line(1) + line(2) + line(3), key="file-2")
+        results = await door.file_lines(line(1) + line(9) + line(3) + line(4), key="file-2")
+        assert [result["status"] for result in results] == [200, 409, 200, 201]
+        assert results[1]["problem"]["code"] == "idempotency-conflict"
+
+    ask(node, story)
+
+
+def test_a_file_and_a_single_record_do_not_share_a_key(node: Node) -> None:
+    async def story(door: Door) -> None:
+        await door.file_lines(line(1), key="file-3")
+        assert (await door.file(line(2), key="file-3")).status_code == 201
+
+    ask(node, story)
+
+
+# --- streaming ------------------------------------------------------------------------------
+
+
+def test_results_come_while_the_request_still_goes_on(node: Node) -> None:
+    async def story(door: Door) -> None:
+        async def wait_for_results(received: int) -> None:
+            while received == 1 and b'"line":200' not in asking.sent:
+                await asyncio.sleep(0.001)
+
+        first = b"".join(line(n) for n in range(200))
+        asking = caller(node, [first, line(200)], on_receive=wait_for_results)
+        async with asyncio.timeout(30):
+            results = await asking.post(door.app, PATH)
+        assert len(results) == 201
+
+    ask(node, story)
+
+
+def test_a_result_is_sent_only_when_its_record_is_durable(node: Node) -> None:
+    size = size_of(node)
+
+    async def story(door: Door) -> None:
+        async def look() -> None:
+            durable.append(size_of(node) - size)
+            sent.append(asking.sent.count(b"\n"))
+
+        durable: list[int] = []
+        sent: list[int] = []
+        chunks = [b"".join(line(n) for n in range(50 * i, 50 * i + 50)) for i in range(20)]
+        asking = caller(node, chunks, on_send=look)
+        await asking.post(door.app, PATH)
+        assert all(results <= records for results, records in zip([*sent[1:], 1000], durable, strict=True))
+        assert len(sent) > 3
+
+    ask(node, story)
+
+
+def test_a_caller_that_reads_nothing_before_it_has_sent_everything_is_served(node: Node) -> None:
+    async def story(door: Door) -> None:
+        async def wait_for_the_end() -> None:
+            while asking.received < len(asking.chunks):
+                await asyncio.sleep(0.001)
+
+        chunks = [b"".join(line(n) for n in range(100)) for _ in range(100)]
+        asking = caller(node, chunks, on_send=wait_for_the_end)
+        async with asyncio.timeout(60):
+            assert len(await asking.post(door.app, PATH)) == 10_000
+
+    ask(node, story)
+
+
+def test_others_are_answered_while_a_bulk_runs(node: Node) -> None:
+    async def story(door: Door) -> None:
+        running = asyncio.ensure_future(door.file_lines(b"".join(line(n) for n in range(20_000))))
+        waits: list[float] = []
+        loop = asyncio.get_running_loop()
+        while not running.done():
+            began = loop.time()
+            assert (await door.call("GET", "/health")).status_code == 200
+            waits.append(loop.time() - began)
+            await asyncio.sleep(0.01)
+        assert len(await running) == 20_000
+        assert sorted(waits)[len(waits) // 2] < 0.2
+
+    ask(node, story)
+
+
+# --- broken off -----------------------------------------------------------------------------
+
+
+def test_a_caller_that_goes_away_leaves_a_prefix(node: Node, seed: int) -> None:
+    chance = random.Random(seed)
+    text = b"".join(line(n) for n in range(2000))
+
+    async def story(door: Door) -> None:
+        for _ in range(8):
+            size, end = size_of(node), chance.randrange(len(text))
+            chunks = [text[at : min(at + 5000, end)] for at in range(0, end, 5000)]
+            await caller(node, chunks, ends_early=True).post(door.app, PATH)
+            found = [body["n"] for body in bodies(node, size)]
+            assert found == list(range(text[:end].count(b"\n")))
+
+    ask(node, story)
+
+
+def test_a_caller_that_stops_sending_is_told_and_keeps_what_was_recorded(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "READ_S", 0.2)
+
+    async def story(door: Door) -> None:
+        async def stall(received: int) -> None:
+            if received == 1:
+                await asyncio.sleep(60)
+
+        results = await caller(node, [line(1) + line(2), b""], on_receive=stall).post(door.app, PATH)
+        assert [(result["line"], result["status"]) for result in results] == [(1, 201), (2, 201), (3, 408)]
+        asking = caller(node, [b"{", b"}"], on_receive=stall, headers={"content-type": "application/json"})
+        (problem,) = await asking.post(door.app, PATH)
+        assert (asking.status, problem["code"]) == (408, "upload-too-slow")
+
+    ask(node, story)
+
+
+def test_a_full_disk_ends_the_request_and_says_which_lines_are_not_there(node: Node) -> None:
+    async def story(door: Door) -> None:
+        size = size_of(node)
+        big = b'{"type":"bulk","body":{"x":"%b"}}\n' % (b"x" * 20_000)
+        with nodes.full_disk(node):
+            results = await door.file_lines(big * 3000)
+        assert results[-1]["status"] == 507
+        assert results[-1]["problem"]["code"] == "disk-full"
+        recorded = [result for result in results if result["status"] == 201]
+        assert [result["line"] for result in recorded] == list(range(1, len(recorded) + 1))
+        assert size_of(node) == size + len(recorded)
+        assert len(results) < 3000  # what comes after a failed commit is not tried
+        assert {result["status"] for result in await door.file_lines(line(1) + line(2))} == {201}
+
+    ask(node, story)
+
+
+def test_a_full_queue_slows_the_caller_down_and_loses_nothing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.append._QUEUE_MAX", 150)
+
+    async def story(door: Door) -> None:
+        results = await door.file_lines(b"".join(line(n) for n in range(3000)))
+        assert {result["status"] for result in results} == {201}
+
+    ask(node, story)

@@ -1,0 +1,176 @@
+"""`doctor`: each check notices what it is for, and says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from node.cli import checks
+from node.cli.checks import (
+    Check,
+    State,
+    check_certificate,
+    check_clock,
+    check_guard,
+    check_packages,
+    check_peers,
+    check_space,
+)
+from node.clock import system_clock
+from node.config import load_settings
+from tests.make_cli import Result, found, tally
+from tests.make_running import free_port, make_lone_folder, running
+from tests.source import ROOT
+from tests.test_cli_client import make_certificate, settings
+
+OURS = {name: str(ROOT / name / "__init__.py") for name in ("contracts", "ledger", "node")}
+
+
+def states(done: Result) -> dict[str, str]:
+    return {row["name"]: row["state"] for row in done.json}
+
+
+def test_a_sound_node_has_nothing_but_ok(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    with running(folder):
+        done = tally("doctor", "--dir", folder, "--json")
+    assert done.code == 0
+    # The disk of this machine and packages of its tests are not the node's.
+    others = {name: state for name, state in states(done).items() if name not in ("disk", "packages")}
+    assert set(others.values()) == {"ok"}
+    assert {"versions", "settings", "owner", "permissions", "keys", "high-water", "node", "network", "guard"} == set(
+        others
+    )
+
+
+def test_every_line_that_is_not_ok_says_what_to_do(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    (folder / "keys" / "log.json").chmod(0o644)
+    done = tally("doctor", "--dir", folder, "--json")
+    assert done.code == 1
+    assert states(done)["permissions"] == "fail"
+    assert states(done)["node"] == "warn"
+    assert states(done)["port"] == "ok"
+    assert all(bool(row["do"]) == (row["state"] != "ok") for row in done.json)
+    shown = tally("doctor", "--dir", folder)
+    assert f"      do: chmod -R go= {folder}" in shown.out
+
+
+def test_a_folder_without_a_node_is_told(tmp_path: Path) -> None:
+    done = tally("doctor", "--dir", tmp_path, "--json")
+    assert (done.code, states(done)["settings"]) == (1, "fail")
+
+
+def test_a_missing_key_and_a_broken_mark_are_told(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    (folder / "keys" / "witness.json").unlink()
+    (folder / "high-water").write_text("nonsense")
+    found_states = states(tally("doctor", "--dir", folder, "--json"))
+    assert (found_states["keys"], found_states["high-water"]) == ("fail", "fail")
+
+
+def test_a_node_without_a_charter_is_told(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    with running(folder, adopt=False):
+        done = tally("doctor", "--dir", folder, "--json")
+    assert (done.code, states(done)["network"]) == (0, "warn")
+
+
+def test_a_peer_that_is_down_is_told_and_is_no_fault_of_ours(tmp_path: Path) -> None:
+    found(tmp_path, "carrier", "fishery")
+    folder = tmp_path / "fishery"
+    (folder / "network.json").write_bytes((tmp_path / "network.json").read_bytes())
+    text = (folder / "tally.toml").read_text()
+    (folder / "tally.toml").write_text(text.replace("port = 7450", f"port = {free_port()}"))
+    with running(folder):
+        done = tally("doctor", "--dir", folder, "--json")
+    assert (done.code, states(done)["peer carrier"]) == (0, "warn")
+
+
+def test_keys_that_are_not_those_of_the_card_are_told(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    other = make_lone_folder(tmp_path / "other")
+    with running(folder):
+        (folder / "keys" / "log.json").write_bytes((other / "keys" / "log.json").read_bytes())
+        done = tally("doctor", "--dir", folder, "--json")
+    assert (done.code, states(done)["card"]) == (1, "fail")
+
+
+def test_a_token_that_the_node_refuses_is_told(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    with running(folder):
+        done = tally("doctor", "--dir", folder, "--token", "stale", "--json")
+    assert (done.code, states(done)["node"]) == (1, "fail")
+
+
+def test_packages_of_others_in_front_of_ours_are_noticed() -> None:
+    assert check_packages(OURS, claims={"node": ["tallystick"]}).state is State.OK
+    assert check_packages(OURS | {"node": "/else/node/__init__.py"}, claims={}).state is State.FAIL
+    assert check_packages(OURS, claims={"ledger": ["tallystick", "ledger-cli"]}).state is State.WARN
+
+
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [
+        (checks.DISK_FAIL_BYTES - 1, State.FAIL),
+        (checks.DISK_FAIL_BYTES, State.WARN),
+        (checks.DISK_WARN_BYTES - 1, State.WARN),
+        (checks.DISK_WARN_BYTES, State.OK),
+    ],
+)
+def test_a_disk_that_fills_is_noticed(free: int, state: State) -> None:
+    assert check_space(free).state is state
+
+
+@pytest.mark.parametrize(
+    ("days", "state"), [(-1, State.FAIL), (checks.CERTIFICATE_WARN_DAYS - 1, State.WARN), (90, State.OK)]
+)
+def test_a_certificate_that_runs_out_is_noticed(tmp_path: Path, days: int, state: State) -> None:
+    certificate, key = make_certificate(tmp_path, "node.example", days=days)
+    (found_check,) = check_certificate(settings(tls_cert=certificate, tls_key=key), now_ms=system_clock())
+    assert found_check.state is state
+
+
+def test_no_certificate_and_a_broken_one(tmp_path: Path) -> None:
+    assert list(check_certificate(settings(), now_ms=0)) == []
+    (tmp_path / "c.pem").write_text("nothing")
+    (broken,) = check_certificate(settings(tls_cert=tmp_path / "c.pem"), now_ms=0)
+    assert broken.state is State.FAIL
+
+
+@pytest.mark.parametrize(
+    ("ahead", "state"),
+    [(0, State.OK), (2, State.OK), (-2, State.OK), (2.5, State.WARN), (60, State.WARN), (-61, State.FAIL)],
+)
+def test_clocks_that_differ_are_noticed(ahead: float, state: State) -> None:
+    assert check_clock("carrier", ahead, skew_s=60).state is state
+
+
+def test_the_guard_says_whom_it_waits_for() -> None:
+    assert check_guard({"state": "ready", "waiting_for": []}).state is State.OK
+    waiting = check_guard({"state": "waiting", "waiting_for": ["carrier", "retailer"]})
+    assert (waiting.state, "carrier, retailer" in waiting.says) == (State.WARN, True)
+    assert "not-restored" in waiting.do
+    assert "not-restored" not in check_guard({"state": "behind", "waiting_for": []}).do
+
+
+def test_a_frozen_log_is_a_failure() -> None:
+    status = {
+        "version": "1", "uptime_s": 1, "member": "fishery", "network": "n", "fingerprint": "ab",
+        "guard": {"state": "ready", "waiting_for": []}, "logs": [{"origin": "n/carrier", "frozen": "fork"}],
+    }  # fmt: skip
+    client: Any = SimpleNamespace(get_json=lambda _path: status)
+    last = list(checks.check_node(client))[-1]
+    assert (last.state, last.says) == (State.FAIL, "frozen: n/carrier (fork)")
+
+
+def test_one_good_address_of_a_peer_is_enough(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    with running(folder) as node:
+        good, bad = f"http://127.0.0.1:{node.settings.port}", f"http://127.0.0.1:{free_port()}"
+        found_checks = list(check_peers(load_settings(folder), {"a": (bad, good), "b": (bad,), "c": ()}))
+    assert [check.state for check in found_checks] == [State.OK, State.WARN, State.WARN]
+    assert all(isinstance(check, Check) for check in found_checks)
