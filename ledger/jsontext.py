@@ -194,11 +194,11 @@ def _decimal(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise JsonMalformed(offset=0, reason=f"the exponent of {text[:40]} is beyond all computing") from None
+        raise JsonMalformed(offset=0, reason="a number whose exponent is beyond all computing") from None
 
 
 def _no_fraction(text: str) -> Any:
-    raise EncodingError(field="number", reason=f"{text[:40]} is not an integer")
+    raise EncodingError(field="number", reason="not an integer")
 
 
 def _no_constant(text: str) -> Any:

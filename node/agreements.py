@@ -1,8 +1,12 @@
 """Agreements: contracts as this node knows them, from the `tally/*` statements in the logs.
 
 A contract is active when every party named in its proposal accepted it; the proposal is its
-proposer's acceptance. It ends by the notice of any party. This module keeps that state in
-memory (it is rebuilt from the logs at start) and answers what a record may be and who reads it.
+proposer's acceptance. It ends by the notice of any party, and a decline, whenever it was made,
+is such a notice too. What it comes to thus depends on what was said, and not on the order in
+which logs happened to arrive: all parties come to the same.
+
+This module keeps that state in memory (it is rebuilt from the logs at start) and answers what
+a record may be and who reads it.
 
 Spec: docs/spec/agreements.md.
 """
@@ -19,7 +23,7 @@ from contracts.source import Source, read_source
 from ledger.errors import BadInput, EncodingError, Missing, NotAllowed, TallyError
 from ledger.fields import Rules, compile_rules, cut
 from ledger.jsontext import members, parse
-from ledger.names import Digest, MemberName, RecordId, decode_b64, encode_b64
+from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_name, encode_b64
 from ledger.record import Draft, Link, Statement
 
 PROPOSE: Final = "tally/propose"
@@ -101,7 +105,7 @@ def decode_proposal(
     try:
         value = parse(body)
         source = read_source(value["source"])
-        parties = {role: tuple(MemberName(m) for m in names) for role, names in value["parties"].items()}
+        parties = {role: _take_names(names) for role, names in value["parties"].items()}
         secret = decode_b64(value["secret"], length=32, field="secret")
         rules = {name: compile_rules(patterns) for name, patterns in source.shares.items()}
     except (KeyError, TypeError, AttributeError, TallyError) as cause:
@@ -115,7 +119,7 @@ def decode_proposal(
         source_text=value["source"], source=source, terms=value.get("terms"),
         parties=parties, secret=secret, accepted=frozenset({proposer}), rules=rules,
     )  # fmt: skip
-    return _activated(contract)
+    return _settled(contract, frozenset())
 
 
 def named_contract(body: bytes) -> Digest:
@@ -127,42 +131,29 @@ def named_contract(body: bytes) -> Digest:
 
 
 class Agreements:
-    """Every contract this node is a party to. Statements may come in any order across logs."""
+    """Every contract this node is a party to. Statements may come in any order, early, and more than once."""
 
     def __init__(self) -> None:
         self._contracts: dict[Digest, Contract] = {}
-        self._early: dict[Digest, list[tuple[str, MemberName]]] = {}
+        self._words: dict[Digest, set[tuple[str, MemberName]]] = {}
         self._statements: dict[tuple[Digest | None, str, str | None], Statement] = {}
         self._lock = threading.Lock()  # guards all three
 
     def propose(self, contract: Contract) -> None:
         with self._lock:
-            if contract.id in self._contracts:
-                return
-            self._contracts[contract.id] = contract
-            for type_name, member in self._early.pop(contract.id, ()):
-                self._apply(contract.id, type_name, member)
+            if contract.id not in self._contracts:
+                self._settle(contract)
 
     def state(self, contract_id: Digest, type_name: str, member: MemberName) -> None:
         """Take in an accept, decline or end by `member`; one of no party changes nothing."""
         with self._lock:
+            self._words.setdefault(contract_id, set()).add((type_name, member))
             if contract_id in self._contracts:
-                self._apply(contract_id, type_name, member)
-            else:
-                self._early.setdefault(contract_id, []).append((type_name, member))
+                self._settle(self._contracts[contract_id])
 
-    def _apply(self, contract_id: Digest, type_name: str, member: MemberName) -> None:
-        contract = self._contracts[contract_id]
-        if member not in contract.members:
-            return
-        if type_name == ACCEPT and contract.status is Status.PROPOSED:
-            contract = _activated(replace(contract, accepted=contract.accepted | {member}))
-        elif type_name == DECLINE and contract.status is Status.PROPOSED:
-            contract = replace(contract, status=Status.DECLINED, ended_by=member)
-        elif type_name == END and contract.status is not Status.DECLINED:
-            contract = replace(contract, status=Status.ENDED, ended_by=member)
-        self._contracts[contract_id] = contract
-        self._statements = {k: v for k, v in self._statements.items() if k[0] != contract_id}
+    def _settle(self, contract: Contract) -> None:
+        self._contracts[contract.id] = _settled(contract, frozenset(self._words.get(contract.id, ())))
+        self._statements = {k: v for k, v in self._statements.items() if k[0] != contract.id}
 
     def list(self) -> list[Contract]:
         with self._lock:
@@ -204,9 +195,25 @@ class Agreements:
         return statement
 
 
-def _activated(contract: Contract) -> Contract:
-    active = set(contract.members) <= contract.accepted
-    return replace(contract, status=Status.ACTIVE) if active else contract
+def _settled(contract: Contract, words: frozenset[tuple[str, MemberName]]) -> Contract:
+    """The contract as it stands after all that was said of it, in whatever order."""
+
+    def who(type_name: str) -> list[MemberName]:
+        return [member for member in contract.members if (type_name, member) in words]
+
+    accepted = frozenset({contract.proposer, *who(ACCEPT)})
+    status = Status.ACTIVE if set(contract.members) <= accepted else Status.PROPOSED
+    against = who(DECLINE) or who(END)
+    if against:
+        status = Status.DECLINED if who(DECLINE) else Status.ENDED
+    return replace(contract, accepted=accepted, status=status, ended_by=against[0] if against else None)
+
+
+def _take_names(value: object) -> tuple[MemberName, ...]:
+    """The members in one role. Raises: EncodingError."""
+    if not isinstance(value, list):
+        raise EncodingError(field="parties", reason="a role is filled by a list of members")
+    return tuple(MemberName(decode_name(name, "parties")) for name in value)
 
 
 # --- drafts ------------------------------------------------------------------------

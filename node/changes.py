@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Final
 
 from ledger.keys import entropy
+
+EVIDENCE: Final = b"evidence"
+"""What is bumped besides logs: there is evidence to be passed on."""
 
 
 class Changes:
@@ -18,7 +22,8 @@ class Changes:
         self._instance = entropy(6).hex()
         self._count = 0  # owned by _lock, like all below
         self._moved: dict[bytes, int] = {}
-        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        # A dictionary for its order: who waits longest is woken first.
+        self._waiters: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._lock = threading.Lock()
 
     @property
@@ -26,12 +31,12 @@ class Changes:
         return self._count
 
     def bump(self, log: bytes) -> None:
-        """`log` (the hash of its origin) moved: grew, or was cosigned."""
+        """`log` (the hash of its origin) moved: grew, or was cosigned. Or there is `EVIDENCE`."""
         with self._lock:
             self._count += 1
             self._moved[log] = self._count
-            waiters, self._waiters = self._waiters, set()
-        for loop, event in waiters:
+            waiters, self._waiters = self._waiters, {}
+        for event, loop in waiters.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
 
@@ -52,11 +57,10 @@ class Changes:
     async def wait(self, since: int, timeout_s: float) -> int:
         """The count, once it is above `since` or `timeout_s` has passed."""
         event = asyncio.Event()
-        entry = (asyncio.get_running_loop(), event)
         with self._lock:
             if self._count > since:
                 return self._count
-            self._waiters.add(entry)
+            self._waiters[event] = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):
                 await event.wait()
@@ -64,5 +68,5 @@ class Changes:
             pass
         finally:
             with self._lock:
-                self._waiters.discard(entry)
+                self._waiters.pop(event, None)
         return self._count

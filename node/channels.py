@@ -11,7 +11,7 @@ from ledger.names import KeyId, MemberName, NetworkId, Origin
 from ledger.sealing import ChannelMessage, Contexts, Wrapper, open_channel, receive_channel, verify_channel_message
 from node.membership import Membership
 from node.storage import sidecars
-from node.storage.store import Store
+from node.storage.store import Store, Tx
 
 _DAY_MS = 86_400_000
 
@@ -55,6 +55,11 @@ class ChannelBook:
             if known is None or known[0] != key_id:
                 self._outgoing[reader] = (key_id, self._open(reader, origin))
         return {reader: wrapper for reader, (_, wrapper) in self._outgoing.items()}
+
+    def learn_numbers(self, tx: Tx) -> None:
+        """Take in under which numbers the store has this member's own channels."""
+        own = sidecars.list_channels(tx, wrapper=self._member).values()
+        self.numbers.update({channel.id: channel.number for channel in own})
 
     def incoming(self, channel_id: bytes, message: ChannelMessage, origin: Origin) -> Wrapper:
         """The wrapper that opens wraps under a channel to this member. Raises: SealBroken, UnknownKey."""

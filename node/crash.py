@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from typing import Final
 
 CRASH_POINTS: Final = frozenset(
@@ -17,8 +18,11 @@ CRASH_POINTS: Final = frozenset(
         "evidence", "token", "restore", "channel", "freeze",
     )
     for moment in ("before-commit", "after-commit")
-) | {"append.after-high-water", "high-water.before-write", "start.before-guard", "start.after-guard",
-     "file.before-rename", "file.after-rename"}  # fmt: skip
+) | {"high-water.before-write", "high-water.after-write", "start.before-guard", "start.after-guard",
+     "file.before-create", "file.after-create", "file.before-rename", "file.after-rename"}  # fmt: skip
+
+watchers: Final[list[Callable[[str], None]]] = []
+"""Called at every crash point: a test that has many nodes in one process fails or ends one of them from here."""
 
 _AT: Final = os.environ.get("TALLY_CRASH_AT", "")
 _AFTER: Final = int(os.environ.get("TALLY_CRASH_AFTER", "0"))
@@ -28,6 +32,8 @@ _passed = 0
 def crash_point(name: str) -> None:
     """Die here if `TALLY_CRASH_AT` says so (after `TALLY_CRASH_AFTER` passes)."""
     assert name in CRASH_POINTS, f"unknown crash point {name}"
+    for watch in watchers:
+        watch(name)
     if name == _AT:
         global _passed  # noqa: PLW0603  # a process dies once
         _passed += 1

@@ -18,18 +18,26 @@ def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         os.fsync(file.fileno())
     crash_point("file.before-rename")
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _sync_folder(path.parent)
     crash_point("file.after-rename")
 
 
 def create_private(path: Path, content: bytes) -> None:
     """Make a file that only its owner can read; raises FileExistsError rather than replace one."""
+    crash_point("file.before-create")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    _sync_folder(path.parent)
+    crash_point("file.after-create")
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the names in a folder durable: a file that was synced is not found again without its name."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

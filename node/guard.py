@@ -16,7 +16,7 @@ from ledger.names import MemberName
 
 class GuardState(StrEnum):
     WAITING = "waiting"  # not enough members have answered yet
-    BEHIND = "behind"  # somebody holds more of our log than we do
+    BEHIND = "behind"  # more of our log was signed than we hold, or what was signed last cannot be told
     READY = "ready"
 
 
@@ -27,13 +27,20 @@ class NodeNotReady(Unavailable):
 
 
 class Guard:
-    """What others hold of our log, against what we hold. Any thread may use it."""
+    """What others hold of our log, against what we hold. Any thread may use it.
 
-    def __init__(self, *, others: tuple[MemberName, ...], required: int, size: int, high_water: int) -> None:
+    size: of our log, as far as a checkpoint of it is held whole. high_water: what we know, ourselves, to
+    have signed. doubt: why that cannot be known; nothing is signed then without an operator's word.
+    """
+
+    def __init__(
+        self, *, others: tuple[MemberName, ...], required: int, size: int, high_water: int, doubt: str = ""
+    ) -> None:
         self._others = others
         self._required = required
         self._size = size  # owned by _lock, like all below
         self._high_water = high_water
+        self._doubt = doubt
         self._answers: dict[MemberName, int] = {}
         self._is_overridden = False
         self._lock = threading.Lock()
@@ -48,7 +55,7 @@ class Guard:
             self._update()
 
     def recovered(self, size: int) -> None:
-        """Our own log now has `size` durable entries."""
+        """Our own log now has `size` durable entries, under a checkpoint of that size."""
         with self._lock:
             self._size = max(self._size, size)
             self._update()
@@ -72,22 +79,28 @@ class Guard:
     def state(self) -> GuardState:
         if self._ready.is_set() or self._is_overridden:
             return GuardState.READY
-        if self._size < self.target:
+        if self._doubt or self._size < self.target:
             return GuardState.BEHIND
         return GuardState.READY if len(self._answers) >= self._required else GuardState.WAITING
 
     @property
     def waiting_for(self) -> tuple[MemberName, ...]:
-        """Members that have not answered; empty once enough have."""
-        if self._ready.is_set() or len(self._answers) >= self._required:
+        """Members that have not answered, of which enough, or one that has what is missing, must; else empty."""
+        state = self.state
+        if state is GuardState.READY:
             return ()
         return tuple(member for member in self._others if member not in self._answers)
 
     def wait(self, timeout_s: float) -> None:
         """Raises: NodeNotReady."""
         if not self._ready.wait(timeout_s):
-            waiting = ", ".join(self.waiting_for) or "its own log, from its peers"
-            raise NodeNotReady(state=self.state.value, waiting_for=waiting)
+            state = self.state
+            wants: list[str] = list(self.waiting_for)
+            if self._doubt:
+                wants.append(f"an operator ({self._doubt})")
+            elif state is GuardState.BEHIND:
+                wants.append(f"entries {self._size} to {self.target} of its own log, from its peers")
+            raise NodeNotReady(state=state.value, waiting_for=", ".join(wants))
 
     @property
     def is_ready(self) -> bool:

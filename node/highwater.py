@@ -1,4 +1,4 @@
-"""The high-water file: what this node last signed, written before anyone could see it.
+"""The high-water file: what this node last signed, written before anyone can see it.
 
 Beside the database and not in it, so that a restored database is noticed. It is written
 without sync: it guards against restored databases, not power cuts.
@@ -7,6 +7,7 @@ without sync: it guards against restored databases, not power cuts.
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from ledger.names import Digest, Origin, decode_b64, decode_origin, decode_size,
 from node.crash import crash_point
 
 _LENGTH: Final = 320  # an origin of at most 150 letters, a size, a root
+_NEVER: Final = 1 << 62
 
 
 class HighWaterBroken(BadInput):
@@ -32,15 +34,39 @@ class HighWater:
 
 
 class HighWaterFile:
-    """Owned by the writer thread. One write call of fixed length, so that a kill leaves the old mark or the new."""
+    """The mark only rises. Any thread may raise it: the one that signs, and whoever lets a checkpoint out before it.
+
+    One write call of fixed length, so that a kill leaves the old mark or the new.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        self._lock = threading.Lock()
+        self._size = _NEVER  # owned by _lock; a mark that could not be read must not be written over
 
-    def write(self, mark: HighWater) -> None:
-        crash_point("high-water.before-write")
+    def read(self) -> HighWater | None:
+        """Raises: HighWaterBroken."""
+        return read_high_water(self.path)
+
+    def begin_at(self, mark: HighWater | None) -> None:
+        """What the file holds; None for nothing that counts, also by an operator's word."""
+        with self._lock:
+            self._size = 0 if mark is None else mark.size
+
+    def rise(self, mark: HighWater) -> None:
+        """Write `mark` unless the file holds as much already."""
+        if mark.size <= self._size:
+            return
         text = f"{mark.origin}\n{mark.size}\n{encode_b64(mark.root)}\n".encode()
-        os.pwrite(self._file, text.ljust(_LENGTH), 0)
+        with self._lock:
+            if mark.size <= self._size:
+                return
+            crash_point("high-water.before-write")
+            written = os.pwrite(self._file, text.ljust(_LENGTH), 0)
+            assert written == _LENGTH, "a write into a file this small is whole or raises"
+            self._size = mark.size
+            crash_point("high-water.after-write")
 
     def close(self) -> None:
         os.close(self._file)
@@ -49,18 +75,19 @@ class HighWaterFile:
 def read_high_water(path: Path) -> HighWater | None:
     """None if there is no file. Raises: HighWaterBroken."""
     try:
-        content = path.read_text()
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
+    if not content.strip():
+        return None  # made, and killed before the first mark: nothing had been signed
     try:
-        origin, size, root, rest = content.split("\n")
-    except ValueError as cause:
-        if not content.strip():
-            return None  # made, and killed before the first mark: nothing had been signed
-        raise HighWaterBroken(path=path, reason="not three lines") from cause
-    try:
-        if rest.strip():
+        origin, size, root, rest = content.decode("ascii").split("\n")
+        if rest.strip(" "):
             raise HighWaterBroken(path=path, reason="not three lines")
         return HighWater(decode_origin(origin), decode_size(size), Digest(decode_b64(root, length=32)))
+    except ValueError as cause:
+        raise HighWaterBroken(path=path, reason="not three lines of ASCII") from cause
     except BadInput as cause:
+        if isinstance(cause, HighWaterBroken):
+            raise
         raise HighWaterBroken(path=path, reason=str(cause)) from cause

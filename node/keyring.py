@@ -5,6 +5,7 @@ Layout of `keys/`: root.json log.json witness.json transport.json sealing-ID.jso
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,7 +18,7 @@ from ledger import shape
 from ledger.errors import BadInput
 from ledger.jsontext import decode_canonical, encode_canonical
 from ledger.keys import Algorithm, OpeningKey, SigningKey, entropy, make_opening_key, make_signing_key
-from ledger.names import KeyId, MemberName, NetworkName, Origin, decode_b64, encode_b64
+from ledger.names import KeyId, MemberName, NetworkName, Origin, decode_b64, decode_origin, encode_b64
 from node.files import create_private
 
 KEYS_FOLDER: Final = "keys"
@@ -74,6 +75,7 @@ def load_keyring(folder: Path, passphrase: str | None) -> Keyring:
     """Read the keys of a node's folder, which must all be of one member. Raises: KeyFileBroken."""
     keys = folder / KEYS_FOLDER
     signing = {use: _read_signing_key(keys / f"{use}.json", use, passphrase) for use in _USES}
+    _check_names(keys, signing)
     opening = {}
     for path in sorted(keys.glob("sealing-*.json")):
         key = make_opening_key(seed=_read(path, "sealing", passphrase).seed)
@@ -100,6 +102,19 @@ def _read_signing_key(path: Path, use: str, passphrase: str | None) -> SigningKe
         return make_signing_key(stored.name, kind, seed=stored.seed)
     except BadInput as cause:
         raise KeyFileBroken(path=path, reason=str(cause)) from cause
+
+
+def _check_names(keys: Path, signing: Mapping[str, SigningKey]) -> None:
+    """Raise unless every key carries the name that its use gives it in one member's documents."""
+    try:
+        log = decode_origin(signing["log"].public.name)
+    except BadInput as cause:
+        raise KeyFileBroken(path=keys / "log.json", reason=str(cause)) from cause
+    member = f"{log.network}/{log.member}"
+    for use, expected in (("root", f"{member}/root"), ("witness", member), ("transport", f"{member}/transport")):
+        name = signing[use].public.name
+        if name != expected:
+            raise KeyFileBroken(path=keys / f"{use}.json", reason=f"the key {name} beside the log key of {log}")
 
 
 def _encode(use: str, name: str, algorithm: int, *, seed: bytes, passphrase: str | None) -> bytes:

@@ -6,7 +6,6 @@ The doors (API, sync) call what is here; nothing here knows them.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +18,23 @@ from ledger.network import NetworkFile
 from ledger.record import Draft
 from node import agreements as agree
 from node.agreements import Agreements
-from node.append import Appended, Appender, NewRecord, Outcome
+from node.append import Appended, Appender, NewRecord, Outcome, Statements
 from node.changes import Changes
 from node.channels import ChannelBook
 from node.clock import Clock, system_clock
+from node.commit import Committer
 from node.config import DATABASE_NAME, Settings, load_settings
+from node.crash import crash_point
 from node.guard import Guard
-from node.highwater import HighWaterFile, read_high_water
+from node.highwater import HighWater, HighWaterFile
 from node.intake import Intake, submitter
 from node.keyring import Keyring, load_keyring
 from node.membership import Membership, load_membership, make_membership, save_membership
-from node.reader import Reader, ReadRecord
+from node.reader import Reader
+from node.startup import make_guard
+from node.statements import take_statement
 from node.storage import logs, sidecars
+from node.storage.replicas import read_signed
 from node.storage.store import Store, Tx
 
 HIGH_WATER_NAME: Final = "high-water"
@@ -60,6 +64,7 @@ class Joined:
 
     origin: Origin
     channels: ChannelBook
+    high_water: HighWaterFile
     appender: Appender
     reader: Reader
     intake: Intake
@@ -70,7 +75,14 @@ class Node:
     """Open one with `Node.open`; `close` finishes what is queued."""
 
     def __init__(
-        self, folder: Path, *, settings: Settings, keyring: Keyring, store: Store, clock: Clock = system_clock
+        self,
+        folder: Path,
+        *,
+        settings: Settings,
+        keyring: Keyring,
+        store: Store,
+        clock: Clock = system_clock,
+        appender: type[Appender] = Appender,
     ) -> None:
         self.folder = folder
         self.settings = settings
@@ -80,30 +92,34 @@ class Node:
         self.member = MemberName(settings.member)
         self.agreements = Agreements()
         self.changes = Changes()
-        self.evidence_news: deque[bytes] = deque(maxlen=1000)  # to be passed on by the sync driver
         self._membership: Membership | None = None
         self._joined: Joined | None = None
-        self._high_water: HighWaterFile | None = None
+        self._appender = appender
+        self._is_stated = False  # that nothing was restored
         self._adopting = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path, *, clock: Clock = system_clock) -> Node:
-        """Open the node in `folder`. Raises: ConfigBroken, KeyFileBroken, HighWaterBroken."""
+    def open(cls, folder: Path, *, clock: Clock = system_clock, appender: type[Appender] = Appender) -> Node:
+        """Open the node in `folder`. Raises: ConfigBroken, KeyFileBroken.
+
+        appender: what writes the own log; tests that are all of one thread have one without its own.
+        """
         settings = load_settings(folder)
         passphrase = settings.passphrase_file.read_text().rstrip("\n") if settings.passphrase_file else None
         keyring = load_keyring(folder, passphrase)
-        node = cls(folder, settings=settings, keyring=keyring, store=Store.open(folder / DATABASE_NAME), clock=clock)
+        store = Store.open(folder / DATABASE_NAME)
+        node = cls(folder, settings=settings, keyring=keyring, store=store, clock=clock, appender=appender)
         with node.store.read() as tx:
             membership = load_membership(tx)
         if membership is not None:
             node._join(membership)
+        crash_point("start.before-guard")
         return node
 
     def close(self) -> None:
-        if self._joined is not None and self._joined.guard.is_ready:
+        if self._joined is not None:
             self._joined.appender.stop()
-        if self._high_water is not None:
-            self._high_water.close()
+            self._joined.high_water.close()
         self.store.close()
 
     # --- membership -----------------------------------------------------------------
@@ -132,6 +148,8 @@ class Node:
         with self._adopting:
             if self._membership is not None:
                 self._check_newer(membership, self._membership)
+                # A file may be older than what peers have told since; their cards stay in force.
+                membership = membership.with_cards(self._membership.file.cards)
             self._check_self(membership)
             with self.store.write("adopt") as tx:
                 save_membership(tx, membership)
@@ -157,8 +175,8 @@ class Node:
         return membership
 
     def _check_newer(self, new: Membership, old: Membership) -> None:
-        same = new.network_id == old.network_id
-        if not same or new.network.charter.version < old.network.charter.version:
+        known = [charter.hash for charter in old.network.charters]
+        if [charter.hash for charter in new.network.charters[: len(known)]] != known:
             raise CharterConflict(fingerprint=old.network_id.hex())
 
     def _check_self(self, membership: Membership) -> None:
@@ -177,31 +195,22 @@ class Node:
             transport=self.keyring.transport,
             opening=self.keyring.opening,
         )
-        mark = read_high_water(self.folder / HIGH_WATER_NAME)
-        self._high_water = HighWaterFile(self.folder / HIGH_WATER_NAME)
-        with self.store.read() as tx:
-            log = logs.find_log(tx, origin)
-        assert log is not None, "adoption made the own log"
-        guard = Guard(
-            others=tuple(name for name in membership.names if name != self.member),
-            required=membership.network.charter.required_answers,
-            size=log.size,
-            high_water=mark.size if mark is not None and mark.origin == origin else 0,
-        )
-        appender = Appender(
+        high_water = HighWaterFile(self.folder / HIGH_WATER_NAME)
+        guard = make_guard(self.store, membership, member=self.member, high_water=high_water)
+        committer = Committer(
             self.store,
             network=membership.network_id,
             origin=origin,
             key=self.keyring.log,
             channels=channels,
             documents=self._documents,
-            high_water=self._high_water,
+            high_water=high_water,
             clock=self.clock,
-            batch_records=self.settings.batch_records,
-            on_commit=self._on_commit,
         )
+        appender = self._appender(committer, batch_records=self.settings.batch_records, on_commit=self._on_commit)
         reader = Reader(self.store, member=self.member, membership=membership, channels=channels)
-        self._joined = Joined(origin, channels, appender, reader, Intake(self.agreements, self.member), guard)
+        intake = Intake(self.agreements, self.member)
+        self._joined = Joined(origin, channels, high_water, appender, reader, intake, guard)
         with self.store.read() as tx:
             self.apply_statements(tx, [(log, index) for log, index, _ in sidecars.list_statements(tx)])
 
@@ -212,20 +221,38 @@ class Node:
     # --- writing ----------------------------------------------------------------------
 
     def open_for_writing(self, *, not_restored: bool = False) -> None:
-        """Begin to sign. Call once the guard is ready; announces card and charter in the log if they are new."""
+        """Begin to sign. Call it once the guard is ready, or with an operator's word that nothing was restored.
+
+        Raises: NodeNotReady, and what storing the node's own first record raises; it can be called again.
+        """
         joined = self.joined
-        joined.guard.wait(0)
-        joined.appender.start()
         with self.store.read() as tx:
             log = logs.find_log(tx, joined.origin)
         assert log is not None, "adoption made the own log"
+        if not_restored and not self._is_stated:
+            # Before anybody else may write, so that nothing is signed on a word that the log does not hold.
+            joined.high_water.begin_at(None)
+            joined.appender.start()
+            self._note("tally/not-restored")
+            self._is_stated = True
+            joined.guard.override()
+        joined.guard.wait(0)
+        crash_point("start.after-guard")
+        joined.appender.start()
+        if log.size == 0:
+            self._note("tally/start")
+
+    def _note(self, type_name: str) -> None:
+        """Append a record of the node about itself."""
         card, charter = self._documents()
         body = encode_canonical({"card": encode_b64(card), "charter": encode_b64(charter)})
-        by = submitter("node")
-        if log.size == 0:
-            self.append_one(agree.draft_private("tally/start", body, by=by))
-        if not_restored:
-            self.append_one(agree.draft_private("tally/not-restored", body, by=by))
+        self.append_one(agree.draft_private(type_name, body, by=submitter("node")))
+
+    def let_out(self, log: logs.StoredLog) -> None:
+        """Call before a checkpoint leaves: one of our own was durable before the high-water file told of it."""
+        if log.origin == self.joined.origin and log.checkpoint is not None:
+            root = read_signed(log.checkpoint).checkpoint.root
+            self.joined.high_water.rise(HighWater(log.origin, log.checkpoint_size, root))
 
     def append_one(self, draft: Draft) -> Appended:
         """Append one record and wait until it is durable. Raises: what sealing or storing raises."""
@@ -240,13 +267,13 @@ class Node:
         joined.guard.wait(self.settings.queue_wait_s)
         return joined.appender.submit(records).result
 
-    def _on_commit(self, _size: int, statements: Sequence[tuple[int, str]]) -> None:
+    def _on_commit(self, statements: Statements) -> None:
+        self.changes.bump(self.joined.origin.hash)
         if statements:
             with self.store.read() as tx:
                 log = logs.find_log(tx, self.joined.origin)
                 assert log is not None, "adoption made the own log"
                 self.apply_statements(tx, [(log.number, index) for index, _ in statements])
-        self.changes.bump(self.joined.origin.hash)
 
     # --- statements ---------------------------------------------------------------------
 
@@ -254,24 +281,7 @@ class Node:
         """Take readable `tally/*` records (log number, index) into the agreements."""
         by_number = {log.number: log for log in logs.list_logs(tx)}
         for number, index in places:
-            self._apply(self.joined.reader.read(tx, by_number[number], index))
-
-    def _apply(self, record: ReadRecord) -> None:
-        if record.meta is None or record.id is None:
-            return
-        author = record.origin.member
-        try:
-            if record.meta.type == agree.PROPOSE:
-                self.agreements.propose(
-                    agree.decode_proposal(
-                        record.body, contract_id=record.leaf, record=record.id,
-                        log=str(record.origin), index=record.index, proposer=author,
-                    )
-                )  # fmt: skip
-            elif record.meta.type in (agree.ACCEPT, agree.DECLINE, agree.END):
-                self.agreements.state(agree.named_contract(record.body), record.meta.type, author)
-        except BadInput:
-            return  # a malformed statement of another member binds nobody; it stays readable as a record
+            take_statement(self.agreements, self.joined.reader.read(tx, by_number[number], index))
 
     # --- small things that several doors need -----------------------------------------------
 

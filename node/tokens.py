@@ -28,6 +28,7 @@ TOKENS_MAX: Final = 1000
 """Tokens of one node, revoked ones included: all are kept in memory."""
 
 _TOKEN: Final = re.compile(r"tally_([0-9a-f]{16})_[A-Za-z0-9_-]{43}\Z")
+_ID: Final = re.compile(r"[0-9a-f]{16}\Z")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _RELOAD_MS: Final = 5_000  # another process may have revoked one
 _UNKNOWN_MS: Final = 1_000  # another process may have made one; guesses must not become a load on the store
@@ -85,9 +86,9 @@ def make_token(tx: Tx, *, name: str, scopes: Iterable[str], now_ms: int) -> str:
     known = {scope.value for scope in Scope}
     chosen = sorted(set(scopes))
     if not _NAME.match(name):
-        raise TokenMalformed(reason=f"the name {name[:80]!r}")
+        raise TokenMalformed(reason="the name is of another form")  # not repeated: somebody may have sent a token
     if not chosen or not known.issuperset(chosen):
-        raise TokenMalformed(reason=f"the scopes {' '.join(chosen)[:80]!r}")
+        raise TokenMalformed(reason="the scopes are others")
     if len(facts.list_tokens(tx)) >= TOKENS_MAX:
         raise TokenMalformed(reason=f"there are {TOKENS_MAX} already")
     token_id = entropy(8).hex()
@@ -149,7 +150,8 @@ class TokenBook:
         """Durable, and in force at once. Raises: Missing for a token that is unknown or was revoked before."""
         with self._store.write("token") as tx:
             if not facts.revoke_token(tx, token_id, self._clock()):
-                raise Missing(what="valid token", name=token_id[:80])
+                # What is no id is not repeated: it may be a whole token, secret and all.
+                raise Missing(what="valid token", name=token_id if _ID.match(token_id) else "...")
         self._forget()
 
     def _find(self, token_id: str) -> tuple[Digest, Token] | None:

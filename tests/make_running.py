@@ -37,8 +37,11 @@ def make_lone_folder(root: Path, name: str = "fishery", *options: str) -> Path:
 
 
 @contextmanager
-def running(folder: Path, *, adopt: bool = True) -> Iterator[Node]:
-    """The node of `folder`, serving without peers until the block ends."""
+def running(folder: Path, *, adopt: bool = True, search: bool = False) -> Iterator[Node]:
+    """The node of `folder`, serving without peers until the block ends.
+
+    search: also run the worker that fills the record search; it is a process, and takes its time to start.
+    """
     node = Node.open(folder)
     if adopt:
         membership = node.adopt(decode_network_file((folder / "network.json").read_bytes()))
@@ -48,7 +51,7 @@ def running(folder: Path, *, adopt: bool = True) -> Iterator[Node]:
     server = make_server(create_app(node), node.settings)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    worker = start_worker(folder, node.changes)
+    worker = start_worker(folder, node.changes) if search else None
     try:
         until = time.monotonic() + _START_S
         while not server.started:
@@ -56,7 +59,8 @@ def running(folder: Path, *, adopt: bool = True) -> Iterator[Node]:
             time.sleep(0.01)
         yield node
     finally:
-        worker.stop()
+        if worker is not None:
+            worker.stop()
         server.should_exit = True
         thread.join()
         node.close()

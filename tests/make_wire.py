@@ -84,10 +84,11 @@ class Proxy:
         while True:
             try:
                 near, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            try:
                 far = socket.create_connection(("127.0.0.1", self._port))
             except OSError:
-                if self._listener.fileno() < 0:
-                    return
                 near.close()  # the node is down: the caller sees a connection that ends
                 continue
             passage = Passage()
@@ -129,16 +130,26 @@ class Company:
         return self.folder / LOG_NAME
 
     def start(self) -> None:
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "node.cli", "serve", "--dir", str(self.folder)]
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def wait(self) -> None:
         wait_until(self._answers, f"{self.name} starts")
 
     def stop(self) -> None:
         if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
+            self.terminate()
             self.process.wait(30)
             self.process = None
+
+    def terminate(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
 
     def keyring(self) -> Keyring:
         return load_keyring(self.folder, None)
@@ -200,6 +211,8 @@ class Companies:
 
     def stop(self) -> None:
         for company in self.all:
+            company.terminate()
+        for company in self.all:
             company.stop()
 
     def is_in_sync(self) -> bool:
@@ -248,9 +261,12 @@ def companies(root: Path, *names: str, settings: Mapping[str, object] | None = N
         assert tally("charter", "sign", file, "--dir", company.folder).code == 0
     try:
         for company in found.all:
-            company.start()
+            company.launch()
         for company in found.all:
-            assert company.api("POST", "/network", content=file.read_bytes(), headers=_JSON).status_code == 200
+            company.wait()
+        for company in found.all:
+            adopted = company.api("POST", "/network", content=file.read_bytes(), headers=_JSON)
+            assert adopted.status_code == 200, adopted.text + company.log.read_text(errors="replace")[-3000:]
         found.sync()
         yield found
     finally:

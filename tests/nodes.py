@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import event
 
 from ledger.card import make_card, sign_card
@@ -138,12 +139,12 @@ def catch_up(node: Node) -> None:
 
 
 @contextmanager
-def full_disk(node: Node) -> Iterator[None]:
-    """Let the node's database grow no further, as a full disk does, until the block ends."""
+def full_disk(node: Node, *, spare_pages: int = 0) -> Iterator[None]:
+    """Let the node's database grow by so many pages (16 KiB) and no further until the block ends, as a full disk."""
 
     def bound(connection: sqlite3.Connection, *_: object) -> None:
         pages = connection.execute("pragma page_count").fetchone()[0]
-        connection.execute(f"pragma max_page_count={pages}")
+        connection.execute(f"pragma max_page_count={pages + spare_pages}")
 
     engine = node.store.engine
     event.listen(engine, "connect", bound)
@@ -163,7 +164,8 @@ class Door:
 
     def __init__(self, node: Node, *, token: str | None, **given: Any) -> None:
         self.app = create_app(node, **given)
-        self._promises = self.app.openapi()
+        self.token = token
+        self._promises = _promises(self.app)
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         # As a server would: what a handler raises becomes an answer.
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -208,6 +210,16 @@ class Door:
         return await self.call("POST", path, content=content, headers=headers, **given)
 
 
+_PROMISED: Final[list[dict[str, Any]]] = []
+
+
+def _promises(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once: it is the same for every node."""
+    if not _PROMISED:
+        _PROMISED.append(app.openapi())
+    return _PROMISED[0]
+
+
 def ask(node: Node, story: Callable[[Door], Awaitable[Value]], *scopes: str, **given: Any) -> Value:
     """Tell a story to the app of `node`, with a token that has these scopes, by default all."""
 
@@ -222,7 +234,7 @@ def ask(node: Node, story: Callable[[Door], Awaitable[Value]], *scopes: str, **g
 class Caller:
     """A caller as a server sees it: `chunks` come one by one, and each answer is looked at as it leaves.
 
-    on_send, on_receive: awaited before each; ends_early: goes away after the last chunk, before the body's end.
+    on_send, on_receive: awaited at each part of a body. ends_early: goes away after the last chunk, before the end.
     """
 
     chunks: Sequence[bytes]
@@ -255,10 +267,10 @@ class Caller:
         return {"type": "http.request", "body": chunk, "more_body": has_more}
 
     async def _send(self, message: dict[str, Any]) -> None:
-        if self.on_send is not None:
-            await self.on_send()
         self.status = message.get("status", self.status)
         self.sent += message.get("body", b"")
+        if self.on_send is not None and "body" in message:
+            await self.on_send()
 
 
 def check_promised(document: dict[str, Any], method: str, path: str, answer: httpx.Response) -> None:

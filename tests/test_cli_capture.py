@@ -42,7 +42,7 @@ SHARES = {"ship": {"/*": {"x"}}, "other": {"/*": {"x"}}}
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with running(make_lone_folder(tmp_path_factory.mktemp("capture"))) as found:
+    with running(make_lone_folder(tmp_path_factory.mktemp("capture")), search=True) as found:
         yield found
 
 
@@ -134,7 +134,11 @@ def test_a_file_without_line_ends_costs_one_line_of_memory() -> None:
 # --- filling in -----------------------------------------------------------------------------
 
 
-@given(st.dictionaries(st.sampled_from(["type", "body", "contract", "role", "x"]), st.floats(allow_nan=False)))
+@given(
+    st.dictionaries(
+        st.sampled_from(["type", "body", "contract", "role", "x"]), st.floats(allow_nan=False, allow_infinity=False)
+    )
+)
 def test_filling_in_adds_what_is_missing_and_changes_no_other_byte(record: dict[str, float]) -> None:
     line = json.dumps(record, indent=1).replace("\n", " ").encode()
     filled = fill_in(line, contract="c", role="r")

@@ -122,7 +122,7 @@ def stranger(status: int, body: bytes, **headers: str) -> Iterator[str]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Stranger)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -203,7 +203,9 @@ def test_a_node_with_tls_is_known_by_its_own_certificate_alone(tmp_path: Path) -
     with running(folder) as node:
         assert tally("peers", "--dir", folder).code == 0
         url = f"https://127.0.0.1:{node.settings.port}"
-        for pinned in (other, None):
+        both = tmp_path / "both.pem"  # what follows the first certificate are authorities, and no nodes
+        both.write_bytes(other.read_bytes() + certificate.read_bytes())
+        for pinned in (other, both, None):
             with NodeClient(Address(url=url, pinned=pinned), "t") as client, pytest.raises(Exception, match="certif"):
                 client.get("/status")
         assert "certificate" in probe(Address(url=url)).error

@@ -110,7 +110,7 @@ def test_a_fault_of_ours_exits_with_5_and_shows_its_place_only_on_demand(monkeyp
     assert (done.code, done.out) == (5, "")
     assert "boom" in done.err
     assert "Traceback" not in done.err
-    assert tally("doctor", "--json").json["error"]["code"] == "internal"
+    assert tally("doctor", "--json").json["error"]["code"] == "unexpected"
     assert "Traceback" in tally("doctor", "--debug").err
 
 

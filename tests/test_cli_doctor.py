@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +49,7 @@ def test_a_sound_node_has_nothing_but_ok(tmp_path: Path) -> None:
 
 def test_every_line_that_is_not_ok_says_what_to_do(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
-    (folder / "keys" / "log.json").chmod(0o644)
+    (folder / "keys" / "log.json").chmod(0o640)
     done = tally("doctor", "--dir", folder, "--json")
     assert done.code == 1
     assert states(done)["permissions"] == "fail"
@@ -104,6 +105,12 @@ def test_a_token_that_the_node_refuses_is_told(tmp_path: Path) -> None:
     with running(folder):
         done = tally("doctor", "--dir", folder, "--token", "stale", "--json")
     assert (done.code, states(done)["node"]) == (1, "fail")
+
+
+def test_a_folder_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.process_owner(tmp_path).state is State.OK
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    assert checks.process_owner(tmp_path).state is State.WARN
 
 
 def test_packages_of_others_in_front_of_ours_are_noticed() -> None:

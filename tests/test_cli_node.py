@@ -7,9 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from ledger import limits
+from node.cli.exits import UsageWrong
+from node.cli.inputs import find_contract
 from node.node import Node
 from tests.make_cli import Result, tally
 from tests.make_running import make_lone_folder, running
@@ -25,7 +30,7 @@ SHARES = {"ship": {"/*": {"seller", "buyer"}, "/price": {"seller"}}}
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with running(make_lone_folder(tmp_path_factory.mktemp("node"))) as found:
+    with running(make_lone_folder(tmp_path_factory.mktemp("node")), search=True) as found:
         yield found
 
 
@@ -83,8 +88,11 @@ def test_a_contract_is_shown_with_its_source_terms_and_readings(node: Node) -> N
 def test_a_part_of_an_id_must_name_one_contract(node: Node) -> None:
     first, second = propose(node, title="One"), propose(node, title="Two")
     assert first != second
-    common = at(node, "contract", "show", "")
-    assert common.code == 3
+    client: Any = SimpleNamespace(get_json=lambda _path: {"contracts": [{"id": "ab" * 32}, {"id": "ac" * 32}]})
+    assert find_contract(client, "AB") == "ab" * 32
+    for ambiguous in ("a", "b"):
+        with pytest.raises(UsageWrong, match="contracts have an id"):
+            find_contract(client, ambiguous)
     assert at(node, "contract", "show", "xyz").code == 3
     assert at(node, "contract", "show", first[:12]).code == 0
 
@@ -143,6 +151,12 @@ def test_records_are_listed_filtered_and_paged(node: Node) -> None:
     assert at(node, "records", "list", "--log", "nobody").code in (0, 1)
     shown = at(node, "records", "list", "--limit", "2")
     assert (len(shown.out.splitlines()), "more: --cursor" in shown.err) == (4, True)
+
+
+def test_a_list_goes_on_over_the_pages_of_the_node(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = at(node, "records", "list", "--limit", "5", "--json").json
+    monkeypatch.setattr(limits, "VIEW_PAGE_MAX", 2)
+    assert at(node, "records", "list", "--limit", "5", "--json").json["records"] == whole["records"]
 
 
 def test_a_record_is_shown_with_the_very_texts_of_its_author(node: Node) -> None:
@@ -252,6 +266,36 @@ def test_fsck_proves_a_store_while_its_node_runs(node: Node) -> None:
 def test_fsck_of_what_is_no_store_is_a_wrong_command_line(tmp_path: Path) -> None:
     assert tally("fsck", "--offline", tmp_path).code == 3
     assert tally("fsck", "--dir", tmp_path).code == 3
+
+
+def test_a_backup_of_a_running_node_is_proved_and_leaves_the_high_water_file_behind(node: Node, tmp_path: Path) -> None:
+    target = tmp_path / "copies" / "today"
+    assert at(node, "backup", target).code == 0
+    names = {path.name for path in target.iterdir()}
+    assert names >= {"ledger.db", "tally.toml", "keys", "admin-token", "member.json"}
+    assert "high-water" not in names
+    kept = [target, target / "keys", target / "ledger.db", target / "admin-token", *(target / "keys").iterdir()]
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
+    checked = tally("fsck", "--offline", target, "--json")
+    assert (checked.code, checked.json["entries"]) == (0, at(node, "fsck", "--json").json["entries"])
+    again = at(node, "backup", target)
+    assert (again.code, "folder-taken" in again.err) == (1, True)
+
+
+def test_a_backup_without_keys_holds_none_and_is_checked_unopened(node: Node, tmp_path: Path) -> None:
+    done = at(node, "backup", tmp_path / "b", "--no-keys", "--json")
+    assert (done.code, done.json["keys"]) == (0, False)
+    assert not (tmp_path / "b" / "keys").exists()
+    assert tally("fsck", "--offline", tmp_path / "b", "--dir", tmp_path).code == 0
+    copy = tmp_path / "copy.db"
+    (tmp_path / "b" / "ledger.db").rename(copy)
+    checked = tally("fsck", "--offline", copy)
+    assert (checked.code, "not opened" in checked.err) == (0, True)
+
+
+def test_a_backup_of_no_node_is_a_wrong_command_line(tmp_path: Path) -> None:
+    assert tally("backup", tmp_path / "x", "--dir", tmp_path).code == 3
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_answer_with_json_is_json_alone(node: Node) -> None:

@@ -40,13 +40,13 @@ from node.keyring import make_keyring, save_keyring
 from node.node import Node
 from node.reader import ReadRecord
 from node.storage import logs, sidecars, viewsearch
-from node.storage.packing import pack_raw_entry, pack_received
+from node.storage.packing import pack_entry, pack_raw_entry, pack_received
 from node.storage.store import Tx
 from node.storage.tables import row_key
 from node.storage.viewstore import VIEWS_NAME, ViewsNotReady, ViewStore
 from node.storage.viewtables import LAYOUT, RecordValues, split_place
 from node.views import supervisor, worker
-from node.views.projecting import Projector
+from node.views.projecting import GAPS_REST_S, Projector
 from node.views.rebuild import rebuild
 from node.views.rows import clip, project, term
 from node.views.search import Filters, Found, Page, SearchWrong, position, search, wait_until
@@ -297,8 +297,9 @@ def given_bodies(firms: Firms, reader: str, tx: Tx, start: int, end: int) -> dic
             bytes_max=1 << 30,
         )  # fmt: skip
         sent = [channel for channel in sidecars.list_channels(theirs).values() if channel.message in bodies.messages]
+    known = {channel.id for channel in sidecars.list_channels(tx).values()}
     for channel in sent:
-        if sidecars.find_channel(tx, channel.id) is None:
+        if channel.id not in known:
             sidecars.insert_channel(
                 tx, channel_id=channel.id, wrapper=channel.wrapper, reader=channel.reader, message=channel.message
             )
@@ -505,14 +506,21 @@ def test_a_search_that_reads_on_and_on_is_stopped(firms: Firms, monkeypatch: pyt
 
 
 def opened(
-    *fields: tuple[str, bytes], type_name: str = "epcis/ObjectEvent", notes: Sequence[tuple[str, bytes]] = ()
+    body: bytes | dict[str, Any] = b"{}",
+    *,
+    type_name: str = "epcis/ObjectEvent",
+    notes: Sequence[tuple[str, bytes]] = (),
 ) -> ReadRecord:
     """A record as the reader hands it over, with what its author sealed."""
     meta = Meta(type=type_name, contract=None, role=None, audience=((), ()))
-    content = Opened(meta=meta, sections={0: [], 1: [*fields, *notes]}, seeds={})
-    leaf, record_id = Digest(bytes(32)), make_id(5, bytes(10))
     return ReadRecord(
-        origin=Origin(_NETWORK, MemberName("a")), index=3, leaf=leaf, id=record_id, state="open", opened=content
+        origin=Origin(_NETWORK, MemberName("a")),
+        index=3,
+        leaf=Digest(bytes(32)),
+        id=make_id(5, bytes(10)),
+        state="open",
+        opened=Opened(meta=meta, sections={0: [], 1: list(notes)}, seeds={}),
+        body=body if isinstance(body, bytes) else json.dumps(body).encode(),
     )
 
 
@@ -546,7 +554,7 @@ def test_a_huge_identifier_is_found_by_all_of_it(firms: Firms) -> None:
 )
 def test_identifiers_of_a_record_are_bounded_and_the_rest_is_said(count: int, is_cut: bool) -> None:
     listed = [f"urn:{i}" for i in range(count)]
-    row, identifiers = projected(opened(("/epcList", json.dumps(listed + listed[:100]).encode())))
+    row, identifiers = projected(opened({"epcList": listed + listed[:100]}))
     assert row.is_cut == is_cut
     assert identifiers == listed[: limits.VIEW_IDENTIFIERS_MAX]
 
@@ -568,18 +576,18 @@ _JSON: Final = st.recursive(
     max_leaves=12,
 )
 _NAMES: Final = st.sampled_from([
-    "/eventID", "/eventTime", "/bizStep", "/disposition", "/action", "/epcList", "/parentID", "/childEPCs",
-    "/quantityList", "/quantityList/0", "/quantityList/0/epcClass", "/epcList/x", "", "/", "/other", "flags", "by",
-    "/~1", "/epcList~0",
+    "eventID", "eventTime", "bizStep", "disposition", "action", "epcList", "parentID", "childEPCs", "quantityList", "x",
 ])  # fmt: skip
+_TEXT: Final = _JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=9)
 
 
 @given(
-    st.lists(st.tuples(_NAMES, _JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=9)), max_size=8)
+    body=st.dictionaries(_NAMES, _JSON, max_size=8).map(lambda value: json.dumps(value).encode()) | _TEXT,
+    notes=st.lists(st.tuples(st.sampled_from(["flags", "by", "other"]), _TEXT), max_size=3),
 )
-def test_whatever_is_sealed_makes_a_row(fields: list[tuple[str, bytes]]) -> None:
+def test_whatever_is_sealed_makes_a_row(body: bytes, notes: list[tuple[str, bytes]]) -> None:
     for is_own in (True, False):
-        row, identifiers = projected(opened(*fields), is_own=is_own)
+        row, identifiers = projected(opened(body, notes=notes), is_own=is_own)
         texts = [value for value in row if isinstance(value, str)]
         assert all(len(text.encode()) <= 4096 for text in (*texts, *identifiers))
         assert row.state == "open"
@@ -595,33 +603,46 @@ def test_whatever_is_sealed_makes_a_row(fields: list[tuple[str, bytes]]) -> None
     ],
 )  # fmt: skip
 def test_what_is_no_string_where_one_is_due_is_passed_over(members: dict[str, Any]) -> None:
-    row, identifiers = projected(opened(*(("/" + name, json.dumps(value).encode()) for name, value in members.items())))
+    row, identifiers = projected(opened(members))
     assert identifiers == []
     assert row[9:14] == (None,) * 5
 
 
-def test_a_name_that_occurs_twice_is_not_believed() -> None:
-    row, identifiers = projected(opened(("/eventID", b'"one"'), ("/epcList", b'["e"]'), ("/eventID", b'"two"')))
-    assert (row.event_id, identifiers) == (None, [])
+def test_a_number_that_no_float_holds_hides_nothing_beside_it() -> None:
+    body = b'{"other":1e999,"eventID":"e","quantityList":[{"quantity":1e999,"epcClass":"urn:x:1"}]}'
+    row, identifiers = projected(opened(body))
+    assert (row.event_id, identifiers) == ("e", ["urn:x:1"])
 
 
-def test_parts_that_are_shared_one_by_one_are_put_together() -> None:
-    skeleton = ("/quantityList", b'[{"quantity":1},{"quantity":2}]')
-    parts = [
-        ("/quantityList/0/epcClass", b'"urn:x:1"'),
-        ("/quantityList/1/epcClass", b'"urn:x:2"'),
-        ("/eventID", b'"e"'),
-    ]
-    row, identifiers = projected(opened(skeleton, *parts))
-    assert (row.event_id, identifiers) == ("e", ["urn:x:1", "urn:x:2"])
-    row, identifiers = projected(opened(skeleton, ("/quantityList/7/epcClass", b'"urn:x:1"'), ("/eventID", b'"e"')))
-    assert (row.event_id, identifiers) == (None, [])
+def test_parts_that_are_shared_one_by_one_are_put_together(firms: Firms) -> None:
+    index = firms.file(event(1, **_IDENTIFIERS))
+    mirror_entries(firms, "c", index + 1)
+    mirror_bodies(firms, "c", index + 1)
+    fill(firms["c"])
+    with firms["c"].store.read() as tx:
+        record = firms["c"].joined.reader.read(tx, firms["c"].find_log(tx, "a"), index)
+    assert json.loads(record.body) == {"eventID": "urn:x:event:1", "quantityList": [{"epcClass": "urn:x:7"}]}
+    assert indexes(firms["c"], epc="urn:x:7") == [index]
 
 
 def test_flags_in_anothers_record_are_its_own_affair() -> None:
-    record = opened(("/x", b"1"), notes=[("flags", b'["invalid"]'), ("by", b'"me"')])
+    record = opened(notes=[("flags", b'["invalid"]'), ("by", b'"me"')])
     assert projected(record, is_own=False)[0][14:17] == (None, None, None)
     assert projected(record, is_own=True)[0].flags == '["invalid"]'
+
+
+def test_an_author_cannot_flag_its_record_at_others(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.record.sealer._check_names", lambda draft: None)  # a liar's node seals what it likes
+    private = firms["a"].joined.intake.draft("note", b'{"text":"hello"}', by=b'"erp"', contract=firms.contract)
+    audience = frozenset({"receiver"})
+    fields = [*private.fields, ("flags", b'["invalid"]', audience), ("by", b'"you"', audience)]
+    index = firms["a"].append_one(private._replace(fields=fields)).index
+    mirror_entries(firms, "b", index + 1)
+    mirror_bodies(firms, "b", index + 1)
+    fill(firms["b"])
+    (row,) = found(firms["b"], type="note")
+    assert (row.state, row.flags, row.by) == ("open", (), None)
+    assert indexes(firms["b"], flag="invalid") == []
 
 
 def test_flags_are_bounded_and_only_texts() -> None:
@@ -631,7 +652,7 @@ def test_flags_are_bounded_and_only_texts() -> None:
 
 
 def test_only_events_are_searched_for_identifiers() -> None:
-    assert projected(opened(("/epcList", b'["e"]'), type_name="order")) == projected(opened(type_name="order"))
+    assert projected(opened({"epcList": ["e"]}, type_name="order")) == projected(opened(type_name="order"))
 
 
 @pytest.mark.parametrize(
@@ -646,7 +667,7 @@ def test_only_events_are_searched_for_identifiers() -> None:
 )  # fmt: skip
 def test_a_business_step_is_found_however_it_is_spelt(text: str, bare: str) -> None:
     assert term(text) == bare
-    assert projected(opened(("/bizStep", json.dumps(text).encode())))[0].biz_step == bare
+    assert projected(opened({"bizStep": text}))[0].biz_step == bare
 
 
 # --- mirrored logs and late bodies -----------------------------------------------------------------
@@ -723,6 +744,21 @@ def test_entries_without_an_id_stand_among_their_neighbours(firms: Firms) -> Non
     assert_is_as_rebuilt(firms["b"].folder)
 
 
+def test_bodies_that_come_late_move_no_row_without_an_id(firms: Firms) -> None:
+    index = firms.file(event(1))
+    mirror_entries(firms, "b", index + 1)
+    raw, later = b"no header", make_id(_FIRST_MS + 99, bytes(10))
+    add_entries(firms["b"], firms.origin, [pack_raw_entry(leaf_hash(raw), raw, is_invalid=True)])
+    mirror_bodies(firms, "b", index + 1)
+    fill(firms["b"])
+    add_entries(firms["b"], firms.origin, [pack_entry(bytes(32), later, bytes(32))])
+    fill(firms["b"])
+    mirror_bodies(firms, "b", index + 3)
+    fill(firms["b"])
+    assert indexes(firms["b"], log="a") == list(range(index + 3))
+    assert_is_as_rebuilt(firms["b"].folder)
+
+
 def test_a_damaged_body_is_broken_and_holds_up_none_after_it(firms: Firms) -> None:
     last = firms.file(event(1), event(2), event(3))
     with firms["a"].store.write("restore") as tx:
@@ -737,6 +773,32 @@ def test_a_damaged_body_is_broken_and_holds_up_none_after_it(firms: Firms) -> No
     fill(firms["a"])
     assert [row.state for row in found(firms["a"])][last - 2 :] == ["broken", "broken", "open"]
     assert indexes(firms["a"], event_id="urn:x:event:3") == [last]
+
+
+def test_a_lost_channel_ends_no_worker(firms: Firms) -> None:
+    firms.file(event(1))
+    with firms["a"].store.write("restore") as tx:
+        tx.exec_driver_sql("DELETE FROM channel")
+    fill(firms["a"])
+    assert {row.state for row in found(firms["a"], author="a")} == {"broken"}
+
+
+def test_gaps_are_compared_when_something_changed_and_not_all_the_time(firms: Firms) -> None:
+    last = firms.file(event(1))
+    mirror_entries(firms, "b", last + 1)
+    mirror_bodies(firms, "b", last + 1, missing=[last])
+    projector = worker.open_projector(firms["b"].folder)
+    finish(projector)
+    assert projector.rest_s(30.0) == 30.0
+    bring_late(firms, "b", last)
+    assert not projector.run_round(), "only a moment has passed since gaps were looked at"
+    rest_s = projector.rest_s(30.0)
+    assert 0.1 < rest_s <= 30.0 * GAPS_REST_S
+    projector._gaps_due_s -= rest_s
+    assert projector.run_round()
+    finish(projector)
+    projector.close()
+    assert indexes(firms["b"], epc="urn:x:epc:1") == [last]
 
 
 def test_a_lost_entry_ends_no_worker(firms: Firms) -> None:
@@ -817,6 +879,22 @@ def test_two_workers_at_once_do_no_harm(firms: Firms, monkeypatch: pytest.Monkey
     assert_is_as_rebuilt(firms["a"].folder)
 
 
+def test_a_worker_that_was_overtaken_writes_nothing(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
+    firms.file(event(1), event(2))
+    slow, quick = (worker.open_projector(firms["a"].folder) for _ in range(2))
+    keep = slow._keep
+
+    def overtaken(*given: Any, **named: Any) -> None:
+        finish(quick)
+        keep(*given, **named)
+
+    monkeypatch.setattr(slow, "_keep", overtaken)
+    finish(slow)
+    slow.close()
+    quick.close()
+    assert_is_as_rebuilt(firms["a"].folder)
+
+
 def test_a_ledger_that_was_restored_from_a_backup_drops_the_view(firms: Firms) -> None:
     firms.file(event(1))
     backup = sqlite3.connect(firms.folder / "backup.db")
@@ -838,6 +916,22 @@ def test_a_ledger_that_was_restored_from_a_backup_drops_the_view(firms: Firms) -
     assert indexes_of(folder, event_id="urn:x:event:2") == []
     assert indexes_of(folder, event_id="urn:x:event:1") == [index - 1]
     assert_is_as_rebuilt(folder)
+
+
+def test_a_ledger_that_lost_its_bodies_drops_the_view(firms: Firms) -> None:
+    last = firms.file(event(1), event(2))
+    mirror_entries(firms, "b", last + 1)
+    mirror_bodies(firms, "b", last + 1)
+    fill(firms["b"])
+    assert indexes(firms["b"], epc="urn:x:epc:2") == [last]
+    with firms["b"].store.write("restore") as tx:  # as after a restore: entries fetched back, bodies not yet
+        number = _number(firms["b"], tx, firms.origin)
+        for index in range(last + 1):
+            sidecars.delete_sidecar(tx, number, index)
+        logs.set_log(tx, number, bodies_size=0)
+    fill(firms["b"])
+    assert indexes(firms["b"], epc="urn:x:epc:2") == []
+    assert_is_as_rebuilt(firms["b"].folder)
 
 
 def test_a_ledger_of_the_same_size_with_another_history_drops_the_view(firms: Firms) -> None:

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, cast
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger import limits
-from ledger.errors import EncodingError, TooLarge
+from ledger.errors import EncodingError, NotEntitled, TooLarge
 from ledger.keys import entropy
 from ledger.merkle import root_of
 from ledger.names import Digest, MemberName, NetworkId, Origin, lp
@@ -99,7 +99,7 @@ class Sealer:
     def check(self, draft: Draft) -> None:
         """Raise if `draft` cannot be sealed, or is more than its readers would take; cheap for shapes seen before.
 
-        Raises: TooLarge, EncodingError.
+        Raises: TooLarge, EncodingError, NotEntitled.
         """
         layout = self._layout(draft)
         if draft.links:
@@ -187,7 +187,13 @@ class Sealer:
         return _Layout(draft.statement, picks, chunks, self._plan_wraps(draft.statement, meta), length)
 
     def _plan_wraps(self, statement: Statement, meta: Meta) -> list[tuple[Wrapper, bytes, list[int]]]:
-        """Who is wrapped what: the author, as a reader of every section, and first; a member of several roles once."""
+        """Who is wrapped what: the author, as a reader of every section, and first; a member of several roles once.
+
+        Raises: NotEntitled for a reader that the statement does not have: such a draft is wider than its contract.
+        """
+        strangers = sorted(set(meta.audience[0]) - statement.readers.keys())
+        if strangers:
+            raise NotEntitled(who=", ".join(strangers), what=f"records of type {statement.type!r}")
         by_reader: dict[MemberName, list[int]] = {self.author: list(range(len(meta.audience)))}
         for number, audience in enumerate(meta.audience):
             for member in dict.fromkeys(m for role in audience for m in statement.readers[role]):

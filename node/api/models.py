@@ -214,8 +214,9 @@ class EvidenceItem(Model):
     id: str
     kind: str
     member: str
+    log: str | None = Field(description="In which it was found, if in a log.")
     found_ms: int
-    document: str = Field(description="The exact text; `tally verify` checks it offline.")
+    document: str = Field(description="The two signed things, as the exact text that proves the contradiction.")
 
 
 class EvidenceList(Model):

@@ -118,6 +118,7 @@ class _Network:
                 "id": item.id.hex(),
                 "kind": item.kind,
                 "member": item.member,
+                "log": item.log or None,
                 "found_ms": item.found_ms,
                 "document": item.document.decode(errors="replace"),
             }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ledger.errors import DuplicateKey, JsonMalformed, TallyError, TooDeep, TooLarge
 from node.api.errors import MediaTypeWrong, UploadTooSlow, UploadTruncated
-from node.append import NodeStopped, QueueFull
+from node.append import HeadMoved, LogFrozen, LogIncomplete, NodeStopped, QueueFull
 from node.guard import NodeNotReady
 from node.node import NotAdopted
 from node.storage.engine import DiskFull
@@ -15,7 +15,17 @@ from node.tokens import Scope
 
 Errors = tuple[type[TallyError], ...]
 
-WRITING: Final[Errors] = (NotAdopted, NodeNotReady, QueueFull, NodeStopped, DiskFull, TooLarge)
+WRITING: Final[Errors] = (
+    NotAdopted,
+    NodeNotReady,
+    QueueFull,
+    NodeStopped,
+    DiskFull,
+    TooLarge,
+    HeadMoved,
+    LogFrozen,
+    LogIncomplete,
+)
 """What every route that records may answer."""
 UPLOADING: Final[Errors] = (MediaTypeWrong, UploadTruncated, UploadTooSlow, TooLarge)
 """What every route that reads a body may answer."""

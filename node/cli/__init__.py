@@ -58,8 +58,8 @@ class FileUnusable(TallyError):
 
 
 class InternalFault(TallyError):
-    code = "internal"
-    template = "unexpected: {reason}"
+    code = "unexpected"
+    template = "a fault of this program: {reason}"
     hint = "Run the same command with --debug and report what it prints."
 
 

@@ -16,7 +16,6 @@ from node.cli.session import Needs, Session, command
 if TYPE_CHECKING:
     from node.fsck import Report
 
-DATABASE_NAME: Final = "ledger.db"
 _COPIED: Final = ("tally.toml", "admin-token", "member.json")
 
 
@@ -41,6 +40,7 @@ def fsck(
 
     It only reads, also while the node runs. With the private keys of the folder it opens what this member may open.
     """
+    from node.config import DATABASE_NAME
     from node.fsck import check_store
 
     path = offline or session.folder
@@ -62,9 +62,10 @@ def _opening(session: Session, path: Path) -> dict[str, Any]:
     from ledger.names import MemberName
     from node.config import CONFIG_NAME, load_settings
     from node.founding import open_keyring
+    from node.keyring import KEYS_FOLDER
 
     for folder in (path, session.folder):
-        if (folder / CONFIG_NAME).is_file():
+        if (folder / CONFIG_NAME).is_file() and (folder / KEYS_FOLDER).is_dir():
             return {"keyring": open_keyring(folder), "member": MemberName(load_settings(folder).member)}
     session.out.say("note: no private keys here, so sealed bytes are checked but not opened")
     return {}
@@ -93,6 +94,7 @@ def backup(
 
     The high-water file stays behind on purpose: a restored database is to be noticed. What can be rebuilt stays too.
     """
+    from node.config import DATABASE_NAME
     from node.founding import FolderTaken
     from node.storage.copies import copy_database
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -81,7 +84,7 @@ def serve(
         ),
     ] = False,
 ) -> None:
-    """Run the node of a folder until Ctrl-C."""
+    """Run the node of a folder until Ctrl-C or SIGTERM."""
     from node.cli.client import port_error
 
     settings = session.settings()
@@ -93,7 +96,14 @@ def serve(
 
     if session.as_json:
         session.out.emit({"member": settings.member, "host": settings.host, "port": settings.port})
-    run(session.folder, not_restored=not_restored)
+    # The server passes on the signal that ended it; as an exception, it leaves time to close the store.
+    signal.signal(signal.SIGTERM, _stop)
+    with suppress(KeyboardInterrupt):
+        run(session.folder, not_restored=not_restored)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def demo(

@@ -16,6 +16,7 @@ from typing import Any, Final
 from ledger.errors import TallyError
 from ledger.jsontext import encode_canonical
 from ledger.names import encode_id, lp, sha256
+from ledger.record import Link
 from node.agreements import Contract, ContractNotActive, RoleNotAllowed, Status, TypeUnknown
 from node.append import Appended, NewRecord, Outcome
 from node.epcis.capture import DOCUMENT_TYPE, INVALID, UNTYPED, CapturedRecord, capture
@@ -24,6 +25,7 @@ from node.intake import EnvelopeBroken, is_type
 from node.node import Node
 from node.services.filing import find_answers
 from node.services.gathering import Gathering
+from node.views.rows import DOCUMENT
 
 _GROUP: Final = 256  # records handed over at a time
 _COMPLAINTS_MAX: Final = 20  # told in the flags of one record
@@ -66,6 +68,10 @@ async def capture_file(node: Node, gathering: Gathering, file: bytes, order: Ord
         await asyncio.to_thread(_foretell, node, items, report)
     elif items:
         await gathering.wait_until_ready()
+        if items[0][0].type == DOCUMENT_TYPE:
+            # Alone and first, as the events refer to its entry.
+            document = await _record(gathering, items[:1], report)
+            items = [_linked(item, items[0], document, str(node.joined.origin)) for item in items[1:]]
         await _record(gathering, items, report)
     return report
 
@@ -117,8 +123,24 @@ def _flags(record: CapturedRecord) -> bytes:
     return encode_canonical(flags) if flags else b""
 
 
-async def _record(gathering: Gathering, items: Sequence[_Item], report: Report) -> None:
-    """Hand the records over in groups; what a failed commit kept out is refused by name, if anything came before it."""
+def _linked(event: _Item, head: _Item, document: Appended | None, origin: str) -> _Item:
+    """The event with a link to the record of its document, where its readers are those of that record.
+
+    Else the link would tell them which events came in one file with others.
+    """
+    record, new = event
+    if document is None or new.draft.statement.contract != head[1].draft.statement.contract:
+        return event
+    link = Link(relation=DOCUMENT, origin=origin, index=document.index, leaf=document.leaf)
+    return record, new._replace(draft=new.draft._replace(links=(link,)))
+
+
+async def _record(gathering: Gathering, items: Sequence[_Item], report: Report) -> Appended | None:
+    """Hand the records over in groups; what a failed commit kept out is refused by name, if anything came before it.
+
+    Returns where the last record is now.
+    """
+    last: Appended | None = None
     for at in range(0, len(items), _GROUP):
         group = items[at : at + _GROUP]
         try:
@@ -128,13 +150,15 @@ async def _record(gathering: Gathering, items: Sequence[_Item], report: Report) 
                 raise
             for record, _ in items[at:]:
                 report.refuse(record.source_path, cause.code, str(cause))
-            return
+            return last
         for (record, _), outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, Appended):
                 rows = report.duplicates if outcome.is_repeat else report.recorded
                 rows.append(_row(record, outcome))
+                last = outcome
             else:
                 report.refuse(record.source_path, outcome.code, str(outcome))
+    return last
 
 
 def _foretell(node: Node, items: Sequence[_Item], report: Report) -> None:

@@ -17,7 +17,7 @@ from ledger.names import encode_id, id_time_ms
 from ledger.record import Link
 from node.agreements import PROPOSE
 from node.node import Node
-from node.reader import ReadRecord, WithheldSection
+from node.reader import Reader, ReadRecord, WithheldSection
 from node.storage import logs, sidecars
 from node.storage.store import Tx
 from node.storage.viewstore import ViewStore
@@ -62,13 +62,15 @@ class Part:
 
 
 def find_record(node: Node, log: str, index: int) -> Shown:
-    """One entry by its log (origin or member's name) and index. Raises: Missing."""
+    """One entry by its log (origin or member's name) and index. Raises: NotAdopted, Missing."""
+    reader = node.joined.reader
     with node.store.read() as tx:
-        return _show(node, tx, node.find_log(tx, log), index)
+        return _show(reader, tx, node.find_log(tx, log), index)
 
 
 def find_record_by_id(node: Node, record_id: bytes) -> Shown:
-    """The record with this id, in whichever log. Raises: Missing, IdAmbiguous."""
+    """The record with this id, in whichever log. Raises: NotAdopted, Missing, IdAmbiguous."""
+    reader = node.joined.reader
     with node.store.read() as tx:
         found = [
             (log, index) for log in logs.list_logs(tx) if (index := logs.find_id(tx, log.number, record_id)) is not None
@@ -77,7 +79,7 @@ def find_record_by_id(node: Node, record_id: bytes) -> Shown:
             raise Missing(what="record", name=encode_id(record_id))
         if len(found) > 1:
             raise IdAmbiguous(id=encode_id(record_id), logs=", ".join(str(log.origin) for log, _ in found))
-        return _show(node, tx, *found[0])
+        return _show(reader, tx, *found[0])
 
 
 def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> Page:
@@ -139,8 +141,8 @@ def encode_page(page: Page, reader: str) -> bytes:
     return b'{"records":[%b],"next":%b,"pending":%d}' % (records, _text(page.next), page.pending)
 
 
-def _show(node: Node, tx: Tx, log: logs.StoredLog, index: int) -> Shown:
-    record = node.joined.reader.read(tx, log, index)
+def _show(reader: Reader, tx: Tx, log: logs.StoredLog, index: int) -> Shown:
+    record = reader.read(tx, log, index)
     gap = None if record.opened else dict(sidecars.list_gaps(tx, log.number)).get(index)
     return Shown(record=record, gap=gap)
 

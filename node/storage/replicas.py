@@ -30,8 +30,8 @@ def read_head(tx: Tx, log: logs.StoredLog, *, member: MemberName) -> Head:
         origin=log.origin,
         frontier=log.frontier,
         last_leaf=log.last_leaf,
-        checkpoint=None if log.checkpoint is None else _signed(log.checkpoint),
-        targets=tuple(_signed(note) for note in logs.read_targets(tx, log.number)),
+        checkpoint=None if log.checkpoint is None else read_signed(log.checkpoint),
+        targets=tuple(read_signed(note) for note in logs.read_targets(tx, log.number)),
         cosigned_size=checkpoints.cosigned_size(tx, log.number, member),
         no_cosign_from=log.no_cosign_from,
         repeat=None if log.repeat is None else Repeat(*log.repeat),
@@ -125,5 +125,6 @@ def _first_uses(
     return fresh, repeats
 
 
-def _signed(note: bytes) -> SignedCheckpoint:
+def read_signed(note: bytes) -> SignedCheckpoint:
+    """A checkpoint that was verified before it was kept."""
     return SignedCheckpoint(checkpoint=decode_checkpoint(decode_note(note).text), note=note)

@@ -132,11 +132,17 @@ def delete_gap(tx: Tx, log: int, index: int) -> None:
     tx.exec_driver_sql("DELETE FROM gap WHERE key = ?", (row_key(log, index),))
 
 
-def list_gaps(tx: Tx, log: int) -> list[tuple[int, str]]:
-    """(index, reason) of every body of the log that was due and is not here."""
+def list_gaps(tx: Tx, log: int, *, start: int = 0, end: int | None = None) -> list[tuple[int, str]]:
+    """(index, reason) of every body of entries [start, end) of the log that was due and is not here."""
+    last = row_key(log + 1, 0) if end is None else row_key(log, end)
     table = table_of(GapRow)
-    query = select(table).where(table.c.key >= row_key(log, 0), table.c.key < row_key(log + 1, 0))
+    query = select(table).where(table.c.key >= row_key(log, start), table.c.key < last)
     return [(row.key - row_key(log, 0), row.reason) for row in tx.execute(query.order_by(table.c.key))]
+
+
+def has_gaps(tx: Tx, log: int) -> bool:
+    keys = (row_key(log, 0), row_key(log + 1, 0))
+    return tx.exec_driver_sql("SELECT 1 FROM gap WHERE key >= ? AND key < ? LIMIT 1", keys).first() is not None
 
 
 def insert_statement(tx: Tx, log: int, index: int, type_name: str) -> None:

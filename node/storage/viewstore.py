@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ VIEWS_NAME: Final = "views.db"
 _PAGE_BYTES: Final = 8192
 _CACHE_KIB: Final = 8192
 _BUSY_MS: Final = 30_000
+_WAL_ATTEMPTS: Final = 100
+_WAL_PAUSE_S: Final = 0.02
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 ViewTx = Connection
@@ -188,10 +191,12 @@ def _open_engine(path: Path, *, is_writer: bool) -> Engine:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
         connection.isolation_level = None  # as in node.storage.engine: we begin and commit ourselves
         setting_up = ["synchronous=NORMAL", f"cache_size=-{_CACHE_KIB}", f"busy_timeout={_BUSY_MS}"]
-        setting_up += [f"page_size={_PAGE_BYTES}", "journal_mode=WAL"] if is_writer else ["query_only=ON"]
+        setting_up += [f"page_size={_PAGE_BYTES}"] if is_writer else ["query_only=ON"]
         try:
             for pragma in setting_up:
                 connection.execute(f"PRAGMA {pragma}")
+            if is_writer:
+                _use_wal(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -205,6 +210,18 @@ def _open_engine(path: Path, *, is_writer: bool) -> Engine:
     event.listen(engine, "begin", _on_begin)
     event.listen(engine, "handle_error", _on_error)
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Two that make a file at the same moment: SQLite tells one that it is locked, without waiting as it is set to."""
+    for attempt in range(_WAL_ATTEMPTS, -1, -1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as cause:
+            if cause.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not attempt:
+                raise
+            time.sleep(_WAL_PAUSE_S)
 
 
 def _on_begin(connection: Connection) -> None:

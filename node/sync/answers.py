@@ -5,6 +5,7 @@ Any member may mirror any log; bodies go to the entitled alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from ledger.checkpoint import decode_checkpoint
 from ledger.errors import EncodingError, Missing
 from ledger.names import MemberName, Origin, decode_hex
 from ledger.note import decode_note
-from ledger.sidecar import encode_bodies
+from ledger.sidecar import Bodies, Sidecar, encode_bodies
 from ledger.tiles import Tile, decode_tile_path, encode_bundle, encode_tile, width_of
 from node.node import Node
 from node.storage import checkpoints, facts, logs, sidecars
@@ -53,9 +54,10 @@ def checkpoint(node: Node, log: str) -> bytes:
     """The newest signed checkpoint of a log that is held whole."""
     with node.store.read() as tx:
         found = _find(tx, node, log)
-        if found.checkpoint is None:
-            raise Missing(what="checkpoint of", name=str(found.origin))
-        return found.checkpoint
+    if found.checkpoint is None:
+        raise Missing(what="checkpoint of", name=str(found.origin))
+    node.let_out(found)
+    return found.checkpoint
 
 
 def tile(node: Node, log: str, path: str) -> bytes:
@@ -88,7 +90,11 @@ def cosignatures(node: Node, log: str, size: int) -> bytes:
 
 
 def bodies(node: Node, log: str, *, bundle: int, start: int, caller: MemberName) -> bytes:
-    """u64be `end`, then the bodies of entries [start, end) that `caller` is entitled to."""
+    """u64be `end`, then the bodies of entries [start, end) that `caller` is entitled to.
+
+    Of our own log, an empty sidecar stands where a record was lost and who may read it is not known any more, or
+    not for `caller`: else whoever was to read it would never learn that there was something, nor ask again.
+    """
     first = bundle * limits.TILE_WIDTH
     if not first <= start < first + limits.TILE_WIDTH:
         raise EncodingError(field="from", reason="not an entry of that bundle")
@@ -99,7 +105,14 @@ def bodies(node: Node, log: str, *, bundle: int, start: int, caller: MemberName)
             tx, found.number, start=start, end=max(end, start), caller=caller,
             author=found.origin.member, bytes_max=_BODIES_SOFT_MAX,
         )  # fmt: skip
+        if found.origin == node.joined.origin:
+            answer = _with_gaps(answer, [i for i, _ in sidecars.list_gaps(tx, found.number, start=start, end=end)])
     return end.to_bytes(8, "big") + encode_bodies(answer)
+
+
+def _with_gaps(bodies: Bodies, gaps: Sequence[int]) -> Bodies:
+    lost = {index: Sidecar(b"", (), {}) for index in gaps if index not in bodies.sidecars}
+    return Bodies(messages=bodies.messages, sidecars={**bodies.sidecars, **lost})
 
 
 def charter(node: Node, version: int) -> bytes:

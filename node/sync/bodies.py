@@ -1,58 +1,60 @@
-"""Fetching bodies: from their author, or for the own log from whoever can give them back.
+"""Fetching bodies: of a log from its author, once; what was due and did not come is asked for again later.
 
-A body is kept only if its manifest is the one that the entry names, its ciphertexts are those of
-the manifest, and every section that this member was given opens to the committed root. What was
-due and does not hold is named as a gap; nothing is lost silently and nobody is held up.
+Of the own log, after a restore, whoever has some of a body may give it back. Nothing is lost
+silently, and nobody is held up: what is missing is a gap with its reason.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
 
 from ledger import limits
-from ledger.errors import BadProof, EncodingError, TallyError
-from ledger.manifest import Manifest, decode_manifest
-from ledger.names import MemberName, RecordId, sha256
-from ledger.record import check_ciphertext, open_record
-from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
-from ledger.sidecar import Bodies, Sidecar, decode_bodies
-from node.agreements import RESERVED
+from ledger.errors import EncodingError
+from ledger.names import Origin
+from ledger.sidecar import Bodies, decode_bodies
 from node.node import Node
 from node.storage import logs, sidecars
-from node.storage.packing import PackedEntry, PackedSidecar, pack_received
-from node.storage.store import Tx
 from node.sync.client import PeerClient, at_once
+from node.sync.recovery import take_back
+from node.sync.sifting import LOST, Sieve, announce, keep
 
-_AHEAD: Final = 4  # requests under way at once
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What one answer came to, before it is committed."""
-
-    author: MemberName
-    messages: dict[bytes, tuple[bytes, ChannelMessage]] = field(default_factory=dict)
-    good: list[tuple[int, Sidecar]] = field(default_factory=list)
-    gaps: list[tuple[int, str]] = field(default_factory=list)
-    statements: list[tuple[int, str]] = field(default_factory=list)
+_AHEAD = 4  # requests under way at once
 
 
-async def fetch_from_author(node: Node, peer: PeerClient) -> int:
-    """Ask `peer` for the bodies of its own log, from where we stopped. Returns how many were kept."""
+async def fetch_from_author(node: Node, peer: PeerClient) -> bool:
+    """Ask `peer` for the bodies of its own log, from where we stopped. Returns whether there were entries to ask of."""
     origin = node.membership.origin(peer.peer)
-    kept = 0
+    has_asked = False
     while True:
-        log = await asyncio.to_thread(_find, node, str(origin))
+        log = await asyncio.to_thread(find_log, node, origin)
         if log.bodies_size >= log.checkpoint_size:
-            return kept
-        answers = await _ask(peer, log, log.bodies_size, log.checkpoint_size)
-        for start, end, bodies in answers:
-            kept += await asyncio.to_thread(_take, node, log, start, end, bodies)
+            return has_asked
+        has_asked = True
+        for start, end, bodies in await _ask(peer, log, log.bodies_size, log.checkpoint_size):
+            await asyncio.to_thread(_take, node, log, start, end, bodies=bodies)
             if end < _bundle_end(start, log.checkpoint_size):
                 break  # a cut answer: go on from where it ended
+
+
+async def fill_gaps(node: Node, peer: PeerClient, origin: Origin) -> bool:
+    """Ask `peer` again for what is named missing of a log: its author, or of the own log anybody.
+
+    Returns whether anything came of it.
+    """
+    log = await asyncio.to_thread(find_log, node, origin)
+    asked, has_filled = 0, False
+    for index in await asyncio.to_thread(_list_gaps, node, log):
+        if asked <= index < log.checkpoint_size:
+            start, asked, bodies = await _ask_one(peer, log, index, log.checkpoint_size)
+            work = take_back if origin == node.joined.origin else _take_late
+            has_filled |= await asyncio.to_thread(work, node, log, start, asked, bodies=bodies)
+    return has_filled
+
+
+def find_log(node: Node, origin: Origin) -> logs.StoredLog:
+    """Raises: Missing."""
+    with node.store.read() as tx:
+        return node.find_log(tx, str(origin))
 
 
 async def _ask(peer: PeerClient, log: logs.StoredLog, start: int, size: int) -> list[tuple[int, int, Bodies]]:
@@ -68,8 +70,8 @@ async def _ask_one(peer: PeerClient, log: logs.StoredLog, start: int, size: int)
     end = int.from_bytes(data[:8], "big")
     if not start < end <= start - start % limits.TILE_WIDTH + limits.TILE_WIDTH:
         raise EncodingError(field="bodies", reason="the answer does not say up to which entry it speaks")
-    end = min(end, size)
-    bodies = decode_bodies(data[8:], start=start, end=max(end, int.from_bytes(data[:8], "big")))
+    bodies = decode_bodies(data[8:], start=start, end=end)
+    end = min(end, size)  # the peer may have grown meanwhile; what it tells of that is asked for in its turn
     return start, end, Bodies(messages=bodies.messages, sidecars={i: s for i, s in bodies.sidecars.items() if i < end})
 
 
@@ -77,193 +79,35 @@ def _bundle_end(start: int, size: int) -> int:
     return min(size, start - start % limits.TILE_WIDTH + limits.TILE_WIDTH)
 
 
-def _find(node: Node, origin: str) -> logs.StoredLog:
+def _list_gaps(node: Node, log: logs.StoredLog) -> list[int]:
     with node.store.read() as tx:
-        return node.find_log(tx, origin)
+        return [index for index, _ in sidecars.list_gaps(tx, log.number)]
 
 
-def _take(node: Node, log: logs.StoredLog, start: int, end: int, bodies: Bodies) -> int:
-    """Check one answer and commit what holds. Returns how many bodies were kept."""
-    with node.store.read() as tx:
-        rows = logs.read_packed(tx, log.number, start, end)
-        channels = sidecars.list_channels(tx, wrapper=log.origin.member).values()
-    known = {channel.id: channel.decoded() for channel in channels}
-    batch = _Batch(log.origin.member)
-    _check_messages(node, bodies.messages, known, batch)
-    messages = {**known, **{id_: message for id_, (_, message) in batch.messages.items()}}
-    for index, sidecar in bodies.sidecars.items():
-        try:
-            type_name = _check(node, log, rows[index - start], sidecar, messages)
-        except (BadProof, TallyError) as cause:
-            batch.gaps.append((index, f"{cause.code}: {cause}"))
-            continue
-        batch.good.append((index, sidecar))
-        if type_name is not None and type_name.startswith(RESERVED):
-            batch.statements.append((index, type_name))
+def _take(node: Node, log: logs.StoredLog, start: int, end: int, *, bodies: Bodies) -> None:
+    """Commit what holds of an answer to the first question."""
+    found = Sieve.make(node, log, start, end).sift(bodies.messages, bodies.sidecars)
     with node.store.write("sync-bodies") as tx:
-        _keep(tx, log, batch)
+        keep(tx, log, found)
         logs.set_log(tx, log.number, bodies_size=end)
-    if batch.statements:
-        with node.store.read() as tx:
-            node.apply_statements(tx, [(log.number, index) for index, _ in batch.statements])
-    node.changes.bump(log.origin.hash)
-    return len(batch.good)
+    announce(node, log, found)
 
 
-def _check_messages(
-    node: Node, messages: Sequence[bytes], known: Mapping[bytes, ChannelMessage], batch: _Batch
-) -> None:
-    """Keep new channel messages that the log's author signed; a second one with the id of another is refused.
-
-    Those of others are passed over: a member could give a channel of its own the id of the author's.
-    """
-    for data in messages:
-        try:
-            message = decode_channel_message(data)
-            if message.wrapper != batch.author or message.id in known or message.id in batch.messages:
-                continue
-            node.joined.channels.check_message(message)
-        except TallyError:
-            continue  # wraps under it then name a channel that we do not know, and are gaps
-        batch.messages[message.id] = (data, message)
-
-
-def _check(
-    node: Node, log: logs.StoredLog, row: PackedEntry, sidecar: Sidecar, messages: Mapping[bytes, ChannelMessage]
-) -> str | None:
-    """Raise unless the sidecar is what the entry commits to; returns the record's type where it can be read."""
-    if row.id is None or row.body is None or sha256(sidecar.manifest) != row.body:
-        raise EncodingError(field="manifest", reason="not the one that the entry names")
-    manifest = decode_manifest(sidecar.manifest)
-    for number, ciphertext in sidecar.sections.items():
-        if number >= len(manifest.sections):
-            raise EncodingError(field="sidecar", reason=f"section {number} is not in the manifest")
-        check_ciphertext(ciphertext, manifest, number)
-    mine = None
-    for wrap in sidecar.wraps:
-        message = messages.get(wrap.channel)
-        if message is None:
-            raise EncodingError(field="wrap", reason="its channel message is missing, or its sender did not sign it")
-        if message.reader == node.member:
-            mine = mine or (wrap, message)
-    if mine is None:
-        return None
-    return _open(node, log, mine, sidecar, manifest, row.id)
-
-
-def _open(
-    node: Node,
-    log: logs.StoredLog,
-    mine: tuple[Wrap, ChannelMessage],
-    sidecar: Sidecar,
-    manifest: Manifest,
-    record_id: RecordId,
-) -> str:
-    wrap, message = mine
-    channels = node.joined.channels
-    opened = open_record(
-        wrap,
-        sidecar.sections,
-        wrapper=channels.incoming(wrap.channel, message, log.origin),
-        contexts=channels.contexts(log.origin),
-        record_id=record_id,
-        manifest=manifest,
-        manifest_hash=sha256(sidecar.manifest),
-    )
-    if log.origin.member != node.member and set(opened.sections) != set(wrap.sections):
-        raise EncodingError(field="sidecar", reason="a section that the wrap names was not sent")
-    return opened.meta.type
-
-
-def _keep(tx: Tx, log: logs.StoredLog, batch: _Batch) -> None:
-    numbers = {channel.id: channel.number for channel in sidecars.list_channels(tx, wrapper=log.origin.member).values()}
-    for id_, (data, message) in batch.messages.items():
-        if id_ not in numbers:
-            numbers[id_] = sidecars.insert_channel(
-                tx, channel_id=id_, wrapper=message.wrapper, reader=message.reader, message=data
-            )
-    sidecars.insert_sidecars(tx, log.number, [(index, pack_received(s, numbers)) for index, s in batch.good])
-    sidecars.insert_gaps(tx, log.number, batch.gaps)
-    for index, type_name in batch.statements:
-        sidecars.insert_statement(tx, log.number, index, type_name)
-
-
-# --- the own log, after a restore -------------------------------------------------------
-
-
-async def recover_own(node: Node, peer: PeerClient) -> int:
-    """Ask `peer` for bodies of our own log that we miss. Returns how many records gained sections."""
-    origin = node.joined.origin
-    gained = 0
-    log = await asyncio.to_thread(_find, node, str(origin))
-    start = await asyncio.to_thread(_first_gap, node, log)
-    while start is not None and start < log.checkpoint_size:
-        _, end, bodies = await _ask_one(peer, log, start, log.checkpoint_size)
-        gained += await asyncio.to_thread(_take_back, node, log, start, end, bodies)
-        start = end
-    return gained
-
-
-def _first_gap(node: Node, log: logs.StoredLog) -> int | None:
+def _take_late(node: Node, log: logs.StoredLog, start: int, end: int, *, bodies: Bodies) -> bool:
+    """Commit what holds of an author's answer about entries [start, end) of which some are missing."""
     with node.store.read() as tx:
-        gaps = sidecars.list_gaps(tx, log.number)
-    return gaps[0][0] if gaps else None
-
-
-def _take_back(node: Node, log: logs.StoredLog, start: int, end: int, bodies: Bodies) -> int:
-    with node.store.read() as tx:
-        rows = logs.read_packed(tx, log.number, start, end)
-        channels = sidecars.list_channels(tx, wrapper=log.origin.member)
-        held = dict(sidecars.scan_sidecars(tx, log.number, start, end))
-        due = {index for index, _ in sidecars.list_gaps(tx, log.number)}
-    known = {channel.id: channel.decoded() for channel in channels.values()}
-    ids = {channel.number: channel.id for channel in channels.values()}
-    batch = _Batch(log.origin.member)
-    _check_messages(node, bodies.messages, known, batch)
-    messages = {**known, **{id_: message for id_, (_, message) in batch.messages.items()}}
-    for index, sidecar in bodies.sidecars.items():
-        if index not in due:
-            continue
-        fuller = _merge(sidecar, held.get(index), ids)
-        if fuller is None:
-            continue
-        try:
-            type_name = _check(node, log, rows[index - start], fuller, messages)
-        except TallyError:
-            continue  # another peer may have the right bytes; the gap stays named
-        batch.good.append((index, fuller))
-        if type_name is not None and type_name.startswith(RESERVED):
-            batch.statements.append((index, type_name))
-    _commit_back(node, log, batch)
-    return len(batch.good)
-
-
-def _merge(fresh: Sidecar, held: PackedSidecar | None, ids: Mapping[int, bytes]) -> Sidecar | None:
-    """The union of what is held and what came; None if nothing is new."""
-    if held is None:
-        return fresh
-    if not fresh.sections.keys() - held.sections.keys():
-        return None
-    wraps = {wrap.channel: wrap for wrap in fresh.wraps}
-    for packed in held.wraps:
-        wraps[ids[packed.channel_number]] = Wrap(ids[packed.channel_number], packed.sections, packed.sealed)
-    sections = dict(sorted({**held.sections, **fresh.sections}.items()))
-    return Sidecar(fresh.manifest, tuple(wraps.values()), sections)
-
-
-def _commit_back(node: Node, log: logs.StoredLog, batch: _Batch) -> None:
-    if not batch.good:
-        return
-    with node.store.write("restore") as tx:
-        for index, _ in batch.good:
-            sidecars.delete_sidecar(tx, log.number, index)
-        _keep(tx, log, batch)
-        for index, sidecar in batch.good:
-            missing = len(decode_manifest(sidecar.manifest).sections) - len(sidecar.sections)
-            if missing:
-                sidecars.insert_gaps(tx, log.number, [(index, f"{missing} sections were held by nobody who answered")])
-            else:
-                sidecars.delete_gap(tx, log.number, index)
-    if batch.statements:
-        with node.store.read() as tx:
-            node.apply_statements(tx, [(log.number, index) for index, _ in batch.statements])
+        due = dict(sidecars.list_gaps(tx, log.number, start=start, end=end))
+    given = {index: sidecar for index, sidecar in bodies.sidecars.items() if index in due}
+    found = Sieve.make(node, log, start, end).sift(bodies.messages, given)
+    found.gaps = [(index, reason) for index, reason in found.gaps if reason != due[index]]
+    # Found again by its author, and not for us. What was once offered to us and did not hold stays named.
+    settled = [index for index, reason in due.items() if reason == LOST and index not in given]
+    settled += [body.index for body in found.good]
+    if not settled and not found.gaps:
+        return False
+    with node.store.write("sync-bodies") as tx:
+        keep(tx, log, found)
+        for index in settled:
+            sidecars.delete_gap(tx, log.number, index)
+    announce(node, log, found)
+    return bool(settled)

@@ -6,13 +6,14 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Annotated, Any, Final, TypeVar
 
 import httpx
 import msgspec
 
 from ledger import limits
-from ledger.errors import BadProof, Missing, Unavailable
+from ledger.errors import BadProof, EncodingError, Missing, Unavailable
 from ledger.names import MemberName
 from node.config import Settings
 from node.sync.signing import CallSigner
@@ -20,7 +21,11 @@ from node.sync.signing import CallSigner
 HEADS_BYTES_MAX: Final = 1 << 20
 BODIES_BYTES_MAX: Final = 16 << 20
 _TILE_BYTES: Final = 32 * limits.TILE_WIDTH
+_ERROR_BYTES: Final = 4096
+_REASON_LETTERS: Final = 300
 
+HttpClient = httpx.AsyncClient
+_Size = Annotated[int, msgspec.Meta(ge=0, le=limits.INTEGER_MAX)]
 
 T = TypeVar("T")
 
@@ -50,25 +55,36 @@ class Head(msgspec.Struct, array_like=True):
     cosigned: size of the largest checkpoint that the peer itself cosigned.
     """
 
-    log: str
-    size: int
-    root: str
-    cosigned: int
+    log: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    size: _Size
+    root: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?\Z")]
+    cosigned: _Size
 
 
 class Heads(msgspec.Struct):
-    cursor: str
-    heads: list[Head]
+    """cursor: goes back to the peer in a query as it came, so it has no letter that means something there."""
+
+    cursor: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~-]{1,100}\Z")]
+    heads: Annotated[list[Head], msgspec.Meta(max_length=4096)]
 
 
-def make_http_client(settings: Settings) -> httpx.AsyncClient:
+def make_http_client(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> HttpClient:
     """One connection pool for all peers; verifies TLS certificates against `tls_ca` or the system's store."""
     context: ssl.SSLContext | bool = True
     if settings.tls_ca is not None:
         context = ssl.create_default_context(cafile=str(settings.tls_ca))
     bounds = httpx.Limits(max_connections=256, max_keepalive_connections=128, keepalive_expiry=20)
-    # No timeout of the library: each call has one bound on its whole (PeerClient._answer), long polls theirs.
-    return httpx.AsyncClient(verify=context, limits=bounds, follow_redirects=False, trust_env=False, timeout=None)  # noqa: S113
+    return httpx.AsyncClient(
+        verify=context,
+        limits=bounds,
+        follow_redirects=False,
+        trust_env=False,
+        transport=transport,
+        # Each call has one bound on its whole (PeerClient._answer), long polls theirs.
+        timeout=None,  # noqa: S113
+        # Else a peer could have us send so much to others under its domain that they refuse our calls.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
 
 
 class PeerClient:
@@ -89,12 +105,12 @@ class PeerClient:
         data = await self._get(path, HEADS_BYTES_MAX, timeout_s=self._timeout_s + wait_s)
         try:
             return msgspec.json.decode(data, type=Heads)
-        except msgspec.DecodeError as cause:
-            raise PeerRefused(peer=self.peer, status=200, what="heads", reason=str(cause)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
+            raise EncodingError(field="heads", reason=f"of {self.peer}: {_printable(str(cause))}") from None
 
     async def checkpoint(self, log: str) -> bytes:
         """Raises: Missing where the peer holds nothing of that log."""
-        return await self._get(f"/v1/logs/{log}/checkpoint", limits.NOTE_BYTES_MAX)
+        return await self._get(f"/v1/logs/{log}/checkpoint", limits.CHECKPOINT_BYTES_MAX)
 
     async def resource(self, log: str, path: str) -> bytes:
         """A tile or an entry bundle, by its C2SP path."""
@@ -109,9 +125,6 @@ class PeerClient:
 
     async def card(self, member: str, version: int) -> bytes:
         return await self._get(f"/v1/cards/{member}/{version}", limits.NOTE_BYTES_MAX)
-
-    async def evidence_ids(self) -> list[str]:
-        return list(msgspec.json.decode(await self._get("/v1/evidence", HEADS_BYTES_MAX), type=list[str]))
 
     async def post_evidence(self, document: bytes) -> None:
         url = self.endpoint + "/v1/evidence"
@@ -144,8 +157,8 @@ class PeerClient:
                 self._http.stream(method, url, headers=headers, content=body) as answer,
             ):
                 yield answer
-        except (httpx.HTTPError, TimeoutError, ssl.SSLError) as cause:
-            reason = f"{type(cause).__name__} {cause}".strip()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ssl.SSLError) as cause:
+            reason = _printable(f"{type(cause).__name__} {cause}".strip())
             raise PeerUnreachable(peer=self.peer, endpoint=self.endpoint, reason=reason) from cause
 
     async def _check(self, answer: httpx.Response, what: str) -> None:
@@ -167,10 +180,18 @@ async def at_once(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def _first_bytes(answer: httpx.Response) -> str:
+    """What a refusal says of itself: of the peer's own words, so bounded, and only letters that can be shown."""
+    text = b""
     async for chunk in answer.aiter_raw():
-        try:
-            problem: Any = msgspec.json.decode(chunk)
-            return str(problem["detail"])[:300]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-            return chunk[:200].decode(errors="replace")
-    return ""
+        text += chunk[:_ERROR_BYTES]
+        if len(text) >= _ERROR_BYTES:
+            break
+    try:
+        problem: Any = msgspec.json.decode(text)
+        return _printable(str(problem["detail"]))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
+        return _printable(text.decode(errors="replace"))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:_REASON_LETTERS])

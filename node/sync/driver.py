@@ -1,6 +1,6 @@
-"""The sync driver: one task per peer that polls it, runs rounds, fetches bodies and backs off when it fails.
+"""The sync driver: two tasks per peer, one that polls it and takes its turn, one that passes evidence on.
 
-It also feeds the start-up guard: no log entry of ours is signed before enough members
+It also opens the start-up guard: no log entry of ours is signed before enough members
 have proved what they hold of our log, and what we miss of it was fetched back.
 """
 
@@ -8,263 +8,173 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
-from ledger.checkpoint import decode_checkpoint, open_checkpoint, verify_cosignature
-from ledger.errors import Missing, TallyError
-from ledger.names import MemberName, Origin
-from ledger.note import Note, decode_note, encode_note
-from ledger.replica import Outcome, Result
-from node.guard import GuardState
+from ledger.errors import Missing, TallyError, Unavailable
+from ledger.names import MemberName
+from node.changes import EVIDENCE
 from node.node import Node
-from node.storage import checkpoints, facts, logs
-from node.sync.answers import root_hint
-from node.sync.bodies import fetch_from_author, recover_own
-from node.sync.client import Head, PeerClient, make_http_client
-from node.sync.rounds import run_round
+from node.sync.client import Heads, HttpClient, PeerClient, make_http_client
+from node.sync.evidence import pass_on
 from node.sync.signing import CallSigner
+from node.sync.turn import PeerState, Turns
 
 _BACK_OFF_S: Final = (0.2, 30.0)
+_GUARD_POLL_S: Final = (0.1, 2.0)
+"""Pause between two polls as long as this node may not sign: each asks for everything."""
+_IDLE_FREE: Final = 8
+_IDLE_S: Final = (0.02, 5.0)
+"""Pause after more than `_IDLE_FREE` answers in a row that came at once and told nothing new."""
+_WATCH_S: Final = 60.0
 _log = structlog.get_logger("tally.sync")
 
 
-@dataclass(slots=True)
-class PeerState:
-    """What is known of one peer, for display. Times in Unix milliseconds."""
-
-    member: MemberName
-    endpoint: str
-    state: str = "connecting"
-    last_contact_ms: int | None = None
-    error: str = ""
-    failures: int = 0
-    sizes: dict[str, int] = field(default_factory=dict)  # origin -> size the peer says it holds
-    author_behind: bool = False
-
-
 class SyncDriver:
-    """Runs while the node serves. Owned by the event loop."""
+    """Runs while the node serves. Owned by the event loop.
 
-    def __init__(self, node: Node) -> None:
+    http, chance: where the calls go and what spreads the back-off; by default the network and the system's.
+    """
+
+    def __init__(self, node: Node, *, http: HttpClient | None = None, chance: random.Random | None = None) -> None:
         self._node = node
         self.peers: dict[MemberName, PeerState] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._log_locks: defaultdict[Origin, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._sent_evidence: dict[MemberName, set[bytes]] = defaultdict(set)
-        self._not_restored = False
+        self._given_http = http
+        self._chance = chance or random.Random()  # noqa: S311  # no secret
+        self._turns = Turns(node)
         self._guard_opened = asyncio.Event()
 
     async def run(self, *, not_restored: bool = False) -> None:
-        """Serve until cancelled: waits for adoption, then keeps one task per peer."""
-        self._not_restored = not_restored
+        """Serve until cancelled: waits for adoption, then keeps up with every peer."""
         while not self._node.is_joined:
-            await self._node.changes.wait(0, 60.0)
-        self._http = make_http_client(self._node.settings)
-        joined = self._node.joined
-        if not_restored:
-            joined.guard.override()
+            await self._node.changes.wait(0, _WATCH_S)
+        self._http = self._given_http or make_http_client(self._node.settings)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._open_when_ready())
-                for member in self._node.membership.names:
-                    if member != self._node.member:
-                        self.peers[member] = PeerState(member, "")
-                        group.create_task(self._keep_up(member))
+                group.create_task(self._open_when_ready(not_restored=not_restored))
+                while True:
+                    count = self._node.changes.count
+                    self._meet_new(group)
+                    await self._node.changes.wait(count, _WATCH_S)
         finally:
             await self._http.aclose()
 
-    async def _open_when_ready(self) -> None:
-        """Begin to sign once the guard allows it."""
-        if not self._node.joined.guard.is_ready:
+    def _meet_new(self, group: asyncio.TaskGroup) -> None:
+        """Members of a charter that was adopted meanwhile are met as well."""
+        for member in self._node.membership.names:
+            if member not in self.peers and member != self._node.member:
+                self.peers[member] = PeerState(member, "")
+                group.create_task(self._keep_up(member))
+                group.create_task(self._spread(member))
+
+    async def _open_when_ready(self, *, not_restored: bool) -> None:
+        """Begin to sign once the guard allows it, or an operator said that it need not be asked."""
+        guard = self._node.joined.guard
+        if not (guard.is_ready or not_restored):
             await self._guard_opened.wait()
-        await asyncio.to_thread(self._node.open_for_writing, not_restored=self._not_restored)
+        failures = 0
+        while True:
+            try:
+                await asyncio.to_thread(self._node.open_for_writing, not_restored=not_restored)
+                break
+            except Unavailable as cause:  # a full disk, say
+                failures += 1
+                _log.warning("cannot begin to write", code=cause.code, error=str(cause))
+                await asyncio.sleep(self._pause(failures))
+            except TallyError as cause:
+                _log.error("cannot write", code=cause.code, error=str(cause))
+                return
+        self._guard_opened.set()
         _log.info("writing", member=self._node.member)
 
     # --- one peer ---------------------------------------------------------------------
 
     async def _keep_up(self, member: MemberName) -> None:
         state = self.peers[member]
-        cursor = ""
+        loop = asyncio.get_running_loop()
+        guard = self._node.joined.guard
+        cursor, idle, unready = "", 0, 0
         while True:
+            began, was_ready = loop.time(), guard.is_ready
             try:
                 peer = self._client(member)
                 state.endpoint = peer.endpoint
-                cursor = await self._turn(peer, state, cursor)
+                heads, has_moved = await self._turn(peer, state, cursor)
                 state.state, state.error, state.failures = "in contact", "", 0
             except TallyError as cause:
                 cursor = ""
-                state.failures += 1
-                state.state, state.error = "failing", f"{cause.code}: {cause}"
-                if state.failures in (1, 10, 100):
-                    _log.warning("peer", peer=member, code=cause.code, error=str(cause), failures=state.failures)
-                await asyncio.sleep(_pause(state.failures))
+                self._note_failure(state, cause)
+                await asyncio.sleep(self._pause(state.failures))
+                continue
+            if not was_ready:
+                # All is asked for again: above all what the peer holds of our log, but also of others, as nothing
+                # could be cosigned.
+                cursor = ""
+                await self._wait_for_guard(unready)
+                unready += 1
+                continue
+            cursor = heads.cursor
+            # An honest peer lets a poll wait until there is something. One that does not must not keep us busy.
+            idle = 0 if has_moved or loop.time() - began > 1.0 else idle + 1
+            if idle > _IDLE_FREE:
+                least, most = _IDLE_S
+                await asyncio.sleep(min(most, least * 2.0 ** min(idle - _IDLE_FREE, 12)))
 
     def _client(self, member: MemberName) -> PeerClient:
         node = self._node
         endpoints = node.membership.card(member).endpoints
         if not endpoints:
             raise Missing(what="endpoint in the card of", name=member)
-        state = self.peers[member]
-        endpoint = endpoints[state.failures % len(endpoints)]
+        endpoint = endpoints[self.peers[member].failures % len(endpoints)]
         signer = CallSigner(node.member, node.keyring.transport, node.clock)
         return PeerClient(member, endpoint, http=self._http, signer=signer, timeout_s=node.settings.peer_timeout_s)
 
-    async def _turn(self, peer: PeerClient, state: PeerState, cursor: str) -> str:
-        """One poll and what follows from it; returns the next cursor."""
-        node = self._node
-        wait_s = node.settings.poll_wait_s if cursor else 0.0
-        if wait_s:
-            state.state = "in contact"
+    async def _turn(self, peer: PeerClient, state: PeerState, cursor: str) -> tuple[Heads, bool]:
+        """One poll and what follows from it."""
+        wait_s = self._node.settings.poll_wait_s if cursor else 0.0
         heads = await peer.heads(cursor, wait_s)
-        state.last_contact_ms = node.clock()
-        known = node.membership.origins
-        own = node.joined.origin
-        if not cursor:
-            await self._ask_about_own_log(peer)
-        for head in heads.heads:
-            origin = known.get(bytes.fromhex(head.log)) if _is_hash(head.log) else None
-            if origin is None:
-                continue
-            state.sizes[str(origin)] = head.size
-            if origin != own:
-                await self._mirror(peer, origin, head, state)
-            await self._collect_cosignatures(peer, origin, head)
-        await self._fetch_bodies(peer)
-        await self._pass_on_evidence(peer)
-        return heads.cursor
-
-    async def _mirror(self, peer: PeerClient, origin: Origin, head: Head, state: PeerState) -> None:
-        node = self._node
-        async with self._log_locks[origin]:
-            log = await asyncio.to_thread(_find, node, origin)
-            if log.frozen or not await asyncio.to_thread(self._has_news, log, peer.peer, head):
-                return
-            outcome = await run_round(node, peer, origin, may_cosign=node.joined.guard.is_ready)
-        state.author_behind = outcome.author_behind
-        self._note(origin, peer, outcome)
-
-    def _has_news(self, log: logs.StoredLog, peer: MemberName, head: Head) -> bool:
-        """Whether a round could change anything: entries to fetch, a fork to find, a checkpoint to cosign."""
-        if head.size != log.checkpoint_size:
-            # A holder with less than we have will find out from us what it misses.
-            return head.size > log.checkpoint_size or peer == log.origin.member
-        if head.root != root_hint(log):
-            return True
-        with self._node.store.read() as tx:
-            return (
-                checkpoints.cosigned_size(tx, log.number, self._node.member) < head.size and log.no_cosign_from is None
-            )
-
-    def _note(self, origin: Origin, peer: PeerClient, outcome: Outcome) -> None:
-        if outcome.result in (Result.FORKED, Result.DISPUTED, Result.DAMAGED) or outcome.author_behind:
-            _log.error("round", log=str(origin), peer=peer.peer, result=str(outcome.result), size=outcome.size)
-
-    # --- our own log -------------------------------------------------------------------
-
-    async def _ask_about_own_log(self, peer: PeerClient) -> None:
-        """Tell the guard what the peer can prove to hold of our log; fetch back what we miss."""
-        node = self._node
-        origin = node.joined.origin
-        guard = node.joined.guard
-        try:
-            note = await peer.checkpoint(origin.hash.hex())
-        except Missing:
-            guard.heard(peer.peer, 0)
-            if guard.is_ready:
-                self._guard_opened.set()
-            return
-        size = decode_checkpoint(decode_note(note).text).size
-        key = node.membership.network.log_key(origin, size)
-        size = open_checkpoint(note, origin=origin, key=key).size
-        guard.heard(peer.peer, size)
-        async with self._log_locks[origin]:
-            log = await asyncio.to_thread(_find, node, origin)
-            if size > log.size and not guard.is_ready:
-                outcome = await run_round(node, peer, origin, may_cosign=False)
-                _log.warning("recovered", log=str(origin), peer=peer.peer, size=outcome.size, added=outcome.added)
-        await recover_own(node, peer)
-        if guard.state is GuardState.BEHIND:
-            log = await asyncio.to_thread(_find, node, origin)
-            guard.recovered(log.checkpoint_size)
-        if guard.is_ready:
+        state.last_contact_ms = self._node.clock()
+        has_moved = await self._turns.take(peer, state, heads, is_first=not cursor)
+        if self._node.joined.guard.is_ready:
             self._guard_opened.set()
+        return heads, has_moved
 
-    # --- what goes with logs --------------------------------------------------------------
-
-    async def _collect_cosignatures(self, peer: PeerClient, origin: Origin, head: Head) -> None:
-        """Fetch the cosignatures that the peer has of the size it cosigned last, if we hold that checkpoint."""
-        node = self._node
-        if not head.cosigned:
+    async def _wait_for_guard(self, turns: int) -> None:
+        least, most = _GUARD_POLL_S
+        try:
+            async with asyncio.timeout(min(most, least * 2.0 ** min(turns, 12))):
+                await self._guard_opened.wait()
+        except TimeoutError:
             return
-        wanted = await asyncio.to_thread(_wanted_checkpoint, node, origin, peer.peer, head.cosigned)
-        if wanted is None:
-            return
-        number, text = wanted
-        lines = await peer.cosignatures(origin.hash.hex(), head.cosigned)
-        if lines:
-            await asyncio.to_thread(_keep_cosignatures, node, number, head.cosigned, text, lines)
 
-    async def _fetch_bodies(self, peer: PeerClient) -> None:
-        origin = self._node.membership.origin(peer.peer)
-        log = await asyncio.to_thread(_find, self._node, origin)
-        if log.bodies_size < log.checkpoint_size:
-            await fetch_from_author(self._node, peer)
+    def _note_failure(self, state: PeerState, cause: TallyError) -> None:
+        state.failures += 1
+        state.state, state.error = "failing", f"{cause.code}: {cause}"
+        if state.failures in (1, 10, 100):
+            _log.warning("peer", peer=state.member, code=cause.code, error=str(cause), failures=state.failures)
 
-    async def _pass_on_evidence(self, peer: PeerClient) -> None:
-        sent = self._sent_evidence[peer.peer]
-        for document in await asyncio.to_thread(_evidence, self._node):
-            if document not in sent:
-                await peer.post_evidence(document)
-                sent.add(document)
+    async def _spread(self, member: MemberName) -> None:
+        """Pass evidence on as soon as there is some; a peer that refuses a piece gets it again, ever more rarely."""
+        changes = self._node.changes
+        sent: set[bytes] = set()
+        seen: int | None = None
+        failures = 0
+        while True:
+            count = changes.count
+            if failures or changes.moved(EVIDENCE, seen):
+                try:
+                    await pass_on(self._node, self._client(member), sent)
+                    failures = 0
+                except TallyError as cause:
+                    failures += 1
+                    _log.info("evidence not passed on", peer=member, code=cause.code, failures=failures)
+                    await asyncio.sleep(self._pause(failures))
+                    continue
+            seen = count
+            await changes.wait(count, _WATCH_S)
 
-
-def _is_hash(text: str) -> bool:
-    return len(text) == 64 and all(c in "0123456789abcdef" for c in text)
-
-
-def _pause(failures: int) -> float:
-    """Seconds: doubling up to a limit, with jitter, so that peers do not all come back at once."""
-    least, most = _BACK_OFF_S
-    return min(most, least * 2.0 ** min(failures, 12)) * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
-
-
-def _find(node: Node, origin: Origin) -> logs.StoredLog:
-    with node.store.read() as tx:
-        return node.find_log(tx, str(origin))
-
-
-def _evidence(node: Node) -> list[bytes]:
-    with node.store.read() as tx:
-        return [item.document for item in facts.list_evidence(tx)]
-
-
-def _wanted_checkpoint(node: Node, origin: Origin, peer: MemberName, size: int) -> tuple[int, str] | None:
-    """The log's number and the text of its checkpoint of `size`, if the peer's cosignature of it is not here yet."""
-    with node.store.read() as tx:
-        log = node.find_log(tx, str(origin))
-        if checkpoints.cosigned_size(tx, log.number, peer) >= size:
-            return None
-        found = checkpoints.read_checkpoint(tx, log.number, at_least=size)
-    if found is None or found[0] != size:
-        return None
-    return log.number, decode_note(found[1]).text
-
-
-def _keep_cosignatures(node: Node, number: int, size: int, text: str, lines: bytes) -> None:
-    """Keep the lines that a member's witness key made; others are passed over."""
-    note = decode_note(text.encode() + b"\n" + lines)
-    good: list[tuple[MemberName, bytes]] = []
-    for member, keys in node.membership.witness_keys.items():
-        for key in keys:
-            for signature in note.signatures:
-                if signature.is_of(key):
-                    verify_cosignature(text, signature, key)
-                    line = encode_note(Note(text, (signature,)))[len(text.encode()) + 1 :]
-                    good.append((member, line))
-    with node.store.write("sync-cosignatures") as tx:
-        for member, line in good:
-            checkpoints.keep_cosignature(tx, number, member=member, size=size, line=line)
+    def _pause(self, failures: int) -> float:
+        """Seconds: doubling up to a limit, with jitter, so that peers do not all come back at once."""
+        least, most = _BACK_OFF_S
+        return min(most, least * 2.0 ** min(failures, 12)) * self._chance.uniform(0.5, 1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ledger.evidence import (
     Evidence,
     EvidenceKind,
@@ -11,8 +13,10 @@ from ledger.evidence import (
     evidence_id,
     verify_evidence,
 )
+from node.changes import EVIDENCE
 from node.node import Node
 from node.storage import facts, logs
+from node.sync.client import PeerClient
 
 
 def take_evidence(node: Node, document: bytes) -> bool:
@@ -44,7 +48,20 @@ def keep_evidence(node: Node, evidence: Evidence, finding: Finding) -> bool:
                 logs.set_log(tx, log.number, no_cosign_from=limit)
             logs.set_log(tx, log.number, repeat_first=None, repeat_second=None)
     if is_new:
-        node.evidence_news.append(document)
+        node.changes.bump(EVIDENCE)
         if finding.log is not None:
             node.changes.bump(finding.log.hash)
     return is_new
+
+
+async def pass_on(node: Node, peer: PeerClient, sent: set[bytes]) -> None:
+    """Give the peer whatever evidence is not among the ids in `sent`, which grow. Raises: what calling raises."""
+    for item in await asyncio.to_thread(_list, node):
+        if item.id not in sent:
+            await peer.post_evidence(item.document)
+            sent.add(item.id)
+
+
+def _list(node: Node) -> list[facts.StoredEvidence]:
+    with node.store.read() as tx:
+        return facts.list_evidence(tx)

@@ -37,6 +37,7 @@ from node.node import Node
 from node.storage import checkpoints, logs, replicas, sidecars
 from node.sync.client import PeerClient, at_once
 from node.sync.evidence import keep_evidence
+from node.sync.recovery import REPLACED
 
 _AT_ONCE: Final = 8
 
@@ -167,10 +168,7 @@ def _commit(node: Node, action: CommitEntries) -> list[Repeat]:
         if action.batch.origin.member == node.member:
             # Our own entries, fetched back after a restore: their bodies are due until somebody gives them.
             log = node.find_log(tx, str(action.batch.origin))
-            due = [
-                (index, "lost with the database that was replaced")
-                for index in range(action.batch.start, action.batch.end)
-            ]
+            due = [(index, REPLACED) for index in range(action.batch.start, action.batch.end)]
             sidecars.insert_gaps(tx, log.number, due)
     if action.is_complete:
         node.changes.bump(action.batch.origin.hash)

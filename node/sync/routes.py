@@ -5,12 +5,16 @@ Spec: docs/spec/sync.md.
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
+from ledger import limits
 from ledger.errors import EncodingError, TooLarge
 from ledger.names import MemberName, decode_size
 from node.node import Node
@@ -19,7 +23,10 @@ from node.sync.evidence import take_evidence
 from node.sync.signing import CallVerifier, Message
 
 _WAIT_MAX_S: Final = 600.0
-_EVIDENCE_BYTES_MAX: Final = 4 << 20
+_UPLOAD_S: Final = 30.0
+_UPLOADS_MAX: Final = 4
+"""Pieces of evidence read at a time: who sends one is known only once it is read whole."""
+_SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?\Z")
 _TEXT: Final = "text/plain; charset=utf-8"
 _BYTES: Final = "application/octet-stream"
 _JSON: Final = "application/json"
@@ -50,6 +57,7 @@ class _Doors:
     def __init__(self, node: Node, verifier: CallVerifier) -> None:
         self._node = node
         self._verifier = verifier
+        self._uploads = asyncio.Semaphore(_UPLOADS_MAX)
 
     async def heads(self, request: Request) -> Response:
         await self._caller(request)
@@ -90,9 +98,10 @@ class _Doors:
         return await self._answer(request, _JSON, lambda _: answers.evidence_ids(self._node))
 
     async def post_evidence(self, request: Request) -> Response:
-        body = await _read_bounded(request)
-        await self._caller(request, body)
-        await run_in_threadpool(take_evidence, self._node, body)
+        async with self._uploads:
+            body = await _read_bounded(request)
+            await self._caller(request, body)
+            await run_in_threadpool(take_evidence, self._node, body)
         return Response(status_code=204)
 
     async def _answer(self, request: Request, media_type: str, work: Callable[[MemberName], bytes]) -> Response:
@@ -105,24 +114,29 @@ class _Doors:
         target = request.scope["raw_path"].decode("ascii", "replace")
         query = request.scope["query_string"].decode("ascii", "replace")
         url = f"http://{request.headers.get('host', '')}{target}" + (f"?{query}" if query else "")
-        message = Message(request.method, url, dict(request.headers))
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            # All lines of a field count: of a second signature none may go unseen.
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        message = Message(request.method, url, headers)
         return await run_in_threadpool(self._verifier.verify, message, body)
 
 
 async def _read_bounded(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _EVIDENCE_BYTES_MAX:
-            raise TooLarge(what="evidence", got=len(body), limit=_EVIDENCE_BYTES_MAX, unit="bytes")
-    return body
+    chunks, length = [], 0
+    try:
+        async with asyncio.timeout(_UPLOAD_S):
+            async for chunk in request.stream():
+                length += len(chunk)
+                if length > limits.EVIDENCE_BYTES_MAX:
+                    raise TooLarge(what="evidence", got=length, limit=limits.EVIDENCE_BYTES_MAX, unit="bytes")
+                chunks.append(chunk)
+    except (TimeoutError, ClientDisconnect) as cause:
+        raise EncodingError(field="evidence", reason="it did not arrive whole, or not in time") from cause
+    return b"".join(chunks)
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
+    if not _SECONDS.match(text):
         raise EncodingError(field="wait", reason="not a number of seconds")
-    return value
+    return float(text)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,7 +35,9 @@ from node.clock import Clock
 TAG: Final = "tally"
 LIFETIME_S: Final = 60
 _COMPONENTS: Final = ("@method", "@authority", "@path", "@query")
-_NONCES_MAX: Final = 200_000
+_NONCE_LETTERS: Final = range(16, 65)
+CALLS_MAX: Final = 100_000
+"""Calls of one member whose nonces are remembered: some 500 a second for as long as they must be."""
 
 
 class CallRefused(NotAllowed):
@@ -117,12 +120,14 @@ class CallVerifier:
             signature_algorithm=algorithms.ED25519,
             key_resolver=_Keys(None, lambda key_id: find_key(*_split_key_id(key_id))),
         )
-        self._nonces: dict[str, int] = {}  # owned by _lock: nonce -> when it may be forgotten, Unix seconds
+        # Owned by _lock. By member, so that one that calls too often is refused alone: nonce -> Unix seconds when it
+        # may be forgotten.
+        self._nonces: defaultdict[MemberName, dict[str, int]] = defaultdict(dict)
         self._lock = threading.Lock()
 
     def verify(self, message: Message, body: bytes = b"") -> MemberName:
         """Return the calling member. Raises: CallRefused."""
-        if urlsplit(message.url).netloc.lower() not in self._authorities():
+        if _authority(message.url) not in self._authorities():
             # Else a peer could pass a call that was meant for it on to us, in the caller's name.
             raise CallRefused(reason="it was addressed to another host; the card's endpoint must name this node")
         required = (*_COMPONENTS, "content-digest") if body else _COMPONENTS
@@ -150,18 +155,28 @@ class CallVerifier:
             raise CallRefused(reason=f"signed {now - created} s from this node's time; one of the two clocks is wrong")
 
     def _check_nonce(self, parameters: Mapping[str, Any]) -> None:
-        nonce = f"{parameters['keyid']} {parameters.get('nonce')}"
-        if not isinstance(parameters.get("nonce"), str) or not 16 <= len(parameters["nonce"]) <= 64:
+        given = parameters.get("nonce")
+        if not isinstance(given, str) or len(given) not in _NONCE_LETTERS:
             raise CallRefused(reason="a nonce of 16 to 64 letters is required")
-        now = self._clock() // 1000
+        member, _ = _split_key_id(str(parameters["keyid"]))
+        nonce, now = f"{parameters['keyid']} {given}", self._clock() // 1000
         with self._lock:
-            if nonce in self._nonces:
+            known = self._nonces[member]
+            if nonce in known:
                 raise CallRefused(reason="this very call was made before (replay)")
-            if len(self._nonces) >= _NONCES_MAX:
-                self._nonces = {kept: until for kept, until in self._nonces.items() if until >= now}
-                if len(self._nonces) >= _NONCES_MAX:
+            if len(known) >= CALLS_MAX:
+                known = self._nonces[member] = {kept: until for kept, until in known.items() if until >= now}
+                if len(known) >= CALLS_MAX:
                     raise CallRefused(reason="too many calls a minute")
-            self._nonces[nonce] = now + LIFETIME_S + 2 * self._skew_s
+            # The newest second in which the call could still pass `_check_time`.
+            known[nonce] = parameters["expires"] + self._skew_s
+
+
+def _authority(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        raise CallRefused(reason="it names no host") from None
 
 
 def _split_key_id(key_id: str) -> tuple[MemberName, KeyId]:

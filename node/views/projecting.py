@@ -142,8 +142,8 @@ class Projector:
                 for record in self._reader.scan(tx, head, at, end):
                     at = record.index + 1
                     yield record
-            except (TallyError, ValueError, LookupError):
-                pass  # sealed as no reader foresaw, or damaged on this disk, which `fsck` tells
+            except (TallyError, LookupError):
+                pass  # damaged on this disk, which `fsck` tells
             if at < end:
                 yield _broken(tx, head, at)
                 at += 1
@@ -200,9 +200,7 @@ def _agrees(tx: Tx, heads: list[logs.StoredLog], positions: dict[int, Position])
         head = known.get(position.log)
         if head is None or str(head.origin) != position.origin:
             return False
-        if head.size < position.entries or head.bodies_size < position.bodies:
-            return False
-        if _leaf(tx, head.number, position.entries) != position.leaf:
+        if head.bodies_size < position.bodies or _leaf(tx, head.number, position.entries) != position.leaf:
             return False
     return True
 

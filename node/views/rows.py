@@ -16,11 +16,9 @@ from typing import Any, Final
 import orjson
 
 from ledger import limits
-from ledger.errors import TallyError
-from ledger.fields import join
-from ledger.jsontext import members
+from ledger.errors import BadInput, JsonMalformed
+from ledger.jsontext import members, parse
 from ledger.names import id_time_ms
-from ledger.sealing import FieldText
 from node.reader import ReadRecord
 from node.storage.tables import KEY_BITS
 from node.storage.viewtables import RecordValues, make_place
@@ -96,33 +94,24 @@ def term(text: str) -> str:
 
 
 def _event(record: ReadRecord) -> Mapping[str, Any]:
-    """The wanted members of an event, parsed one by one: most of a body need not be looked at."""
-    assert record.opened is not None, "only what is open has a type"
-    fields = record.opened.fields
-    texts: Mapping[str, bytes] = {name[1:]: text for name, text in fields if name in _POINTERS}
-    if len(texts) != sum(name in _POINTERS for name, _ in fields):
-        return {}  # a name twice: the two contradict each other, and neither is believed
-    if any(not name or name.startswith(_INSIDE) for name, _ in fields):
-        texts = _joined([field for field in fields if _step(field[0]) in _WANTED or not field[0]])
-    return {name: _parsed(text) for name, text in texts.items() if name in _WANTED}
-
-
-def _step(name: str) -> str:
-    return name[1:].partition("/")[0]
-
-
-def _joined(fields: Sequence[FieldText]) -> Mapping[str, bytes]:
-    """The members of a body whose parts are shared one by one."""
+    """The members of an event that are looked at; most of a body is not even parsed."""
     try:
-        return members(join(fields))
-    except TallyError:
-        return {}
+        texts = members(record.body)
+    except JsonMalformed:
+        return {}  # no object: another member may seal anything
+    return {name: _parsed(texts[name]) for name in _WANTED if name in texts}
 
 
 def _parsed(text: bytes | None) -> Any:
+    if text is None:
+        return None
     try:
-        return None if text is None else orjson.loads(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
+        pass  # a number that no float can hold, say, beside what is looked for
+    try:
+        return parse(text)
+    except BadInput:
         return None
 
 
@@ -170,6 +159,4 @@ _TEXTS: Final = (
     ("disposition", "disposition", term),
     ("action", "action", clip),
 )
-_WANTED: Final = frozenset((*(name for name, _, _ in _TEXTS), "parentID", *_LISTS, *_QUANTITIES))
-_POINTERS: Final = frozenset("/" + name for name in _WANTED)
-_INSIDE: Final = tuple(f"/{name}/" for name in sorted(_WANTED))
+_WANTED: Final = (*(name for name, _, _ in _TEXTS), "parentID", *_LISTS, *_QUANTITIES)

@@ -1,20 +1,15 @@
-"""Meters: CPU and memory of a node's processes, bytes on a wire, the size of files."""
+"""Meters: CPU and memory of a node's processes, and the size of its databases."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
+import sqlite3
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import psutil
 
 _REST_S: Final = 0.5
-_CHUNK_BYTES: Final = 1 << 16
 
 
 def cpu_s(process_id: int) -> float:
@@ -48,23 +43,14 @@ def pss_bytes(process_id: int) -> int:
     raise OSError("the kernel does not say what memory the process uses")
 
 
-def file_bytes(path: Path) -> int:
-    """Bytes allocated for a file and those beside it of the same name (a database's write-ahead log)."""
-    return sum(item.stat().st_blocks * 512 for item in path.parent.glob(path.name + "*"))
-
-
-@dataclass(slots=True)
-class Wire:
-    """A TCP proxy on loopback that counts what passes, both ways, without the headers of TCP and IP."""
-
-    to_port: int
-    port: int = 0
-    bytes_passed: int = 0
-
-    def __enter__(self) -> Self:
-        listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(listener,), daemon=True)
-        self._thread.start()
-        return self
+def database_bytes(path: Path) -> int:
+    """Bytes of a database's pages, those in its write-ahead log counted once."""
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        pages, page_bytes, free = (
+            int(database.execute(f"pragma {name}").fetchone()[0])
+            for name in ("page_count", "page_size", "freelist_count")
+        )
+    finally:
+        database.close()
+    return (pages - free) * page_bytes

@@ -59,6 +59,11 @@ def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float | None
     return statistics.median(pairs) if pairs else None
 
 
+def percentile(ascending: Sequence[float], percent: int) -> float:
+    """The value that `percent` of a hundred are not above."""
+    return ascending[min(len(ascending) * percent // 100, len(ascending) - 1)]
+
+
 def encode_rows(rows: Sequence[Row]) -> str:
     return json.dumps([asdict(row) for row in rows], indent=2)
 

@@ -53,9 +53,9 @@ def go_verifier() -> Path:
     return _cached("go", [source, lock], make) / "verifier"
 
 
-def npm_folder() -> Path:
-    """A copy of `npm/` with the packages of its lock beside it."""
-    files = sorted(path for path in (HERE / "npm").iterdir() if path.is_file())
+def npm_folder(source: Path = HERE / "npm") -> Path:
+    """A copy of the files of `source` with the packages of its lock beside them."""
+    files = sorted(path for path in source.iterdir() if path.is_file())
 
     def make(folder: Path) -> None:
         if not shutil.which("node") or not shutil.which("npm"):
@@ -64,7 +64,7 @@ def npm_folder() -> Path:
             shutil.copy(file, folder)
         _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder=folder)
 
-    return _cached("npm", files, make)
+    return _cached(source.name, files, make)
 
 
 def ask(command: Sequence[str | Path], question: object) -> Any:

@@ -86,7 +86,8 @@ def _write_lies(network: Network, carrier: Firm) -> None:
     """As many records as make the false history as long as the true one was, and more."""
     lies = network.folder / "lies.ndjson"
     lies.write_text("".join(f'{{"type":"note","body":{{"n":{n}}}}}\n' for n in range(5)))
-    network.tally.run("capture", lies, "--dir", carrier.folder)
+    # Its own node notices as soon as it meets the others, and signs no more; what it signed by then is enough.
+    network.tally.run("capture", lies, "--dir", carrier.folder, expect=None)
 
 
 def _has_evidence(firm: Firm) -> bool:

@@ -1,0 +1,48 @@
+"""What a node's own folder tells, before any peer is asked, of how far it has signed: the guard begins with it."""
+
+from __future__ import annotations
+
+from ledger.merkle import range_hash
+from ledger.names import MemberName
+from node.guard import Guard
+from node.highwater import HighWater, HighWaterBroken, HighWaterFile
+from node.membership import Membership
+from node.storage import logs
+from node.storage.replicas import read_signed
+from node.storage.store import Store, Tx
+
+
+def make_guard(store: Store, membership: Membership, *, member: MemberName, high_water: HighWaterFile) -> Guard:
+    """The guard of `member`'s log. A high-water file that cannot be read, or contradicts the store, is a doubt."""
+    origin, doubt = membership.origin(member), ""
+    mark: HighWater | None = None
+    try:
+        mark = high_water.read()
+    except HighWaterBroken as cause:
+        doubt = str(cause)
+    else:
+        mark = mark if mark is not None and mark.origin == origin else None
+        high_water.begin_at(mark)
+    with store.read() as tx:
+        log = logs.find_log(tx, origin)
+        assert log is not None, "the own log was made at adoption"
+        # A recovery that broke off has left the checkpoints that it was to lead to.
+        signed = [log.size, *(read_signed(note).checkpoint.size for note in logs.read_targets(tx, log.number))]
+        if mark is not None:
+            signed.append(mark.size)
+            if _contradicts(tx, log, mark):
+                doubt = f"{high_water.path} and the database hold two histories"
+    return Guard(
+        others=tuple(name for name in membership.names if name != member),
+        required=membership.network.charter.required_answers,
+        size=log.checkpoint_size,
+        high_water=max(signed),
+        doubt=doubt,
+    )
+
+
+def _contradicts(tx: Tx, log: logs.StoredLog, mark: HighWater) -> bool:
+    """Whether the log, where it is as long, had another root at the size that was signed last."""
+    if not 0 < mark.size <= log.size:
+        return False
+    return range_hash(0, mark.size, logs.hash_reader(tx, log.number)) != mark.root

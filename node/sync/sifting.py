@@ -1,0 +1,171 @@
+"""Sifting an answer with bodies: what holds is kept, and what was due and does not hold is named.
+
+A body is kept only if its manifest is the one that the entry names, its ciphertexts are those
+of the manifest, and every section that this member was given opens to the committed root.
+Of channel messages only those are kept that a kept body needs, and only the author's: a
+member could give a channel of its own the id of the author's.
+
+Spec: docs/spec/bodies.md, "Checking".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from ledger.errors import EncodingError, TallyError
+from ledger.manifest import Manifest, decode_manifest
+from ledger.names import sha256
+from ledger.record import Opened, check_ciphertext, open_record
+from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
+from ledger.sidecar import Sidecar
+from node.agreements import RESERVED
+from node.node import Node
+from node.storage import logs, sidecars
+from node.storage.packing import PackedEntry, pack_received
+from node.storage.store import Tx
+
+LOST: Final = "its author lost it, and cannot tell whether this member was to read it"
+"""Reason of a gap that the author itself told of, by an empty sidecar."""
+
+
+class Body(NamedTuple):
+    """A body that holds. opened: what this member can read of it, None if it was given nothing."""
+
+    index: int  # type: ignore[assignment]  # nobody searches one as a tuple
+    sidecar: Sidecar
+    opened: Opened | None
+
+    @property
+    def statement(self) -> str | None:
+        """Its type, if that is one of ours."""
+        found = None if self.opened is None else self.opened.meta.type
+        return found if found is not None and found.startswith(RESERVED) else None
+
+
+@dataclass(slots=True)
+class Sifted:
+    """What one answer came to, before it is committed."""
+
+    messages: dict[bytes, tuple[bytes, ChannelMessage]] = field(default_factory=dict)
+    good: list[Body] = field(default_factory=list)
+    gaps: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def statements(self) -> Iterator[tuple[int, str]]:
+        return ((body.index, body.statement) for body in self.good if body.statement is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """What bodies of entries [start, ...) of one log are compared with."""
+
+    node: Node
+    log: logs.StoredLog
+    start: int
+    rows: Sequence[PackedEntry]
+    known: Mapping[bytes, ChannelMessage]
+
+    @classmethod
+    def make(cls, node: Node, log: logs.StoredLog, start: int, end: int) -> Sieve:
+        with node.store.read() as tx:
+            rows = logs.read_packed(tx, log.number, start, end)
+            channels = sidecars.list_channels(tx, wrapper=log.origin.member).values()
+        return cls(node, log, start, rows, {channel.id: channel.decoded() for channel in channels})
+
+    def sift(self, messages: Sequence[bytes], given: Mapping[int, Sidecar]) -> Sifted:
+        """Check every sidecar by itself; what fails becomes a gap with its reason."""
+        fresh = self._check_messages(messages)
+        all_known = {**self.known, **{id_: message for id_, (_, message) in fresh.items()}}
+        found = Sifted()
+        for index, sidecar in given.items():
+            if not sidecar.manifest:
+                found.gaps.append((index, LOST))
+                continue
+            try:
+                opened = self._check(self.rows[index - self.start], sidecar, all_known)
+            except TallyError as cause:
+                found.gaps.append((index, f"{cause.code}: {cause}"))
+                continue
+            found.good.append(Body(index, sidecar, opened))
+            found.messages |= {wrap.channel: fresh[wrap.channel] for wrap in sidecar.wraps if wrap.channel in fresh}
+        return found
+
+    def _check_messages(self, messages: Sequence[bytes]) -> dict[bytes, tuple[bytes, ChannelMessage]]:
+        """New channel messages that the log's author signed; a second one with the id of another is refused."""
+        fresh: dict[bytes, tuple[bytes, ChannelMessage]] = {}
+        for data in messages:
+            try:
+                message = decode_channel_message(data)
+                if message.wrapper != self.log.origin.member or message.id in self.known or message.id in fresh:
+                    continue
+                self.node.joined.channels.check_message(message)
+            except TallyError:
+                continue  # wraps under it then name a channel that we do not know, and are gaps
+            fresh[message.id] = (data, message)
+        return fresh
+
+    def _check(self, row: PackedEntry, sidecar: Sidecar, messages: Mapping[bytes, ChannelMessage]) -> Opened | None:
+        """Raise unless the sidecar is what the entry commits to; returns what this member can read of it."""
+        if row.id is None or row.body is None or sha256(sidecar.manifest) != row.body:
+            raise EncodingError(field="manifest", reason="not the one that the entry names")
+        manifest = decode_manifest(sidecar.manifest)
+        for number, ciphertext in sidecar.sections.items():
+            if number >= len(manifest.sections):
+                raise EncodingError(field="sidecar", reason=f"section {number} is not in the manifest")
+            check_ciphertext(ciphertext, manifest, number)
+        mine: Wrap | None = None
+        for wrap in sidecar.wraps:
+            message = messages.get(wrap.channel)
+            if message is None:
+                raise EncodingError(
+                    field="wrap", reason="its channel message is missing, or the author did not sign it"
+                )
+            if message.reader == self.node.member:
+                mine = mine or wrap
+        return None if mine is None else self._open(row, mine, messages[mine.channel], sidecar, manifest=manifest)
+
+    def _open(
+        self, row: PackedEntry, wrap: Wrap, message: ChannelMessage, sidecar: Sidecar, *, manifest: Manifest
+    ) -> Opened:
+        origin, channels = self.log.origin, self.node.joined.channels
+        assert row.id is not None and row.body is not None, "only such an entry has a body"
+        opened = open_record(
+            wrap,
+            sidecar.sections,
+            wrapper=channels.incoming(wrap.channel, message, origin),
+            contexts=channels.contexts(origin),
+            record_id=row.id,
+            manifest=manifest,
+            manifest_hash=row.body,
+        )
+        if origin.member != self.node.member and set(opened.sections) != set(wrap.sections):
+            raise EncodingError(field="sidecar", reason="a section that the wrap names was not sent")
+        return opened
+
+
+def keep(tx: Tx, log: logs.StoredLog, found: Sifted) -> None:
+    """Write what was sifted, bodies in the place of emptier ones."""
+    numbers = {c.id: c.number for c in sidecars.list_channels(tx, wrapper=log.origin.member).values()}
+    for id_, (data, message) in found.messages.items():
+        if id_ not in numbers:
+            numbers[id_] = sidecars.insert_channel(
+                tx, channel_id=id_, wrapper=message.wrapper, reader=message.reader, message=data
+            )
+    for body in found.good:
+        sidecars.delete_sidecar(tx, log.number, body.index)
+    packed = [(body.index, pack_received(body.sidecar, numbers)) for body in found.good]
+    sidecars.insert_sidecars(tx, log.number, packed)
+    sidecars.insert_gaps(tx, log.number, found.gaps)
+    for index, type_name in found.statements:
+        sidecars.insert_statement(tx, log.number, index, type_name)
+
+
+def announce(node: Node, log: logs.StoredLog, found: Sifted) -> None:
+    """Tell the agreements, and whoever waits, of what is durable now."""
+    places = [(log.number, index) for index, _ in found.statements]
+    if places:
+        with node.store.read() as tx:
+            node.apply_statements(tx, places)
+    node.changes.bump(log.origin.hash)

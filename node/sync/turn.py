@@ -1,0 +1,175 @@
+"""A turn: what follows from one answer to a poll. The same for a real peer and a simulated one.
+
+A peer's heads are hints. Whatever it says of one log, the others are looked at all the same; a
+fault is raised once the turn is over, so that one bad copy holds up nothing but itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from ledger.errors import TallyError
+from ledger.names import MemberName, Origin
+from ledger.replica import Outcome, Result
+from node.node import Node
+from node.storage import checkpoints, sidecars
+from node.storage.replicas import ReplicaMoved
+from node.sync.answers import root_hint
+from node.sync.bodies import fetch_from_author, fill_gaps, find_log
+from node.sync.client import Head, Heads, PeerClient, PeerUnreachable
+from node.sync.cosigning import collect_cosignatures
+from node.sync.ownlog import check_own_log
+from node.sync.rounds import run_round
+
+_PATIENCE_S: Final = 10.0
+"""Seconds that a round waits for another one about the same log, whose peer may be slow on purpose."""
+_REFILL_S: Final = 30.0
+"""Seconds between two questions to one peer about the same gaps."""
+_log = structlog.get_logger("tally.sync")
+
+
+@dataclass(slots=True)
+class PeerState:
+    """What is known of one peer, for display. Times in Unix milliseconds."""
+
+    member: MemberName
+    endpoint: str
+    state: str = "connecting"
+    last_contact_ms: int | None = None
+    error: str = ""
+    failures: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)  # origin -> size the peer says it holds
+    author_behind: bool = False
+
+
+class Turns:
+    """Takes the turns of all peers of a node. Owned by the event loop."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._locks: defaultdict[Origin, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._refilled: dict[tuple[MemberName, Origin], float] = {}  # when gaps were asked of a peer, loop time
+
+    async def take(self, peer: PeerClient, state: PeerState, heads: Heads, *, is_first: bool) -> bool:
+        """Do what the peer's heads give reason for. Returns whether anything came of it.
+
+        is_first: the peer was asked for everything it has, so that nothing that happened meanwhile is passed over.
+        Raises: PeerUnreachable at once; the first of all other faults of the peer when all is done.
+        """
+        faults: list[TallyError] = []
+        has_moved = False
+        for work in self._works(peer, state, heads, is_first=is_first):
+            try:
+                has_moved |= await work
+            except ReplicaMoved:
+                has_moved = True  # another peer was quicker; the next turn goes on from there
+            except PeerUnreachable:
+                raise
+            except TallyError as cause:
+                faults.append(cause)
+        if faults:
+            raise faults[0]
+        return has_moved
+
+    def _works(
+        self, peer: PeerClient, state: PeerState, heads: Heads, *, is_first: bool
+    ) -> Iterator[Coroutine[Any, Any, bool]]:
+        node = self._node
+        known, own = node.membership.origins, node.joined.origin
+        told = {known[oh]: head for head in heads.heads if (oh := bytes.fromhex(head.log)) in known}
+        if is_first or own in told:
+            yield self._check_own(peer, told.get(own), is_first=is_first)
+        for origin, head in told.items():
+            state.sizes[str(origin)] = head.size
+            if origin != own:
+                yield self._mirror(peer, origin, head, state)
+            yield collect_cosignatures(node, peer, origin, head)
+        author = node.membership.origin(peer.peer)
+        yield fetch_from_author(node, peer)
+        if is_first or author in told:
+            yield self._refill(peer, author)
+        if is_first:
+            yield self._refill(peer, own)
+
+    # --- other logs --------------------------------------------------------------------
+
+    async def _mirror(self, peer: PeerClient, origin: Origin, head: Head, state: PeerState) -> bool:
+        node = self._node
+        async with self._alone(origin):
+            if not await asyncio.to_thread(self._has_news, origin, peer.peer, head):
+                return False
+            outcome = await run_round(node, peer, origin, may_cosign=node.joined.guard.is_ready)
+        if peer.peer == origin.member:
+            state.author_behind = outcome.author_behind
+        _tell(origin, peer, outcome)
+        return outcome.result in (Result.EXTENDED, Result.FORKED) or outcome.cosigned
+
+    @asynccontextmanager
+    async def _alone(self, origin: Origin) -> AsyncIterator[None]:
+        """One round about a log at a time, where that is quick: entries need not come twice.
+
+        It is a courtesy and no more: what is committed is compared with what is held in the same transaction.
+        """
+        lock = self._locks[origin]
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await lock.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _has_news(self, origin: Origin, peer: MemberName, head: Head) -> bool:
+        """Whether a round could change anything: entries to fetch, a fork to find, a checkpoint to cosign."""
+        node = self._node
+        log = find_log(node, origin)
+        if log.frozen:
+            return False
+        if head.size != log.checkpoint_size:
+            # A holder with less than we have will find out from us what it misses.
+            return head.size > log.checkpoint_size or peer == log.origin.member
+        if head.root != root_hint(log):
+            return True
+        if not node.joined.guard.is_ready or log.no_cosign_from is not None:
+            return False
+        with node.store.read() as tx:
+            return checkpoints.cosigned_size(tx, log.number, node.member) < head.size
+
+    # --- the own log, and what is missing ------------------------------------------------
+
+    async def _check_own(self, peer: PeerClient, head: Head | None, *, is_first: bool) -> bool:
+        if not is_first and head is not None:
+            log = await asyncio.to_thread(find_log, self._node, self._node.joined.origin)
+            if head.size < log.checkpoint_size or (head.size, head.root) == (log.checkpoint_size, root_hint(log)):
+                return False
+        return await check_own_log(self._node, peer)
+
+    async def _refill(self, peer: PeerClient, origin: Origin) -> bool:
+        """Ask again for what is missing, if anything is, and not too often."""
+        now = asyncio.get_running_loop().time()
+        if now < self._refilled.get((peer.peer, origin), -_REFILL_S) + _REFILL_S:
+            return False
+        if not await asyncio.to_thread(_has_gaps, self._node, origin):
+            return False
+        self._refilled[peer.peer, origin] = now
+        return await fill_gaps(self._node, peer, origin)
+
+
+def _has_gaps(node: Node, origin: Origin) -> bool:
+    with node.store.read() as tx:
+        return sidecars.has_gaps(tx, node.find_log(tx, str(origin)).number)
+
+
+def _tell(origin: Origin, peer: PeerClient, outcome: Outcome) -> None:
+    if outcome.result in (Result.FORKED, Result.DISPUTED, Result.DAMAGED) or outcome.author_behind:
+        _log.error("round", log=str(origin), peer=peer.peer, result=str(outcome.result), size=outcome.size)
