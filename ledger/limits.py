@@ -166,8 +166,8 @@ VIEW_TEXT_BYTES_MAX: Final = 512
 VIEW_IDENTIFIERS_MAX: Final = 32_768
 """Identifiers of one record that can be searched: more than a body of honest ones (35 bytes each) has room for."""
 
-VIEW_FLAGS_MAX: Final = 16
-"""Flags of one record in a view: several times what a capture ever sets."""
+VIEW_FLAGS_MAX: Final = 64
+"""Flags of one record in a view: more than twice what a capture ever sets, complaints and all."""
 
 VIEW_CHUNK_RECORDS: Final = 512
 """Records projected per transaction of a view: enough that the commit costs little beside them."""

@@ -24,7 +24,7 @@ from ledger.errors import BadInput, EncodingError, Missing, NotAllowed, TallyErr
 from ledger.fields import Rules, compile_rules, cut
 from ledger.jsontext import members, parse
 from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_name, encode_b64
-from ledger.record import Draft, Link, Statement
+from ledger.record import Draft, Link, Meta, Statement
 
 PROPOSE: Final = "tally/propose"
 ACCEPT: Final = "tally/accept"
@@ -130,12 +130,16 @@ def named_contract(body: bytes) -> Digest:
     return Digest(decode_b64(value["contract"], length=32, field="contract"))
 
 
+_Word = tuple[str, MemberName, frozenset[MemberName] | None]
+"""A statement's type, who made it, and who was given it; see `Agreements.state`."""
+
+
 class Agreements:
     """Every contract this node is a party to. Statements may come in any order, early, and more than once."""
 
     def __init__(self) -> None:
         self._contracts: dict[Digest, Contract] = {}
-        self._words: dict[Digest, set[tuple[str, MemberName]]] = {}
+        self._words: dict[Digest, set[_Word]] = {}
         self._statements: dict[tuple[Digest | None, str, str | None], Statement] = {}
         self._lock = threading.Lock()  # guards all three
 
@@ -144,10 +148,15 @@ class Agreements:
             if contract.id not in self._contracts:
                 self._settle(contract)
 
-    def state(self, contract_id: Digest, type_name: str, member: MemberName) -> None:
-        """Take in an accept, decline or end by `member`; one of no party changes nothing."""
+    def state(
+        self, contract_id: Digest, type_name: str, member: MemberName, *, told: frozenset[MemberName] | None = None
+    ) -> None:
+        """Take in an accept, decline or end by `member`; one of no party changes nothing.
+
+        told: who was given this very statement; None for all parties.
+        """
         with self._lock:
-            self._words.setdefault(contract_id, set()).add((type_name, member))
+            self._words.setdefault(contract_id, set()).add((type_name, member, told))
             if contract_id in self._contracts:
                 self._settle(self._contracts[contract_id])
 
@@ -195,11 +204,30 @@ class Agreements:
         return statement
 
 
-def _settled(contract: Contract, words: frozenset[tuple[str, MemberName]]) -> Contract:
-    """The contract as it stands after all that was said of it, in whatever order."""
+def told_alike(meta: Meta, author: MemberName) -> frozenset[MemberName]:
+    """Whom a record tells all that it tells anybody, its author among them; nobody if it tells some more than others.
+
+    A record may have sections for different readers, and so could say one thing to each.
+    """
+    shared = meta.audience[1:-1]
+    if len(shared) != 1 or not all(name.startswith("@") for name in shared[0]):
+        return frozenset()
+    return frozenset({author, *(MemberName(name[1:]) for name in shared[0])})
+
+
+def _settled(contract: Contract, words: frozenset[_Word]) -> Contract:
+    """The contract as it stands after all that was said of it, in whatever order.
+
+    An acceptance counts if all parties were told of it; a decline or end counts for whoever hears of it.
+    """
+    everyone = frozenset(contract.members)
+
+    def counts(word: str, told: frozenset[MemberName] | None) -> bool:
+        return word != ACCEPT or told is None or told >= everyone
 
     def who(type_name: str) -> list[MemberName]:
-        return [member for member in contract.members if (type_name, member) in words]
+        said = {member for word, member, told in words if word == type_name and counts(word, told)}
+        return [member for member in contract.members if member in said]
 
     accepted = frozenset({contract.proposer, *who(ACCEPT)})
     status = Status.ACTIVE if set(contract.members) <= accepted else Status.PROPOSED

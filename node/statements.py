@@ -13,15 +13,17 @@ def take_statement(agreements: Agreements, record: ReadRecord) -> None:
     if record.meta is None or record.id is None:
         return
     author = record.origin.member
+    told = agree.told_alike(record.meta, author)
     try:
         if record.meta.type == agree.PROPOSE:
-            agreements.propose(
-                agree.decode_proposal(
-                    record.body, contract_id=record.leaf, record=record.id,
-                    log=str(record.origin), index=record.index, proposer=author,
-                )
+            contract = agree.decode_proposal(
+                record.body, contract_id=record.leaf, record=record.id,
+                log=str(record.origin), index=record.index, proposer=author,
             )  # fmt: skip
+            # Else its parties could have read, and accepted, different contracts under one id.
+            if told.issuperset(contract.members):
+                agreements.propose(contract)
         elif record.meta.type in (agree.ACCEPT, agree.DECLINE, agree.END):
-            agreements.state(agree.named_contract(record.body), record.meta.type, author)
+            agreements.state(agree.named_contract(record.body), record.meta.type, author, told=told)
     except BadInput:
         return  # a malformed statement of another member binds nobody; it stays readable as a record

@@ -154,7 +154,7 @@ def routes_of(routes: Iterable[Any]) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for route in routes:
         if isinstance(route, APIRoute):
-            found |= {(method, route.path) for method in route.methods}
+            found |= {(method, route.path) for method in route.methods or ()}
         else:
             found |= routes_of(route.original_router.routes)
     return found

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 
 from ledger.network import encode_network_file
 from node import serving
+from node.app import create_app
 from node.node import Node
 from tests import nodes
 from tests.make_running import free_port
@@ -191,6 +193,40 @@ def test_an_endless_head_is_cut_off(node: Process) -> None:
             time.sleep(0.001)
         assert read_all(connection).startswith(b"HTTP/1.1 400 ")
     assert node.size() >= 0
+
+
+@pytest.fixture
+def hasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The port of a server in this process that waits for no head longer than 0.3 s."""
+    monkeypatch.setattr(serving, "HEAD_S", 0.3)
+    node = nodes.found("fishery").join(tmp_path, port=free_port())
+    server = serving.make_server(create_app(node), node.settings)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield node.settings.port
+    server.should_exit = True
+    thread.join()
+    node.close()
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nhost: x\r\n\r\nGET"])
+def test_a_head_that_takes_too_long_is_cut_off(hasty: int, first: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", hasty), 30) as connection:
+        began = time.monotonic()
+        connection.sendall(first)
+        got = read_all(connection)
+    assert 0.2 < time.monotonic() - began < 5
+    assert got.count(b"HTTP/1.1") == first.count(b"\r\n\r\n")
+
+
+def test_a_connection_may_rest_between_two_requests(hasty: int) -> None:
+    with socket.create_connection(("127.0.0.1", hasty), 30) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+            time.sleep(0.5)
 
 
 def test_what_is_no_http_is_refused(node: Process) -> None:

@@ -350,7 +350,6 @@ def test_any_field_is_disclosed_alone_and_as_the_page_says(
         {"salt": bytes(16)},
         {"index": index + 1},
         {"index": index - 1},
-        {"size": len(fields) + 1},
         {"path": (*found.path, Digest(bytes(32)))},
         {"path": (Digest(bytes(31)), *found.path)},
     ):
@@ -370,6 +369,17 @@ def test_disclosure_says_nothing_of_other_fields_but_their_count() -> None:
     # Without the salt of a field its leaf cannot be guessed, although its value can.
     guesses = {formats.field_leaf(CTX, 5, salt, ("/5", b'"guess me"')) for salt in (bytes(16), found.salt)}
     assert not guesses & set(found.path)
+
+
+def test_size_gives_a_path_its_shape_and_is_not_proved() -> None:
+    # The root of a tree does not commit to its size: field 0 of 3 has a path like that of field 0 of 4.
+    fields = [("/a", b"1"), ("/b", b"2"), ("/c", b"3")]
+    _, root = seal_section(fields, seed=SEED, context=CTX)
+    (found,) = disclosed(fields, "/a")
+    verify_disclosure(replace(found, size=4), root=root, context=CTX)
+    for size in (1, 2, 5, 8):
+        with pytest.raises(ProofInvalid):
+            verify_disclosure(replace(found, size=size), root=root, context=CTX)
 
 
 def test_inner_node_passes_for_no_field() -> None:
@@ -393,7 +403,10 @@ def test_index_size_and_name_end_at_their_limits() -> None:
     _, root = seal_section(fields, seed=SEED, context=CTX)
     (found,) = disclosed(fields, f"/{FIELDS_MAX - 1}")
     verify_disclosure(found, root=root, context=CTX)
-    for change in ({"size": FIELDS_MAX + 1}, {"index": FIELDS_MAX}, {"index": -1}, {"index": 2**53, "size": 2**53 + 1}):
+    far: list[dict[str, Any]] = [
+        {"size": FIELDS_MAX + 1}, {"index": FIELDS_MAX}, {"index": -1}, {"index": 2**53, "size": 2**53 + 1}
+    ]  # fmt: skip
+    for change in far:
         with pytest.raises(ProofInvalid):
             verify_disclosure(replace(found, **change), root=root, context=CTX)
     name = "/" + "n" * (limits.NAME_BYTES_MAX - 1)

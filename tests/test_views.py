@@ -30,6 +30,7 @@ from ledger.merkle import leaf_hash
 from ledger.names import Digest, MemberName, NetworkName, Origin, RecordId, encode_b64, make_id
 from ledger.network import NetworkFile
 from ledger.record import Link, Meta, Opened
+from ledger.record.sealer import Sealer
 from ledger.sidecar import Sidecar
 from node import agreements
 from node.agreements import ACCEPT, PROPOSE, draft_addressed
@@ -632,11 +633,15 @@ def test_flags_in_anothers_record_are_its_own_affair() -> None:
 
 
 def test_an_author_cannot_flag_its_record_at_others(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.record.sealer._check_names", lambda draft: None)  # a liar's node seals what it likes
-    private = firms["a"].joined.intake.draft("note", b'{"text":"hello"}', by=b'"erp"', contract=firms.contract)
-    audience = frozenset({"receiver"})
-    fields = [*private.fields, ("flags", b'["invalid"]', audience), ("by", b'"you"', audience)]
-    index = firms["a"].append_one(private._replace(fields=fields)).index
+    plan = Sealer._plan_wraps
+
+    def liar(*given: Any) -> Any:
+        """Also the section that is the author's alone is wrapped for every reader."""
+        author, *others = plan(*given)
+        return [author, *((other[0], *author[1:]) for other in others)]
+
+    monkeypatch.setattr(Sealer, "_plan_wraps", liar)
+    index = firms.file({"type": "note", "body": {"text": "hello"}}, flags=["invalid"])
     mirror_entries(firms, "b", index + 1)
     mirror_bodies(firms, "b", index + 1)
     fill(firms["b"])

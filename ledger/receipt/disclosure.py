@@ -2,8 +2,9 @@
 
 A disclosure proves that the author committed to this name and this value, text for text,
 in this record, and nothing about any other field: the digests of its path are of salted
-leaves. It does say how many fields the section has (`size`), without which a path of RFC
-9162 cannot be checked, and which of them this one is.
+leaves. It does tell which field of the section this one is, and how many there are
+(`size`), without which a path of RFC 9162 cannot be checked. The number is told, not
+proved: the root of a tree does not commit to its size, and some paths fit several.
 
 Spec: docs/spec/receipt.md, "Disclosures".
 """

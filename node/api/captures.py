@@ -27,6 +27,7 @@ def make_router(context: Context) -> APIRouter:
 
     async def capture(
         request: Request,
+        *,
         contract: Annotated[str | None, Query(description="Id of the contract to share under, hexadecimal.")] = None,
         role: Annotated[str | None, Query(description="In which this member files, where it has several.")] = None,
         accept_invalid: Annotated[bool, Query(description="Record what breaks the standard as well, flagged.")] = False,

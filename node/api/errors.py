@@ -18,6 +18,7 @@ from ledger.errors import BadInput, BadProof, Conflict, NotAllowed, NotFound, Ta
 from ledger.keys import entropy
 from node.guard import NodeNotReady
 from node.storage.engine import DiskFull
+from node.storage.packing import RowDamaged
 from node.tokens import TokenRefused
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -79,6 +80,7 @@ STATUS: Final[Mapping[type[TallyError], int]] = {
     MediaTypeWrong: 415,
     BadProof: 422,
     TallyError: 500,
+    RowDamaged: 500,  # what a caller asked for was fine; what lies here is not
     Unavailable: 503,
     DiskFull: 507,
 }

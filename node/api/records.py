@@ -138,6 +138,7 @@ class _Records:
 
     async def list_some(
         self,
+        *,
         log: Annotated[str | None, Query(description="A member's name, or the origin of a log.")] = None,
         author: Annotated[str | None, Query(description="A member's name.")] = None,
         state: Annotated[str | None, Query(description="open, closed, invalid, newer or broken.")] = None,

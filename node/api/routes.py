@@ -19,14 +19,17 @@ from node.api.errors import PROBLEM_TYPE, InternalFault, MethodWrong, ParameterW
 from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contacts
+from node.storage.packing import RowDamaged
 from node.storage.viewstore import ViewStore
 from node.tokens import Scope, ScopeMissing, Token, TokenBook, TokenRefused
 
 PREFIX: Final = "/api/v1"
 JSON_TYPE: Final = "application/json"
-_ALWAYS: Final[tuple[type[TallyError], ...]] = (TokenRefused, ScopeMissing, ParameterWrong, InternalFault)
+_ALWAYS: Final[tuple[type[TallyError], ...]] = (
+    TokenRefused, ScopeMissing, ParameterWrong, InternalFault, RowDamaged,
+)  # fmt: skip
 EVERYWHERE: Final[tuple[type[TallyError], ...]] = (RouteUnknown, MethodWrong)
-"""What a caller gets who misses every route; no route lists them."""
+"""What a caller gets who misses every route."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,8 @@ class Routes:
                 "required": True,
                 "content": {kind: {"schema": schema} for kind, schema in body.schemas.items()},
             }
+        # A parameter with a slash in it is another path.
+        around = EVERYWHERE if "{" in path else ()
         if headers:
             extra["parameters"] = list(headers)
         self.router.add_api_route(
@@ -93,7 +98,7 @@ class Routes:
             status_code=answers[0].status,
             response_model=None,
             response_class=Response,
-            responses={**_describe_answers(answers), **describe_errors((*_ALWAYS, *errors))},
+            responses={**_describe_answers(answers), **describe_errors((*_ALWAYS, *around, *errors))},
             openapi_extra=extra,
         )
 

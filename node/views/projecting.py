@@ -111,7 +111,7 @@ class Projector:
         with self._ledger.read() as tx:
             self._refresh_membership(tx)
             end = _chunk_end(tx, head.number, start, end)
-            chunk, time_ms = self._project(tx, head, start, end, before.time_ms)
+            chunk, time_ms = self._project(tx, head, start, end, time_ms=before.time_ms)
             leaf = _leaf(tx, head.number, end)
         if is_late:
             after = before._replace(bodies=end)
@@ -121,7 +121,9 @@ class Projector:
         self._keep(position, after, chunk, is_new=not is_late)
         return True
 
-    def _project(self, tx: Tx, head: logs.StoredLog, start: int, end: int, time_ms: int) -> tuple[list[Projected], int]:
+    def _project(
+        self, tx: Tx, head: logs.StoredLog, start: int, end: int, *, time_ms: int
+    ) -> tuple[list[Projected], int]:
         """The records [start, end), and the time that the last one stands at. time_ms: of the one before them."""
         gaps = dict(viewsource.iterate_gaps(tx, head.number, start=start, end=end))
         is_own = head.origin.member == self._member
@@ -188,7 +190,7 @@ class Projector:
             indexes = list(islice(differing, limits.VIEW_CHUNK_RECORDS))
         for start, end in _runs(indexes):
             with self._ledger.read() as tx:
-                chunk, _ = self._project(tx, head, start, _chunk_end(tx, head.number, start, end), 0)
+                chunk, _ = self._project(tx, head, start, _chunk_end(tx, head.number, start, end), time_ms=0)
             self._keep(position, position, chunk, is_new=False)
         return bool(indexes)
 

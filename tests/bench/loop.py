@@ -55,9 +55,7 @@ def _plan(body: bytes) -> tuple[list[_Place], list[int]]:
     return places, lengths
 
 
-def _seal(
-    bodies: Sequence[bytes], places: Sequence[_Place], lengths: Sequence[int]
-) -> tuple[list[bytes], list[bytes]]:
+def _seal(bodies: Sequence[bytes], places: Sequence[_Place], lengths: Sequence[int]) -> tuple[list[bytes], list[bytes]]:
     loads, dumps, sort = orjson.loads, orjson.dumps, orjson.OPT_SORT_KEYS
     sha, shake, aead = hashlib.sha256, hashlib.shake_128, AESGCM
     groups, wraps = range(_GROUPS), [(key.encrypt, 32 * max(1, _GROUPS - i)) for i, key in enumerate(_VIEWER_KEYS)]

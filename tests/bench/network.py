@@ -92,9 +92,7 @@ def status(firm: Firm) -> Any:
 
 def held(firm: Firm, member: str) -> Mapping[str, Any]:
     """What a firm holds of a member's log: size, checkpoint_size, bodies_size."""
-    found: Mapping[str, Any] = next(
-        log for log in status(firm)["logs"] if log["origin"].split("/")[1] == member
-    )
+    found: Mapping[str, Any] = next(log for log in status(firm)["logs"] if log["origin"].split("/")[1] == member)
     return found
 
 
