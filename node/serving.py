@@ -59,6 +59,10 @@ class BoundedProtocol(HttpToolsProtocol):
             elif self._deadline is None:
                 self._deadline = self.loop.call_later(HEAD_S, self._give_up)
 
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = max(self._head_bytes, 1)  # the first of them may have come behind another request
+
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._cancel_deadline()

@@ -36,7 +36,7 @@ from node.node import HIGH_WATER_NAME, Node
 from node.storage import checkpoints, facts, logs, sidecars
 from node.storage.copies import copy_database
 from node.sync import routes
-from node.sync.client import make_http_client
+from node.sync.client import KEEP_ALIVE_S, make_http_client
 from node.sync.driver import SyncDriver
 from node.sync.rounds import step
 from tests.make_folders import Founded
@@ -108,6 +108,7 @@ class Machine:
         self._context.run(_current.set, self)
         self._backups = 0
         self._opened: Node | None = None
+        self._answered: set[tuple[str, int]] = set()
 
     # --- life -----------------------------------------------------------------------
 
@@ -240,6 +241,12 @@ class Machine:
         finally:
             if call.done() and call in self._tasks:
                 self._tasks.remove(call)
+        if found[0] < 400:
+            signature = request.headers["signature"]
+            # Nonces are forgotten with the process (docs/spec/calls.md).
+            if (signature, id(self.node)) in self._answered:
+                self.simulation.faults.append(f"{request.url} was answered a second time by {self.name}")
+            self._answered.add((signature, id(self.node)))
         return found
 
 
@@ -281,16 +288,16 @@ class Simulation:
         finally:
             for machine in {*self.machines.values(), *self.faces.values()}:
                 machine.die()
-            self.run(0.1)
+            self.loop.run_until_complete(asyncio.sleep(0.1))
             routes.run_in_threadpool = off_loop
             crash.watchers.remove(self._at_crash_point)
             self._end()
 
     def _end(self) -> None:
-        left = [task for task in asyncio.all_tasks(self.loop) if not task.done()]
-        for task in left:
-            task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        while left := [task for task in asyncio.all_tasks(self.loop) if not task.done()]:
+            for task in left:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.sleep(0.1))
         asyncio.set_event_loop(None)
         self.loop.close()
 
@@ -509,19 +516,18 @@ class _Wire(httpx.AsyncBaseTransport):
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(answer))
 
     async def _pass(self, target: Machine) -> None:
-        """One way: takes its time, or never ends."""
+        """One way: takes its time, or never arrives, which keep-alive notices where the caller has not given up."""
         sim = self._simulation
         await asyncio.sleep(sim.chance.uniform(0, sim.weather.delay_s))
         if sim.is_cut(self._sender.name, target.name) or sim.strikes(sim.weather.drop):
-            await asyncio.get_running_loop().create_future()
+            await asyncio.sleep(KEEP_ALIVE_S)
+            raise httpx.ReadError("connection lost")
 
     async def _repeat(self, target: Machine, request: httpx.Request, content: bytes) -> None:
         """The same message arrives once more; nobody waits for this answer."""
         await asyncio.sleep(self._simulation.chance.uniform(0, 2.0))
         if target.is_up:
-            found = await target.answer(request, content)
-            if found is not None and found[0] < 400:
-                self._simulation.faults.append(f"{request.url} was answered a second time")
+            await target.answer(request, content)
 
     def _note(self, path: str, status: int, answer: bytes) -> None:
         """Remember every checkpoint that left; two of an honest author that contradict end the run at once."""

@@ -54,6 +54,17 @@ def test_a_record_is_answered_with_its_place_and_is_there(node: Node) -> None:
     ask(node, story)
 
 
+def test_of_many_at_once_everyone_gets_the_answer_for_its_own(node: Node) -> None:
+    async def story(door: Door) -> None:
+        async def file(n: int) -> None:
+            done = (await door.file({"type": "note", "body": {"n": n}})).json()
+            assert (await door.get(f"/api/v1/records/{done['id']}"))["body"] == {"n": n}
+
+        await asyncio.gather(*(file(n) for n in range(40)))
+
+    ask(node, story)
+
+
 def test_every_value_text_comes_back_as_it_was_sent(node: Node) -> None:
     body = (
         b'{"n":26.0,"e":1e3,"big":123456789012345678901234567890,"s":"\\u00e9\xc3\xa9\\/","z":-0,"o":{"b":1,"a":[ ]}}'

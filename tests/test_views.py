@@ -20,6 +20,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 from ledger import limits
 from ledger.card import make_card, sign_card
@@ -44,6 +45,7 @@ from node.storage import logs, sidecars, viewsearch
 from node.storage.packing import pack_entry, pack_raw_entry, pack_received
 from node.storage.store import Tx
 from node.storage.tables import row_key
+from node.storage.viewsource import open_ledger
 from node.storage.viewstore import VIEWS_NAME, ViewsNotReady, ViewStore
 from node.storage.viewtables import LAYOUT, RecordValues, split_place
 from node.views import supervisor, worker
@@ -1017,6 +1019,17 @@ def test_nobody_else_can_read_the_view(firms: Firms) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in firms["a"].folder.glob("views.db*")}
     projector.close()
     assert set(modes.values()) == {0o600} and len(modes) >= 1
+
+
+def test_neither_the_worker_nor_a_search_can_write_what_it_only_reads(firms: Firms) -> None:
+    fill(firms["a"])
+    ledger = open_ledger(firms["a"].folder / "ledger.db")
+    with pytest.raises(OperationalError, match="readonly"), ledger.write("append") as tx:
+        tx.exec_driver_sql("DELETE FROM sidecar")
+    ledger.close()
+    with pytest.raises(OperationalError, match="readonly"), views_of(firms["a"]).read() as tx:
+        tx.exec_driver_sql("DELETE FROM record")
+    assert len(found(firms["a"])) == 2
 
 
 def test_a_search_before_there_is_a_view_says_so(tmp_path: Path) -> None:

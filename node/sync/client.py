@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,17 @@ BODIES_BYTES_MAX: Final = 16 << 20
 _TILE_BYTES: Final = 32 * limits.TILE_WIDTH
 _ERROR_BYTES: Final = 4096
 _REASON_LETTERS: Final = 300
+
+KEEP_ALIVE_S: Final = 50
+"""Seconds after which a connection is given up whose other end says nothing any more: a long poll would wait it out."""
+_KEEP_ALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", KEEP_ALIVE_S - 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)  # not every system names all three
+    ),
+)
 
 HttpClient = httpx.AsyncClient
 _Size = Annotated[int, msgspec.Meta(ge=0, le=limits.INTEGER_MAX)]
@@ -73,13 +85,15 @@ def make_http_client(settings: Settings, *, transport: httpx.AsyncBaseTransport 
     context: ssl.SSLContext | bool = True
     if settings.tls_ca is not None:
         context = ssl.create_default_context(cafile=str(settings.tls_ca))
-    bounds = httpx.Limits(max_connections=256, max_keepalive_connections=128, keepalive_expiry=20)
+    if transport is None:
+        bounds = httpx.Limits(max_connections=256, max_keepalive_connections=128, keepalive_expiry=20)
+        transport = httpx.AsyncHTTPTransport(
+            verify=context, limits=bounds, trust_env=False, socket_options=list(_KEEP_ALIVE)
+        )
     return httpx.AsyncClient(
-        verify=context,
-        limits=bounds,
+        transport=transport,
         follow_redirects=False,
         trust_env=False,
-        transport=transport,
         # Each call has one bound on its whole (PeerClient._answer), long polls theirs.
         timeout=None,  # noqa: S113
         # Else a peer could have us send so much to others under its domain that they refuse our calls.

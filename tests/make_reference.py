@@ -1,0 +1,75 @@
+"""Writes the tables of docs/reference/settings.md and docs/reference/limits.md from the code.
+
+`python -m tests.make_reference` renews the pages; `tests/docs_check.py` compares.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic_core import PydanticUndefined
+
+from ledger import limits
+from node.config import Settings
+from tests.source import ROOT
+
+REFERENCE: Final = ROOT / "docs" / "reference"
+MARKER: Final = "<!-- From here on written by `python -m tests.make_reference`; `make check` compares. -->\n"
+
+
+def pages() -> dict[Path, str]:
+    """Each page that is written here, and what its written part must be."""
+    return {REFERENCE / "settings.md": render_settings(), REFERENCE / "limits.md": render_limits()}
+
+
+def render_settings() -> str:
+    rows = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "required" if field.default is PydanticUndefined else _shown(field.default)
+        rows.append(f"| `{name}` | `TALLY_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def render_limits() -> str:
+    rows = ["| constant | value | of what, and why |", "|---|---|---|"]
+    rows += [f"| `{name}` | {_number(value)} | {' '.join(note.split())} |" for name, value, note in constants()]
+    return "\n".join(rows) + "\n"
+
+
+def constants() -> Iterator[tuple[str, Any, str]]:
+    """Name, value and docstring of every constant of ledger/limits.py, in its order."""
+    tree = ast.parse((ROOT / "ledger" / "limits.py").read_text(encoding="utf-8"))
+    for statement, after in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            is_note = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            note = str(after.value.value) if is_note else ""  # type: ignore[union-attr]
+            yield statement.target.id, getattr(limits, statement.target.id), note
+
+
+def written_part(path: Path) -> str | None:
+    """What stands behind the marker of a page; None without a marker."""
+    _, marker, rest = path.read_text(encoding="utf-8").partition(MARKER)
+    return rest.removeprefix("\n") if marker else None
+
+
+def write() -> None:
+    for path, text in pages().items():
+        head = path.read_text(encoding="utf-8").partition(MARKER)[0]
+        path.write_text(head + MARKER + "\n" + text, encoding="utf-8")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    return f"`{value}`" if not isinstance(value, float) else f"`{value:g}`"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+if __name__ == "__main__":
+    write()
