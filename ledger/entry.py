@@ -52,6 +52,7 @@ class SlotKind(IntEnum):
 class Entry:
     """One record header.
 
+    id: used once in all logs of its author; a repeat is evidence.
     prev: leaf hash of the entry before, 32 zero bytes at index 0.
     body: H(manifest text). card, charter: hashes of the documents in force, at index 0 and on change.
     version: of the header format; above 1 the entry is kept and shown as "newer version".
@@ -98,9 +99,11 @@ def decode_entry(data: bytes) -> Entry:
     if len(data) > limits.ENTRY_BYTES_MAX:
         raise TooLarge(what="entry", got=len(data), limit=limits.ENTRY_BYTES_MAX, unit="bytes")
     found = _HEADER.match(data)
+    # What does not match may still be a header of a later version, which nobody here can know in full.
     if found is None:
         return _decode_newer(data)
     body, card, charter, record_id, index, log, prev, slot = found.groups()
+    # Sixteen digits reach beyond what JSON readers of other languages can hold.
     if int(index) > limits.INTEGER_MAX:
         raise EncodingError(field="index", reason="above 2**53 - 1")
     return Entry(
@@ -171,4 +174,5 @@ def _decode_newer(data: bytes) -> Entry:
 
 
 def _b64(raw: bytes) -> bytes:
+    """As `names.encode_b64`, without the two steps by way of text."""
     return b2a_base64(raw, newline=False)

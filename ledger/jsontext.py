@@ -79,7 +79,7 @@ def members(text: bytes) -> dict[str, bytes]:
 
 
 def encode_string(text: str) -> bytes:
-    """The canonical JSON text of a string (RFC 8785, 3.2.2.2)."""
+    """The canonical JSON text of a string (RFC 8785, 3.2.2.2): as few escapes as JSON allows."""
     return json.dumps(text, ensure_ascii=False).encode()
 
 
@@ -137,6 +137,7 @@ def _parse(
         raise JsonMalformed(offset=cause.start, reason="not UTF-8") from None
     except json.JSONDecodeError as cause:
         raise JsonMalformed(offset=len(cause.doc[: cause.pos].encode()), reason=cause.msg) from None
+    # Only if there can be one: the walk looks at every value there is.
     if b"\\u" in text:  # raw surrogates are no UTF-8, so only an escape can bring one
         _check_surrogates(value)
     return value
@@ -198,10 +199,12 @@ def _decimal(text: str) -> Decimal:
 
 
 def _no_fraction(text: str) -> Any:
+    """Fractions in our own documents are refused where they are read: readers round them, each in its own way."""
     raise EncodingError(field="number", reason="not an integer")
 
 
 def _no_constant(text: str) -> Any:
+    """NaN, Infinity and -Infinity, which Python's reader takes and no other must."""
     raise JsonMalformed(offset=0, reason=f"{text} is not JSON")
 
 

@@ -1,7 +1,12 @@
 """Keys: Ed25519 signing keys as C2SP vkeys, X25519 sealing keys, and the entropy of the core.
 
 Small-order and non-canonical Ed25519 keys are refused when a key is decoded, so
-that no verifier later has to: OpenSSL and WebCrypto accept them.
+that no verifier later has to: OpenSSL and WebCrypto accept them. With such a key a
+signature holds for many messages, or holds for one verifier and not for the next, and
+two members who check one log would part over it.
+
+Private keys are plain values here, and are told apart by type alone. Where they are kept,
+and under what passphrase, is the node's business.
 
 Spec: docs/spec/keys.md; c2sp.org/signed-note; RFC 8032; RFC 7748.
 """
@@ -33,7 +38,10 @@ class Algorithm(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class VerifyKey:
-    """A named Ed25519 public key. `raw` has passed `check_point`."""
+    """A named Ed25519 public key. `raw` has passed `check_point`.
+
+    Name and algorithm are part of it: one point under two names is two keys, of which neither signs for the other.
+    """
 
     name: str
     algorithm: Algorithm
@@ -41,6 +49,7 @@ class VerifyKey:
 
     @property
     def id(self) -> KeyId:
+        """8 hexadecimal digits: enough to find a key among those that are known, never to tell whose it is."""
         return KeyId(self.hash.hex())
 
     @property
@@ -49,10 +58,14 @@ class VerifyKey:
         return sha256(self.name.encode() + b"\n" + bytes([self.algorithm]) + self.raw)[:4]
 
     def __str__(self) -> str:
+        """The vkey: how a key stands in charters, cards and vectors."""
         return f"{self.name}+{self.id}+{encode_b64(bytes([self.algorithm]) + self.raw)}"
 
     def verify(self, message: bytes, signature: bytes, *, what: str) -> None:
-        """Raises: BadSignature."""
+        """Check that `signature` is this key's on `message`; what: names the message in the error.
+
+        Raises: BadSignature.
+        """
         # A longer one would pass the head of another signed message off as part of the signature.
         if len(signature) != SIGNATURE_BYTES:
             raise BadSignature(signer=self.name, what=what)
@@ -70,6 +83,7 @@ class SigningKey:
     seed: bytes
 
     def __repr__(self) -> str:
+        # What is logged or shown in a traceback must not sign for us.
         return f"SigningKey({self.public.name}+{self.public.id})"
 
     def sign(self, message: bytes) -> bytes:
@@ -88,6 +102,7 @@ class SealingKey:
         return sealing_key_id(self.raw)
 
     def handle(self) -> X25519PublicKey:
+        """The key as the library wants it."""
         return X25519PublicKey.from_public_bytes(self.raw)
 
 
@@ -111,12 +126,14 @@ def entropy(length: int) -> bytes:
 
 
 def make_signing_key(name: str, algorithm: Algorithm = Algorithm.ED25519, *, seed: bytes | None = None) -> SigningKey:
+    """The key of `seed` (32 bytes, RFC 8032), or a fresh one. Raises: EncodingError for a bad name."""
     seed = entropy(32) if seed is None else seed
     raw, _ = sodium.crypto_sign_seed_keypair(seed)
     return SigningKey(VerifyKey(check_key_name(name), algorithm, raw), seed)
 
 
 def make_opening_key(*, seed: bytes | None = None) -> OpeningKey:
+    """The key of `seed` (the scalar of RFC 7748, 32 bytes), or a fresh one."""
     seed = entropy(32) if seed is None else seed
     return OpeningKey(SealingKey(X25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()), seed)
 
@@ -153,6 +170,7 @@ def decode_sealing_key(text: str) -> SealingKey:
 
 
 def sealing_key_id(raw: bytes) -> KeyId:
+    """16 hexadecimal digits of a hash with a tag of its own: it stands in no place where a signing key's id does."""
     return KeyId(sha256(b"tally/sealing-key/v1\n" + raw)[:8].hex())
 
 
@@ -164,7 +182,11 @@ def check_key_name(name: str) -> str:
 
 
 def check_point(raw: bytes, *, name: str) -> bytes:
-    """Return `raw` if it is a canonical Ed25519 point of the prime-order group; else raise WeakKey."""
+    """Return `raw` if it is a canonical Ed25519 point of the prime-order group; else raise WeakKey.
+
+    The library's own test looks at order and curve; that y is reduced (RFC 8032, 5.1.3) is looked at here, as a
+    point that has two spellings would have two ids.
+    """
     if int.from_bytes(raw, "little") & (2**255 - 1) >= _P:
         raise WeakKey(name=name, reason="the point is not in canonical form")
     if not sodium.crypto_core_ed25519_is_valid_point(raw):

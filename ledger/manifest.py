@@ -39,7 +39,10 @@ _BLOBS: Final = re.compile(_BLOB)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """size: bytes of the ciphertext. root: of the salted field leaves. hash: H(ciphertext)."""
+    """size: bytes of the ciphertext, padding and tag included. root: of the salted field leaves. hash: H(ciphertext).
+
+    All three are in clear for every reader of the record, of sections that it cannot open as well.
+    """
 
     size: int
     root: Digest
@@ -48,7 +51,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """size: bytes of the ciphertext. hash: H(ciphertext)."""
+    """size: bytes of the ciphertext. hash: H(ciphertext). Its commitment is in the field that refers to it."""
 
     size: int
     hash: Digest
@@ -63,7 +66,11 @@ class Manifest:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """RFC 8785 of the manifest: one line, what the entry's `body` is the hash of."""
+    """RFC 8785 of the manifest: one line, what the entry's `body` is the hash of.
+
+    It checks no bound, as stores call it for what they have read and checked; whoever makes a manifest stays
+    below those of `decode_manifest` (`ledger.record.Sealer.check`).
+    """
     blobs = b",".join(b'[%d,"%b"]' % (b.size, _b64(b.hash)) for b in manifest.blobs)
     sections = b",".join(b'[%d,"%b","%b"]' % (s.size, _b64(s.root), _b64(s.hash)) for s in manifest.sections)
     return b'{"blobs":[%b],"sections":[%b],"v":1}' % (blobs, sections)
@@ -77,6 +84,7 @@ def decode_manifest(data: bytes) -> Manifest:
     """
     if len(data) > limits.MANIFEST_BYTES_MAX:
         raise TooLarge(what="manifest", got=len(data), limit=limits.MANIFEST_BYTES_MAX, unit="bytes")
+    # One match decides on the form; the parts are read from what matched.
     found = _MANIFEST.match(data)
     if found is None:
         raise EncodingError(field="manifest", reason="not a canonical manifest of version 1")
@@ -95,4 +103,5 @@ def decode_manifest(data: bytes) -> Manifest:
 
 
 def _b64(raw: bytes) -> bytes:
+    """As `names.encode_b64`, without the two steps by way of text."""
     return b2a_base64(raw, newline=False)

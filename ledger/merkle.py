@@ -1,9 +1,8 @@
 """The Merkle tree of a log: hashing, growing, and the three proofs made from it.
 
-What it promises: `verify_*` raise unless the thing is proven, and check the shape
-of a proof before they hash anything. Prover and verifier walk one geometry, the
-ranges of leaves that a path is made of. Where hashes are stored is left out: a prover
-asks a `HashReader`, and a wrong answer only yields a proof that fails.
+What it promises: `verify_*` raise unless the thing is proven, and check the shape of a proof before they hash
+anything. Prover and verifier walk one geometry, the ranges of leaves that a path is made of. Where hashes are
+stored is left out: a prover asks a `HashReader`, and a wrong answer only yields a proof that fails.
 
 Spec: docs/spec/log.md, docs/spec/proofs-log.md; RFC 9162, 2.1.
 """
@@ -60,11 +59,14 @@ def node_hash(left: bytes, right: bytes) -> Digest:
 
 def root_of(leaves: Sequence[Digest]) -> Digest:
     """Root over leaf hashes, level by level; the lone last hash of a level moves up as it is."""
-    row = list(leaves)
-    while len(row) > 1:
-        lone = row[-1:] if len(row) & 1 else []
-        row = _pair(row) + lone
-    return row[0] if row else EMPTY_ROOT
+    row, width = list[bytes](leaves), len(leaves)
+    while width > 1:
+        # In place: for the few fields of a section, new lists would cost as much as the hashes.
+        for i in range(width >> 1):
+            row[i] = sha256(b"\1" + row[2 * i] + row[2 * i + 1]).digest()
+        row[width >> 1] = row[width - 1]  # the lone one, if there is one
+        width = (width + 1) >> 1
+    return Digest(row[0]) if row else EMPTY_ROOT
 
 
 def range_hash(start: int, end: int, read: HashReader) -> Digest:
@@ -144,8 +146,7 @@ def inclusion_ranges(index: int, size: int) -> list[Range]:
 def consistency_ranges(old: int, new: int) -> list[Range]:
     """What shows that the first `old` of `new` leaves did not change (RFC 9162, 2.1.4.1).
 
-    Where `old` is a power of two the old root itself is left out: the verifier has it.
-    Empty if `old` is 0 or equals `new`.
+    Where `old` is a power of two the old root itself is left out, as the verifier has it. Empty for 0 and for `new`.
     """
     ranges = fork_ranges(old, new)
     return ranges[1:] if ranges and ranges[0].start == 0 else ranges
@@ -247,9 +248,8 @@ def _pair(row: list[Digest]) -> list[Digest]:
     """Hashes of neighbouring pairs; a lone last one is dropped."""
     # Tried: slicing one joined string (+16 %), %-formatting (+19 %), map(b"".join) (+4 %).
     pairs = iter(row)
-    return cast(
-        list[Digest], [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
-    )
+    hashes = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
+    return cast(list[Digest], hashes)
 
 
 def _fold(subtrees: Sequence[Digest]) -> Digest:

@@ -38,6 +38,7 @@ _INTEGER: Final = re.compile(r"(0|[1-9][0-9]{0,15})\Z")
 
 
 def sha256(message: bytes) -> Digest:
+    """H of the pages of the spec. The caller puts a tag in front: no hash for one purpose may stand for another."""
     return Digest(hashlib.sha256(message).digest())
 
 
@@ -130,7 +131,11 @@ def lp(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
-    """The name of a log: `network/member`, later epochs `network/member/2` and on."""
+    """The name of a log: `network/member`, later epochs `network/member/2` and on.
+
+    It is also the name of the log's key, the first line of its checkpoints, and part of every section's `ctx`.
+    Origins sort by network, member and epoch, the epoch as a number.
+    """
 
     network: NetworkName
     member: MemberName

@@ -63,6 +63,7 @@ class Network:
 
     @property
     def id(self) -> NetworkId:
+        """The fingerprint: what people compare, and what every ctx and info of this network holds."""
         return fingerprint(self.charters)
 
     @property
@@ -164,6 +165,7 @@ def verify_member_file(file: MemberFile) -> Card:
 
 
 def _check_order(file: NetworkFile) -> None:
+    """One order, so that two honest files of one state are one file; and no version is missing in between."""
     versions = [decode_charter(decode_note(note).text).version for note in file.charters]
     if versions != list(range(1, len(versions) + 1)) or not versions:
         raise EncodingError(field="charters", reason="not every version from 1 on, in order")
@@ -176,6 +178,7 @@ def _check_order(file: NetworkFile) -> None:
 
 
 def _check_member_file(file: MemberFile) -> None:
+    """The card is that of the firm named beside it: keys of one firm under the name of another would found a fraud."""
     check_edges(file.network, what="network")
     check_member(file.member, network=file.network)
     card = _read_card(file.card)
@@ -184,6 +187,7 @@ def _check_member_file(file: MemberFile) -> None:
 
 
 def _read_card(note: bytes) -> Card:
+    """The card in a note, unverified."""
     return decode_card(decode_note(note).text)
 
 
@@ -195,6 +199,7 @@ def _take_notes(value: object) -> tuple[bytes, ...]:
 
 
 def _decode_utf8(text: bytes) -> str:
+    """Files come from people, in whatever encoding: ours is UTF-8, and no other is guessed."""
     try:
         return text.decode()
     except UnicodeDecodeError:

@@ -35,7 +35,10 @@ class TlogProof:
 
 
 def encode_proof(proof: TlogProof) -> bytes:
-    """Raises: EncodingError or TooLarge for whatever `decode_proof` would not take."""
+    """The file of C2SP's tlog-proof, which software of others reads.
+
+    Raises: EncodingError or TooLarge for whatever `decode_proof` would not take.
+    """
     _check(proof)
     extra = "" if proof.extra is None else f"extra {encode_b64(proof.extra)}\n"
     path = "".join(line + "\n" for line in encode_path(proof.path))

@@ -47,7 +47,11 @@ def decode_text(text: str, names: tuple[str, ...], *, what: str, bytes_max: int)
 
 
 def take_object(value: object, names: tuple[str, ...], *, what: str) -> dict[str, Any]:
-    """An object with exactly the members `names`."""
+    """An object with exactly the members `names`.
+
+    One that is missing has no default, one that is new is not passed over: what a reader does not know may be
+    what the signer meant. New members come with a new `v`.
+    """
     if not isinstance(value, dict):
         raise EncodingError(field=what, reason="not an object")
     if value.keys() != set(names):
@@ -56,7 +60,7 @@ def take_object(value: object, names: tuple[str, ...], *, what: str) -> dict[str
 
 
 def take_list(value: object, *, what: str, most: int) -> list[Any]:
-    """A list of at most `most` items."""
+    """A list of at most `most` items, counted before any of them is looked at."""
     if not isinstance(value, list):
         raise EncodingError(field=what, reason="not a list")
     if len(value) > most:
@@ -65,6 +69,7 @@ def take_list(value: object, *, what: str, most: int) -> list[Any]:
 
 
 def take_string(value: object, *, what: str) -> str:
+    """A string, of any length that the document leaves room for; its grammar is the caller's to check."""
     if not isinstance(value, str):
         raise EncodingError(field=what, reason="not a string")
     return value
@@ -78,6 +83,7 @@ def take_integer(value: object, *, what: str) -> int:
 
 
 def check_range(value: int, *, what: str, least: int, most: int = limits.INTEGER_MAX) -> None:
+    """Within `least` and `most`, both included."""
     if not least <= value <= most:
         raise EncodingError(field=what, reason=f"{value} is not within {least} to {most}")
 

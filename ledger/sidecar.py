@@ -35,7 +35,10 @@ class Sidecar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bodies:
-    """The answer to one request: sidecars by entry index, and the channel messages that their wraps need."""
+    """The answer to one request: sidecars by entry index, and the channel messages that their wraps need.
+
+    A message is sent with every answer that needs it: who asks may have lost what it was once given.
+    """
 
     messages: Sequence[bytes] = ()
     sidecars: Mapping[int, Sidecar] = field(default_factory=dict)
@@ -46,6 +49,7 @@ class Bodies:
 
 def encode_sidecar(sidecar: Sidecar) -> bytes:
     """u32be length, manifest; u8 count, wraps; u8 count, sections in ascending order."""
+    # An empty manifest stands for a body that was lost; its record's entry is in the log all the same.
     parts = [len(sidecar.manifest).to_bytes(4, "big"), sidecar.manifest, bytes([len(sidecar.wraps)])]
     for wrap in sidecar.wraps:
         parts += (wrap.channel, bytes([len(wrap.sections)]), wrap.sections, wrap.sealed)
@@ -83,6 +87,11 @@ def decode_sidecar(data: bytes) -> Sidecar:
 
 
 def _decode_wraps(data: bytes, start: int) -> tuple[tuple[Wrap, ...], int]:
+    """The wraps from `start`, and the place after them.
+
+    A record has one wrap per channel. A second one would be found by some readers and not by others, depending on
+    which of the two they look at.
+    """
     wraps: dict[bytes, Wrap] = {}
     count, at = _byte(data, start)
     for _ in range(count):
@@ -121,6 +130,7 @@ def decode_bodies(data: bytes, *, start: int, end: int) -> Bodies:
     count = int.from_bytes(data[:2], "big")
     if count > limits.BODIES_MESSAGES_MAX:
         raise TooLarge(what="bodies", got=count, limit=limits.BODIES_MESSAGES_MAX, unit="channel messages")
+    # Messages are passed on as they are: a malformed one harms the wraps under it and nothing else.
     at, messages = 2, []
     for _ in range(count):
         stop = at + 2 + int.from_bytes(data[at : at + 2], "big")

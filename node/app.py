@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 from fastapi import APIRouter, FastAPI
 
+from ledger.card import is_loopback
 from ledger.names import MemberName
 from node import logging
 from node.api import captures, contracts, document, errors, health, network, receipts, records, tokens
 from node.api.routes import Context
 from node.api.shortcut import Shortcut
+from node.config import Settings
 from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contact, Contacts
@@ -45,8 +47,8 @@ def create_app(
 ) -> FastAPI:
     """The app of `node`: the partner API, and what else is given. It neither opens nor closes the node.
 
-    contacts: what is known of the peers. background: started and cancelled with the app; the app
-    stops if one of them ends by itself, which `app.state.failure` then holds.
+    contacts: what is known of the peers. background: started and cancelled with the app. If one of
+    them fails, `app.state.failure` holds why, and `app.state.stop` is called: the server's matter.
     """
     app = FastAPI(
         openapi_url=None,  # it is behind a token, as a route of its own
@@ -54,6 +56,7 @@ def create_app(
         lifespan=lambda app: _live(app, background),
     )
     app.state.failure = None
+    app.state.stop = lambda: None
     context = Context(
         node=node,
         tokens=TokenBook(node.store, node.clock),
@@ -78,6 +81,7 @@ def serve(folder: Path, *, not_restored: bool = False) -> None:
     """Run the node of `folder` until it is told to stop. Raises: what `Node.open` raises; BackgroundFailed."""
     node = Node.open(folder)
     logging.set_up(node.settings.log_level)
+    _warn_of_clear_text(node.settings)
     try:
         driver = SyncDriver(node)
         app = create_app(
@@ -86,10 +90,12 @@ def serve(folder: Path, *, not_restored: bool = False) -> None:
             contacts=lambda: contacts_of(driver),
             background=[lambda: driver.run(not_restored=not_restored)],
         )
+        server = make_server(app, node.settings)
+        app.state.stop = partial(setattr, server, "should_exit", True)  # requests under way are answered first
         settle_memory()
         worker = start_worker(folder, node.changes)
         try:
-            make_server(app, node.settings).run()
+            server.run()
         finally:
             worker.stop()
         if app.state.failure is not None:
@@ -126,6 +132,13 @@ def contacts_of(driver: SyncDriver) -> dict[MemberName, Contact]:
     }
 
 
+def _warn_of_clear_text(settings: Settings) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if settings.tls_cert is None and not is_loopback(f"http://{host}:{settings.port}"):
+        what = "without TLS, tokens and records travel in clear unless a proxy in front of this node speaks it"
+        structlog.get_logger("tally").warning(what, host=settings.host)
+
+
 @asynccontextmanager
 async def _live(app: FastAPI, background: Sequence[Background]) -> AsyncIterator[None]:
     tasks = [asyncio.ensure_future(start()) for start in background]
@@ -134,7 +147,7 @@ async def _live(app: FastAPI, background: Sequence[Background]) -> AsyncIterator
         if not task.cancelled() and task.exception() is not None:
             app.state.failure = task.exception()
             structlog.get_logger("tally").critical("stopping", exc_info=task.exception())
-            signal.raise_signal(signal.SIGTERM)  # the server's own way to stop, with requests under way answered
+            app.state.stop()
 
     for task in tasks:
         task.add_done_callback(ended)

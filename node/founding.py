@@ -117,9 +117,12 @@ def encode_settings(values: Mapping[str, object]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def listening_at(endpoint: str) -> tuple[str, int]:
-    """Where a node listens if nothing else is said: the endpoint's port, on loopback alone if that is its host."""
-    host = "127.0.0.1" if is_loopback(endpoint) else "0.0.0.0"  # noqa: S104  # peers must reach it
+def listening_at(endpoint: str, *, has_tls: bool) -> tuple[str, int]:
+    """Where a node listens if nothing else is said: the endpoint's port; without TLS of its own on loopback alone.
+
+    A proxy that ends TLS in front stands on this machine then: tokens never cross a network in clear by default.
+    """
+    host = "0.0.0.0" if has_tls and not is_loopback(endpoint) else "127.0.0.1"  # noqa: S104  # peers must reach it
     port = endpoint.rpartition(":")[2]
     return host, int(port) if port.isdigit() else PORT
 

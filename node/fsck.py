@@ -22,7 +22,7 @@ from ledger.sealing import Contexts, Wrap, Wrapper, receive_channel, verify_chan
 from node.config import DATABASE_NAME
 from node.keyring import Keyring
 from node.membership import Membership, load_membership
-from node.storage import checkpoints, logs, sidecars
+from node.storage import checkpoints, facts, logs, sidecars
 from node.storage.engine import DatabaseError
 from node.storage.packing import PackedEntry, PackedSidecar, RowDamaged
 from node.storage.sidecars import StoredChannel
@@ -97,7 +97,10 @@ class _Walk:
             self._report.add("charters and cards", cause)
             return
         if membership is None:
+            if logs.list_logs(self._tx):
+                self._report.add("charters and cards", "there are logs, and no charter that says whose they are")
             return
+        self._own = facts.get_meta(self._tx, facts.OWN_ORIGIN)
         self._membership: Membership = membership
         self._channels = self._check_channels()
         for log in logs.list_logs(self._tx):
@@ -177,6 +180,8 @@ class _Walk:
                 self._report.add("entry", "its id is indexed elsewhere", log=name, index=index)
             elif row.id is not None and row.id not in ids:
                 self._report.add("entry", "its id is not indexed", log=name, index=index)
+            if row.slot is not None and logs.find_slot(self._tx, log.number, row.slot) not in range(index + 1):
+                self._report.add("entry", "its slot is not indexed", log=name, index=index)
             leaves.append(leaf)
             prev = row.leaf  # as it is kept: one damaged entry is one fault, not one for each that follows
         self._report.entries += len(rows)
@@ -232,7 +237,9 @@ class _Walk:
     def _check_bodies(self, log: logs.StoredLog, start: int, end: int) -> None:
         rows = dict(logs.scan_packed(self._tx, log.number, start, end))
         contexts = Contexts(self._membership.network_id, log.origin)
+        missing = set(rows) - {index for index, _ in sidecars.list_gaps(self._tx, log.number)}
         for index, packed in self._scan(log, start, end):
+            missing.discard(index)
             row = rows.get(index)
             if not isinstance(row, PackedEntry):
                 continue  # the entry's own fault is named already
@@ -249,6 +256,10 @@ class _Walk:
                 self._check_sections(log, packed, record_id=row.id, body=row.body, contexts=contexts)
             except (TallyError, KeyError) as cause:
                 self._report.add("body", cause, log=str(log.origin), index=index)
+
+        if str(log.origin) == self._own:
+            for index in sorted(missing):
+                self._report.add("body", "it is not here, and no gap says so", log=str(log.origin), index=index)
 
     def _scan(self, log: logs.StoredLog, start: int, end: int) -> Iterator[tuple[int, PackedSidecar]]:
         for index, packed in sidecars.scan_sidecars_raw(self._tx, log.number, start, end):

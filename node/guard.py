@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from enum import StrEnum
 
-from ledger.errors import Unavailable
+from ledger.errors import Conflict, Unavailable
 from ledger.names import MemberName
 
 
@@ -18,6 +18,12 @@ class GuardState(StrEnum):
     WAITING = "waiting"  # not enough members have answered yet
     BEHIND = "behind"  # more of our log was signed than we hold, or what was signed last cannot be told
     READY = "ready"
+
+
+class RestoreProved(Conflict):
+    code = "restore-proved"
+    template = "it was signed for {signed} entries of this log, and {held} are here: the database was restored"
+    hint = "Start without --not-restored: the node fetches the missing entries back from its peers."
 
 
 class NodeNotReady(Unavailable):
@@ -60,8 +66,14 @@ class Guard:
             self._size = max(self._size, size)
             self._update()
 
+    def check_override(self) -> None:
+        """Raises: RestoreProved."""
+        if self.proves_restore:
+            raise RestoreProved(signed=self.target, held=self._size)
+
     def override(self) -> None:
-        """An operator's explicit statement that nothing was restored."""
+        """An operator's explicit statement that nothing was restored. Raises: RestoreProved."""
+        self.check_override()
         with self._lock:
             self._is_overridden = True
             self._update()
@@ -74,6 +86,11 @@ class Guard:
     def target(self) -> int:
         """The size that our log must have before we sign."""
         return max([self._high_water, *self._answers.values()])
+
+    @property
+    def proves_restore(self) -> bool:
+        """Whether what is missing is known to be missing: then nobody's word can say that nothing was restored."""
+        return not self._ready.is_set() and self._size < self.target
 
     @property
     def state(self) -> GuardState:

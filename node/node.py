@@ -33,7 +33,7 @@ from node.membership import Membership, load_membership, make_membership, save_m
 from node.reader import Reader
 from node.startup import make_guard
 from node.statements import take_statement
-from node.storage import logs, sidecars
+from node.storage import facts, logs, sidecars
 from node.storage.replicas import read_signed
 from node.storage.store import Store, Tx
 
@@ -153,6 +153,7 @@ class Node:
             self._check_self(membership)
             with self.store.write("adopt") as tx:
                 save_membership(tx, membership)
+                facts.set_meta(tx, facts.OWN_ORIGIN, str(membership.origin(self.member)))
                 logs.ensure_log(tx, membership.origin(self.member))
                 for name in membership.names:
                     logs.ensure_log(tx, membership.origin(name))
@@ -223,13 +224,14 @@ class Node:
     def open_for_writing(self, *, not_restored: bool = False) -> None:
         """Begin to sign. Call it once the guard is ready, or with an operator's word that nothing was restored.
 
-        Raises: NodeNotReady, and what storing the node's own first record raises; it can be called again.
+        Raises: NodeNotReady, RestoreProved, what storing the own first record raises. It can be called again.
         """
         joined = self.joined
         with self.store.read() as tx:
             log = logs.find_log(tx, joined.origin)
         assert log is not None, "adoption made the own log"
         if not_restored and not self._is_stated:
+            joined.guard.check_override()
             # Before anybody else may write, so that nothing is signed on a word that the log does not hold.
             joined.high_water.begin_at(None)
             joined.appender.start()

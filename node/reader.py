@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ledger.errors import BadInput, BadProof, Missing
 from ledger.fields import join
@@ -16,6 +17,8 @@ from node.storage import logs, sidecars
 from node.storage.packing import PackedEntry, PackedSidecar
 from node.storage.sidecars import StoredChannel
 from node.storage.store import Store, Tx
+
+_PROPOSE: Final = "tally/propose"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,12 @@ class ReadRecord:
     @property
     def links(self) -> tuple[Link, ...]:
         return self.opened.meta.links if self.opened else ()
+
+
+def is_secret(name: str, record: ReadRecord) -> bool:
+    """The secret of a contract: its parties' nodes need it, and whoever else had it could link its statements."""
+    meta = record.meta
+    return meta is not None and meta.type == _PROPOSE and (name == "/secret" or name.startswith("/secret/"))
 
 
 class Reader:

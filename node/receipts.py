@@ -12,7 +12,7 @@ from ledger.proof import TlogProof
 from ledger.receipt import Disclosure, Receipt, make_disclosures
 from ledger.receipt.disclosure import check_names
 from node.node import Node
-from node.reader import ReadRecord
+from node.reader import ReadRecord, is_secret
 from node.storage import checkpoints, logs
 from node.storage.store import Tx
 
@@ -62,6 +62,8 @@ def _best_checkpoint(tx: Tx, log: logs.StoredLog, index: int) -> tuple[int, byte
 def _disclose(node: Node, record: ReadRecord, names: Sequence[str]) -> list[Disclosure]:
     assert record.opened is not None and record.id is not None, "only a readable record is disclosed"
     contexts = node.joined.channels.contexts(record.origin)
+    if any(is_secret(name, record) for name in names):
+        raise NotEntitled(who="whoever gets a receipt", what="the secret of a contract")
     found: list[Disclosure] = []
     for number, fields in record.opened.sections.items():
         context = contexts.of(record.id, number)

@@ -1,4 +1,4 @@
-"""Builders of whole networks of node folders: keys from fixed seeds, adopted charter, and settings that a test names."""
+"""Builders of whole networks of node folders: keys from fixed seeds, the charter adopted, settings as a test says."""
 
 from __future__ import annotations
 

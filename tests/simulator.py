@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import hashlib
 import random
 import shutil
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +25,11 @@ from fastapi import FastAPI
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.errors import TallyError
+from ledger.evidence import Finding, decode_evidence, verify_evidence
 from ledger.merkle import EMPTY_ROOT, range_hash
-from ledger.names import Digest, MemberName, RecordId
+from ledger.names import Digest, MemberName, NetworkName, Origin, RecordId
+from ledger.network import verify_network_file
+from ledger.replica import replicate
 from node import crash
 from node.api import errors
 from node.app import make_verifier
@@ -35,18 +39,20 @@ from node.fsck import check_store
 from node.node import HIGH_WATER_NAME, Node
 from node.storage import checkpoints, facts, logs, sidecars
 from node.storage.copies import copy_database
-from node.sync import routes
+from node.storage.store import Store, Tx
+from node.sync import rounds, routes
 from node.sync.client import KEEP_ALIVE_S, make_http_client
 from node.sync.driver import SyncDriver
-from node.sync.rounds import step
 from tests.make_folders import Founded
 from tests.virtual_loop import VirtualLoop
 
-__all__ = ["Crashed", "Machine", "Simulation", "Weather", "step"]
+step: Final = rounds.step  # type: ignore[attr-defined]  # what every machine's driver runs
+assert step is replicate, "the simulator drives the step function of production"
 
 _EPOCH_MS: Final = 1_763_680_000_000
-Lie = Callable[[str, bytes, random.Random], bytes]
-"""What a lying machine makes of an answer: path, honest content -> content."""
+Answer = tuple[int, bytes]
+Lie = Callable[[str, Answer, random.Random], Answer]
+"""What a lying machine makes of an answer: path, honest status and content -> those that it gives."""
 
 
 class Crashed(BaseException):
@@ -268,6 +274,7 @@ class Simulation:
         self.cut: set[frozenset[str]] = set()
         self.faults: list[str] = []
         self.seen: dict[tuple[str, int], Digest] = {}  # (member, size) -> root, of every checkpoint on the wire
+        self.trace = hashlib.sha256()  # of who asked whom for what when, and the answer's status
         self.machines: dict[str, Machine] = {}
         self.faces: dict[tuple[str, str], Machine] = {}  # (who asks, whom) -> the machine that answers
         for name, folder in founded.folders.items():
@@ -278,8 +285,8 @@ class Simulation:
     def running(self) -> Iterator[Simulation]:
         """Start all machines; afterwards everything is closed, whatever happened."""
         crash.watchers.append(self._at_crash_point)
-        off_loop = routes.run_in_threadpool
-        routes.run_in_threadpool = asyncio.to_thread  # type: ignore[assignment]  # which the loop runs in its own way
+        off_loop = vars(routes)["run_in_threadpool"]
+        vars(routes)["run_in_threadpool"] = asyncio.to_thread  # which the loop runs in its own way
         asyncio.set_event_loop(self.loop)
         try:
             for machine in self.machines.values():
@@ -289,7 +296,7 @@ class Simulation:
             for machine in {*self.machines.values(), *self.faces.values()}:
                 machine.die()
             self.loop.run_until_complete(asyncio.sleep(0.1))
-            routes.run_in_threadpool = off_loop
+            vars(routes)["run_in_threadpool"] = off_loop
             crash.watchers.remove(self._at_crash_point)
             self._end()
 
@@ -409,51 +416,47 @@ class Simulation:
 
     def _check_own(self, author: Machine) -> None:
         """Nothing that was told is missing, and no two checkpoints contradict, wherever they are."""
-        from node.storage.store import Store
-
-        store = Store.open_readonly(author.folder / DATABASE_NAME)
-        with store.read() as tx:
-            log = logs.find_log(tx, self._origin(author.name))
-            assert log is not None
-            rows = logs.read_packed(tx, log.number, 0, log.size)
+        roots = {size: root for (name, size), root in self.seen.items() if name == author.name}
+        for other in self.honest:
+            with self.opened(other) as (tx, log):
+                kept = checkpoints.list_checkpoints(tx, log(author.name).number)
+            roots |= {found.size: found.root for _, note in kept if (found := self.verified(author.name, note))}
+        with self.opened(author) as (tx, log):
+            own = log(author.name)
+            rows = logs.read_packed(tx, own.number, 0, own.size)
             for index, (record_id, leaf) in author.recorded.items():
                 assert index < len(rows), f"{author.name} told of entry {index} and has {len(rows)}"
                 assert (rows[index].id, rows[index].leaf) == (record_id, leaf), f"entry {index} of {author.name}"
             for key, index in author.by_key.items():
                 answer = facts.find_answer(tx, key)
                 assert answer is not None and answer.index == index
-            reader = logs.hash_reader(tx, log.number)
-            roots = {(name, size): root for (name, size), root in self.seen.items() if name == author.name}
-            for other in self.honest:
-                roots |= {(author.name, size): root for size, root in self._kept(other, author.name).items()}
-            for (_, size), root in roots.items():
-                assert size <= log.size, f"{author.name} signed {size} entries and has {log.size}"
-                own = range_hash(0, size, reader) if size else EMPTY_ROOT
-                assert own == root, f"two histories of {author.name} at {size}"
-        store.close()
+            reader = logs.hash_reader(tx, own.number)
+            for size, root in roots.items():
+                assert size <= own.size, f"{author.name} signed {size} entries and has {own.size}"
+                assert root == (range_hash(0, size, reader) if size else EMPTY_ROOT), f"two {author.name} at {size}"
 
     def _check_evidence(self, machine: Machine) -> None:
         """Nobody honest is accused, and what accuses convinces a third party."""
-        from ledger.evidence import decode_evidence, verify_evidence
-        from ledger.network import verify_network_file
-        from node.storage.store import Store
+        for finding in self.findings(machine):
+            assert not {m.name for m in self.honest} & set(finding.members), f"{finding} at {machine.name}"
 
+    def findings(self, machine: Machine) -> list[Finding]:
+        """What a third party is convinced of by the evidence that a machine keeps."""
+        with self.opened(machine) as (tx, _):
+            documents = [item.document for item in facts.list_evidence(tx)]
+        network = verify_network_file(self.founded.file)
+        return [verify_evidence(decode_evidence(document), network) for document in documents]
+
+    @contextmanager
+    def opened(self, machine: Machine) -> Iterator[tuple[Tx, Callable[[str], logs.StoredLog]]]:
+        """A machine's database, also while it is down; and its logs by the name of their author."""
         store = Store.open_readonly(machine.folder / DATABASE_NAME)
-        with store.read() as tx:
-            for item in facts.list_evidence(tx):
-                finding = verify_evidence(decode_evidence(item.document), verify_network_file(self.founded.file))
-                assert not {m.name for m in self.honest} & set(finding.members), f"{finding} at {machine.name}"
-        store.close()
-
-    def _kept(self, machine: Machine, author: str) -> dict[int, Digest]:
-        from node.storage.store import Store
-
-        store = Store.open_readonly(machine.folder / DATABASE_NAME)
-        with store.read() as tx:
-            log = logs.find_log(tx, self._origin(author))
-            kept = [] if log is None else checkpoints.list_checkpoints(tx, log.number)
-        store.close()
-        return {found.size: found.root for _, note in kept if (found := self.verified(author, note))}
+        try:
+            with store.read() as tx:
+                by_author = {log.origin.member: log for log in logs.list_logs(tx)}
+                yield tx, lambda name: by_author[MemberName(name)]
+        finally:
+            store.close()
 
     def verified(self, author: str, note: bytes) -> Checkpoint | None:
         """The checkpoint in a note, if the author signed it."""
@@ -463,9 +466,7 @@ class Simulation:
         except TallyError:
             return None
 
-    def _origin(self, name: str) -> Any:
-        from ledger.names import NetworkName, Origin
-
+    def _origin(self, name: str) -> Origin:
         return Origin(NetworkName(self.founded.firms[name].network), MemberName(name))
 
     def describe(self) -> str:
@@ -510,9 +511,11 @@ class _Wire(httpx.AsyncBaseTransport):
             raise httpx.ReadError("connection reset")
         await self._pass(target)
         status, headers, answer = found
-        if target.lie is not None and status == 200:
-            answer = target.lie(request.url.raw_path.decode(), answer, sim.chance)
+        if target.lie is not None:
+            status, answer = target.lie(request.url.raw_path.decode(), (status, answer), sim.chance)
+            headers = []
         self._note(request.url.path, status, answer)
+        sim.trace.update(f"{sim.loop.time():.6f} {sender.name} {target.name} {request.url.path} {status}\n".encode())
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(answer))
 
     async def _pass(self, target: Machine) -> None:

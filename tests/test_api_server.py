@@ -267,6 +267,31 @@ def test_a_stop_answers_what_is_under_way_and_a_start_goes_on(tmp_path: Path) ->
     assert not any("POST" in row["event"] for row in rows)
 
 
+def test_a_node_whose_sync_fails_stops_and_says_why(tmp_path: Path) -> None:
+    node = Process(tmp_path)
+    failing = (
+        "from node import app\nasync def run(*_, **__): raise RuntimeError('out of step')\napp.SyncDriver.run = run\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", failing + _START, str(node.folder)],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    rows = [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
+    assert any(row["level"] == "critical" and "out of step" in row["exception"] for row in rows)
+    assert b"BackgroundFailed" in done.stderr
+
+
+def test_beyond_this_machine_without_tls_it_warns(tmp_path: Path) -> None:
+    node = Process(tmp_path, host="0.0.0.0")
+    node.start()
+    node.stop()
+    assert "travel in clear" in node.log.read_text()
+
+
 def test_with_a_certificate_it_speaks_tls_alone(tmp_path: Path) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(

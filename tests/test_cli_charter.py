@@ -149,7 +149,8 @@ def test_init_refuses_what_no_card_could_hold_and_leaves_nothing(tmp_path: Path,
     ],
 )
 def test_a_node_listens_where_its_endpoint_says(endpoint: str, expected: tuple[str, int]) -> None:
-    assert listening_at(endpoint) == expected
+    assert listening_at(endpoint, has_tls=True) == expected
+    assert listening_at(endpoint, has_tls=False) == ("127.0.0.1", expected[1])  # behind a proxy, or for itself
 
 
 def test_settings_of_any_text_are_read_back(tmp_path: Path) -> None:

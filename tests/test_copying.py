@@ -16,14 +16,23 @@ from typing import Any, Final, cast
 import pytest
 
 from ledger.errors import ProofInvalid, SealBroken
-from ledger.manifest import Manifest, decode_manifest
+from ledger.manifest import Manifest, Section, decode_manifest, encode_manifest
 from ledger.merkle import prove_inclusion
 from ledger.names import Digest, MemberName, NetworkId, Origin, RecordId, sha256
 from ledger.network import Network, verify_network_file
 from ledger.proof import TlogProof
 from ledger.receipt import Receipt, make_disclosures, verify_receipt
 from ledger.record import Draft, Sealed, Sealer, Statement, open_record
-from ledger.sealing import Channel, Contexts, FieldText, Wrap, Wrapper, open_channel, receive_channel
+from ledger.sealing import (
+    Channel,
+    Contexts,
+    FieldText,
+    Wrap,
+    Wrapper,
+    open_channel,
+    receive_channel,
+    seal_section,
+)
 from ledger.sealing import decode_channel_message as decode_message
 from ledger.sidecar import Bodies, Sidecar, encode_bodies
 from ledger.tiles import decode_tile_path
@@ -178,6 +187,52 @@ def test_field_of_another_network_of_the_same_names_proves_nothing() -> None:
     for source in (_source(here, there), _source(here)):
         with pytest.raises(ProofInvalid):
             verify_receipt(receipt(log, 1, foreign, ["/price"], source=source), trust=network().id, witnesses=0)
+
+
+def test_two_values_of_one_field_are_proved_by_two_receipts() -> None:
+    """An author that seals a price of its own to each reader has committed to both, in one record."""
+    author, net = firm("fishery"), network()
+    readers = {name: (MemberName(member),) for name, member in (("buyer", "retailer"), ("bank", "carrier"))}
+    statement = Statement(type="sale", contract=None, role=None, readers=readers)
+    sealed, opened = _seal_two_prices(author, net, statement)
+    log = Log(author).add_entry(id=ID, body=Digest(sealed.manifest_hash))
+    contexts = Contexts(net.id, log.origin)
+    proved = []
+    for number in (1, 2):
+        disclosures = make_disclosures(
+            opened.sections[number], ["/price"], section=number, seed=opened.seeds[number],
+            context=contexts.of(ID, number),
+        )  # fmt: skip
+        proof = TlogProof(index=0, path=(), note=log.note(), extra=log.entries[0])
+        whole = Receipt(
+            proof=proof, manifest=sealed.manifest, disclosures=tuple(disclosures), network=network_file(firms(*FOUR))
+        )
+        proved.append(verify_receipt(whole, trust=net.id, witnesses=0))
+    assert proved[0].leaf == proved[1].leaf
+    assert [item.name for one in proved for item in one.disclosures] == ["/price", "/price"]
+    assert {item.value for one in proved for item in one.disclosures} == {b"1", b"2"}
+
+
+def _seal_two_prices(author: Firm, net: Network, statement: Statement) -> tuple[Sealed, Any]:
+    """What an honest sealer refuses, put together of two names of equal length in the two sections."""
+    origin = Origin(net.charter.network, author.name)
+    names = ("fishery", "retailer", "carrier")
+    channels = {name: _channel(net, author, name) for name in names}
+    wrappers = {MemberName(name): Wrapper(channel, origin) for name, channel in channels.items()}
+    sealer = Sealer(net.id, origin, author=author.name, wrappers=wrappers)
+    fields = [("/price", b"1", frozenset({"bank"})), ("/prixx", b"2", frozenset({"buyer"}))]
+    honest = sealer.seal([Draft(statement, b'"test"', fields)], [ID])[0]
+    opened = _open(honest, net, origin, ID, channels["fishery"])
+    sections = {number: list(found) for number, found in opened.sections.items()}
+    sections[2] = [("/price", text) for _, text in sections[2]]
+    contexts = Contexts(net.id, origin)
+    resealed = [
+        seal_section(sections[number], seed=opened.seeds[number], context=contexts.of(ID, number))
+        for number in sorted(sections)
+    ]
+    manifest = encode_manifest(Manifest(tuple(Section(len(text), root, sha256(text)) for text, root in resealed)))
+    sealed = honest._replace(manifest=manifest, manifest_hash=sha256(manifest), sections=[text for text, _ in resealed])
+    return sealed, replace(opened, sections=sections)
 
 
 def test_copied_section_opens_for_nobody_under_another_log_or_id() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from ledger.names import MemberName
-from node.guard import Guard, GuardState, NodeNotReady
+from node.guard import Guard, GuardState, NodeNotReady, RestoreProved
 
 OTHERS: Final = tuple(map(MemberName, ("carrier", "processor", "retailer")))
 
@@ -93,7 +93,21 @@ def test_what_was_once_opened_stays_open() -> None:
 
 
 def test_operators_word_opens_it_without_answers() -> None:
-    made = guard(high_water=12)
+    made = answered(guard(), 10)
+    made.override()
+    assert made.is_ready
+
+
+@pytest.mark.parametrize(
+    "made", [guard(high_water=12), answered(guard(), 12)], ids=["by its own file", "by another member"]
+)
+def test_operators_word_does_not_stand_against_proof_of_the_contrary(made: Guard) -> None:
+    assert made.proves_restore
+    with pytest.raises(RestoreProved) as caught:
+        made.override()
+    assert (caught.value.fields["signed"], caught.value.fields["held"]) == (12, 10)
+    assert made.state is GuardState.BEHIND
+    made.recovered(12)
     made.override()
     assert made.is_ready
 

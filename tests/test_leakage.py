@@ -21,9 +21,12 @@ import pytest
 
 from ledger import limits
 from ledger.entry import Entry, decode_entry
+from ledger.evidence import encode_evidence
 from ledger.keys import SigningKey
 from ledger.manifest import decode_manifest
 from ledger.names import Digest, id_time_ms, sha256
+from ledger.note import decode_note
+from ledger.proof import decode_proof
 from ledger.record import Opened
 from ledger.sealing import Contexts, decode_channel_message, field_salt, padded_length
 from ledger.sidecar import Bodies, decode_bodies
@@ -31,6 +34,8 @@ from ledger.tiles import decode_bundle
 from node.node import Node
 from node.storage import logs, sidecars
 from node.storage.packing import PackedSidecar
+from tests.make import record_id
+from tests.make_evidence import forked, repeated, two_cards, two_charters
 from tests.make_wire import Companies, Company, agree, companies, wait_until
 from tests.source import ROOT
 
@@ -463,6 +468,7 @@ def test_log_entries_hold_no_name_type_contract_audience_size_or_count(landing: 
     for index, raw in enumerate(entries):
         found = json.loads(raw)
         assert found.keys() - {"slot", "card", "charter"} == {"body", "id", "index", "log", "prev", "v"}
+        assert ("card" in found, "charter" in found) == (index == 0, index == 0), "where they changed, and there alone"
         assert found["log"] == "cold-chain.example/fishery"
         assert not any(form in raw for name in MARKS for form in _forms(MARKS[name]))
         # The id of a contract is the leaf hash of its proposal; only the entry behind that one names it, as `prev`.
@@ -643,6 +649,27 @@ def test_who_cosigned_and_when_is_in_a_receipt(landing: Landing) -> None:
     lines = [line for line in receipt()["proof"].splitlines() if line.startswith("— ")]
     assert lines[0].startswith("— cold-chain.example/fishery ")
     assert {line.split()[1] for line in lines[1:]} <= {f"cold-chain.example/{name}" for name in MEMBERS}
+
+
+@pytest.mark.parametrize("kind", ["fork", "repeat", "charters", "cards"])
+def test_evidence_holds_notes_and_entries_alone(kind: str) -> None:
+    made = {
+        "fork": forked(),
+        "repeat": repeated(id=record_id("twice"))[1],
+        "charters": two_charters(),
+        "cards": two_cards(),
+    }
+    document = json.loads(encode_evidence(made[kind]))
+    assert document.keys() == {"first", "kind", "path", "second", "v"}
+    for half in (document["first"], document["second"]):
+        if kind == "repeat":
+            entry = decode_proof(half.encode()).extra
+            assert entry is not None
+            assert json.loads(entry).keys() == {"body", "id", "index", "log", "prev", "v"}
+        assert decode_note(
+            half.rpartition("\n\n")[0].rpartition("\n\n")[2].encode() + b"\n\n" + half.rpartition("\n\n")[2].encode()
+        )
+        assert "sections" not in half
 
 
 # --- the database file ----------------------------------------------------------------------

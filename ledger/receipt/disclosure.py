@@ -41,7 +41,11 @@ class Disclosure:
 def make_disclosures(
     fields: Sequence[FieldText], names: Collection[str], *, section: int, seed: bytes, context: bytes
 ) -> list[Disclosure]:
-    """Disclose those of `names` that are in this section; `fields` are all of its fields, in order."""
+    """Disclose those of `names` that are in this section; `fields` are all of its fields, in order.
+
+    Any reader of the section can, not its author alone: what it was given, it can prove. All leaves are made anew,
+    as their siblings are needed; a path holds digests of subtrees and no salt but the field's own.
+    """
     salts = [field_salt(seed, context, i) for i in range(len(fields))]
     leaves = [
         field_leaf(context, index=i, salt=salts[i], name=name, text=text) for i, (name, text) in enumerate(fields)

@@ -54,7 +54,10 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 
 def decode_receipt(raw: bytes) -> Receipt:
-    """Parse a receipt; proves nothing. Raises: EncodingError, TooLarge, and what its parts raise."""
+    """Parse a receipt; proves nothing. Raises: EncodingError, TooLarge, and what its parts raise.
+
+    The manifest and the notes are texts still: each is parsed by the step that verifies it.
+    """
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -70,6 +73,7 @@ def decode_receipt(raw: bytes) -> Receipt:
 
 
 def _encode_disclosure(item: Disclosure) -> dict[str, object]:
+    """The value goes in as a string that holds its text: as JSON in JSON it would be printed anew, and 26.0 be 26."""
     return {
         "index": item.index,
         "name": item.name,
@@ -82,6 +86,7 @@ def _encode_disclosure(item: Disclosure) -> dict[str, object]:
 
 
 def _decode_disclosure(value: object) -> Disclosure:
+    """The shape alone: numbers out of range, and a text that is no JSON, are found where the field is verified."""
     found = shape.take_object(value, _DISCLOSURE, what="disclosure")
     path = shape.take_list(found["path"], what="path", most=limits.PROOF_HASHES_MAX)
     return Disclosure(

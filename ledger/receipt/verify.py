@@ -58,10 +58,12 @@ class Proved:
 
     @property
     def author(self) -> MemberName:
+        """Who filed the record: whose log it stands in, under whose key."""
         return self.entry.log.member
 
     @property
     def is_complete(self) -> bool:
+        """Whether it is proved. An incomplete one is not wrong; it convinces nobody who was not convinced before."""
         return not self.missing
 
 
@@ -79,6 +81,7 @@ def verify_receipt(receipt: Receipt, *, trust: NetworkId | None, witnesses: int 
     if sha256(receipt.manifest) != entry.body:
         raise ProofInvalid(what="manifest", reason="not the one that the entry names")
     manifest = decode_manifest(receipt.manifest)
+    # Last what costs most: by now the author's signature covers the roots that fields are compared with.
     _verify_disclosures(receipt.disclosures, manifest, entry, network.id)
     cosigners = _verify_cosigners(receipt, network, entry.log.member)
     return Proved(
@@ -104,6 +107,7 @@ def _missing(trust: NetworkId | None, cosigners: int, witnesses: int) -> tuple[s
 
 
 def _verify_entry(receipt: Receipt, network: Network) -> tuple[Entry, Digest, Checkpoint]:
+    """Rules 2 and 3. What the entry says of itself chooses the log and the key; both must then bear it out."""
     raw = receipt.proof.extra
     if raw is None:
         raise EncodingError(field="proof", reason="a receipt's proof holds the entry")

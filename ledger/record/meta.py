@@ -24,6 +24,8 @@ from ledger.jsontext import decode_canonical, encode_canonical
 from ledger.names import Digest, decode_b64, decode_name, decode_origin, encode_b64
 from ledger.sealing import FieldText
 
+_REMEMBERED_BYTES: Final = 2048
+# Their order is part of the format, as the index of a field is in its leaf.
 _META: Final = ("type", "version", "contract", "role", "audience", "links")
 _TYPE: Final = re.compile(rf"[A-Za-z0-9._-][A-Za-z0-9._/-]{{0,{limits.TYPE_LENGTH_MAX - 1}}}\Z")
 _ROLE: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{limits.ROLE_LENGTH_MAX - 1}}}\Z")
@@ -86,13 +88,19 @@ def encode_links(links: Sequence[Link]) -> bytes:
     return encode_canonical([[link.relation, link.origin, link.index, encode_b64(link.leaf)] for link in links])
 
 
-@lru_cache(maxsize=1024)
 def decode_meta(fields: tuple[FieldText, ...]) -> Meta:
     """Parse section 0: exactly the six fields in their order, as `encode_meta` writes them.
 
-    Remembered: the records of one type under one contract say the same here, which is a third of opening one.
     Raises: EncodingError, TooLarge, and what strict JSON raises.
     """
+    # Remembered where it is short: the records of one type under one contract say the same here, which is a
+    # third of opening one. A hostile author's long ones would fill the memory.
+    if sum(len(text) for _, text in fields) <= _REMEMBERED_BYTES:
+        return _remember_meta(fields)
+    return _decode_meta(fields)
+
+
+def _decode_meta(fields: tuple[FieldText, ...]) -> Meta:
     if tuple(name for name, _ in fields) != _META:
         raise EncodingError(field="section 0", reason="not the six fields that every record has")
     value = {name: decode_canonical(text) for name, text in fields}
@@ -113,12 +121,17 @@ def decode_meta(fields: tuple[FieldText, ...]) -> Meta:
     return meta
 
 
+_remember_meta: Final = lru_cache(maxsize=1024)(_decode_meta)
+
+
 def _decode_names(value: object) -> tuple[str, ...]:
+    """One audience; what names it may hold, and in which order, is looked at for all of them together."""
     names = shape.take_list(value, what="audience", most=limits.READERS_MAX)
     return tuple(shape.take_string(name, what="audience") for name in names)
 
 
 def _decode_link(value: object) -> Link:
+    """The four values of a link; whether there is such a record is nobody's to know here."""
     match value:
         case [str(relation), str(origin), index, str(leaf)]:
             digest = Digest(decode_b64(leaf, length=32, field="links"))
@@ -130,6 +143,7 @@ def _decode_link(value: object) -> Link:
 
 
 def _check(meta: Meta) -> None:
+    """Names in narrow alphabets: they are shown, searched and compared by people, and must not be taken for others."""
     if not _TYPE.match(meta.type):
         raise EncodingError(field="type", reason=f"{meta.type[:80]!r} is no name for a record type")
     shape.check_range(meta.version, what="version", least=1)
@@ -140,7 +154,11 @@ def _check(meta: Meta) -> None:
 
 
 def _check_audience(audience: Sequence[tuple[str, ...]]) -> None:
-    """Section 0, one section per audience in ascending order, then the author's own."""
+    """Section 0, one section per audience in ascending order, then the author's own.
+
+    Readers of section 0 alone would learn of a record that no rule gives them a field of; a reader without
+    section 0 could not tell what it reads. Both are refused.
+    """
     if len(audience) < 2:
         raise EncodingError(field="audience", reason="a record has section 0 and one of its author's own")
     if len(audience) > limits.SECTIONS_MAX:

@@ -24,7 +24,10 @@ _OWN: Final = ("by", "flags")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What one reader can read of a record. `sections`: number -> its fields in order."""
+    """What one reader can read of a record. `sections`: number -> its fields in order.
+
+    seeds: number -> seed, for disclosures, and for a holder that wraps a section again. As secret as the fields.
+    """
 
     meta: Meta
     sections: Mapping[int, list[FieldText]]
@@ -74,6 +77,7 @@ def open_record(
             continue
         entry = manifest.sections[number]
         check_ciphertext(ciphertext, manifest, number)
+        # The seed is that of the section's place in the wrap's own list, not of its number: others are left out there.
         seed = seeds[SEED_BYTES * at : SEED_BYTES * at + SEED_BYTES]
         context = contexts.of(record_id, number)
         opened[number] = open_section(ciphertext, entry.root, seed=seed, context=context, section=number)
@@ -81,8 +85,10 @@ def open_record(
     if 0 not in opened:
         raise SealBroken(section=0, reason="section 0 is missing")
     meta = decode_meta(tuple(opened[0]))
+    # Else there were sections of which nobody was told who reads them.
     if len(meta.audience) != len(manifest.sections):
         raise SealBroken(section=0, reason="the audience list does not match the manifest")
+    _check_sections(meta, wrap.sections, wrapper)
     return Opened(meta=meta, sections=opened, seeds=kept)
 
 
@@ -94,3 +100,20 @@ def check_ciphertext(ciphertext: bytes, manifest: Manifest, number: int) -> None
     entry = manifest.sections[number]
     if len(ciphertext) != entry.size or sha256(ciphertext) != entry.hash:
         raise SealBroken(section=number, reason="the sealed bytes are not those of the manifest")
+
+
+def _check_sections(meta: Meta, sections: bytes, wrapper: Wrapper) -> None:
+    """Refuse a wrap that gives its reader other sections than section 0 says.
+
+    Else an author could tell each reader something else in one record: in its own section, or by leaving one out.
+    Roles are resolved by the contract, which is not known here; members that are named are known.
+    """
+    if wrapper.reader == wrapper.author:
+        return
+    name = f"@{wrapper.reader}"
+    for number, audience in enumerate(meta.audience):
+        is_last = number == len(meta.audience) - 1
+        if all(other.startswith("@") for other in audience) and (number in sections) != (name in audience):
+            raise SealBroken(section=number, reason="it is not given to those whom section 0 names")
+        if is_last and number in sections:
+            raise SealBroken(section=number, reason="the author's own section is nobody else's")

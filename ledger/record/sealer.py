@@ -37,7 +37,8 @@ _LAYOUTS_MAX: Final = 1000
 class Statement:
     """What is the same for all records of one type that one author files under one contract (or none).
 
-    readers: role or @member -> the members behind it.
+    readers: role or @member -> the members behind it; must have every name that stands in an audience.
+    Keep one object per type and contract: the sealer finds its layouts by identity.
     """
 
     type: str
@@ -91,6 +92,7 @@ class Sealer:
     def __init__(
         self, network: NetworkId, origin: Origin, *, author: MemberName, wrappers: Mapping[MemberName, Wrapper]
     ) -> None:
+        """Make a new one when a channel changes: the layouts hold the wrappers."""
         self.author = author
         self._wrappers = wrappers
         self._contexts = Contexts(network, origin)
@@ -125,6 +127,8 @@ class Sealer:
         return out
 
     def _seal_one(self, draft: Draft, record_id: bytes, layout: _Layout, seeds: bytes) -> Sealed:
+        """One record: section 0, then each section of the layout. Manifest and wraps need all of them."""
+        # The manifest is formatted here, not by `encode_manifest`: its numbers are at hand. A test compares both.
         links = encode_links(draft.links) if draft.links else b"[]"
         texts: list[bytes] = [draft.by, draft.flags, *[text for _, text, _ in draft.fields]]
         chunks = [*layout.meta_chunks, _LINKS_LP + len(links).to_bytes(4, "big") + links]
@@ -141,6 +145,7 @@ class Sealer:
             sections.append(ciphertext)
             if number == len(layout.picks):
                 break
+            # The next section's fields, each with its prefix from the layout.
             chunks = [name + len(texts[i]).to_bytes(4, "big") + texts[i] for i, name in layout.picks[number]]
             number, at = number + 1, at + SEED_BYTES
         manifest = b'{"blobs":[],"sections":[%b],"v":1}' % b",".join(entries)
@@ -162,17 +167,22 @@ class Sealer:
         return found
 
     def _make_layout(self, draft: Draft) -> _Layout:
+        """What all records of this shape have in common; here too are the bounds that do not depend on values.
+
+        Raises: TooLarge, EncodingError.
+        """
         if len(draft.fields) > limits.FIELDS_MAX:
             raise TooLarge(what="record", got=len(draft.fields), limit=limits.FIELDS_MAX, unit="fields")
         _check_names(draft)
         own = [(0, lp("by"))] + ([(1, lp("flags"))] if draft.flags else [])
         shared: dict[tuple[str, ...], list[tuple[int, bytes]]] = {}
         for position, (name, _, audience) in enumerate(draft.fields):
-            place = (position + 2, lp(name))
+            place = (position + 2, lp(name))  # after `by` and `flags` among the texts
             if audience:
                 shared.setdefault(tuple(sorted(audience)), []).append(place)
             else:
                 own.append(place)
+        # Sorted, so that an author cannot say anything by the order of its sections.
         audiences = sorted(shared)
         picks = [shared[audience] for audience in audiences] + [own]
         everyone = tuple(sorted({role for audience in audiences for role in audience}))
@@ -230,6 +240,7 @@ def _seal_chunks(chunks: Sequence[bytes], seed: bytes, context: bytes) -> tuple[
     for index, chunk in enumerate(chunks):
         leaves.append(sha(head + _U16[index] + stream[at : at + 16] + chunk).digest())
         at += 16
+    # Its bound on the number of fields is checked with the layout, its length by `check`.
     plain = _U16[len(chunks)] + b"".join(chunks)
     plain += bytes(padded_length(len(plain)) - len(plain))
     ciphertext = AESGCM(stream[:32]).encrypt(NONCE, plain, context)
@@ -239,4 +250,5 @@ def _seal_chunks(chunks: Sequence[bytes], seed: bytes, context: bytes) -> tuple[
 
 
 def _b64(raw: bytes) -> bytes:
+    """As `names.encode_b64`, without the two steps by way of text."""
     return b2a_base64(raw, newline=False)

@@ -4,6 +4,11 @@
 random bytes. `channels` brings a secret from one member to another, once a day. `wraps`
 gives a reader the seeds of one record under that secret: no public-key operation per record.
 
+What a thief of a key gets follows from this. A section's seed opens that section. A channel key
+opens what one member gave another on one day. A sealing key opens all channels to its owner, as
+long as the messages are kept: HPKE to a long-lived key has no forward secrecy, and readers are
+meant to open old records.
+
 Spec: docs/spec/sealing.md, docs/spec/channels.md.
 """
 

@@ -43,6 +43,7 @@ class Channel:
 
     @property
     def id(self) -> bytes:
+        """8 bytes that name the key and tell nothing of it: it is uniform, and cannot be guessed and compared."""
         return sha256(self.key)[:CHANNEL_ID_BYTES]
 
     def __repr__(self) -> str:
@@ -51,7 +52,11 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelMessage:
-    """A channel key on its way: HPKE-sealed to the reader, signed by the wrapper's transport key."""
+    """A channel key on its way: HPKE-sealed to the reader, signed by the wrapper's transport key.
+
+    sealing_key: of the reader, which may have several by now. signer: which of the wrapper's keys signed; any that
+    a card of it ever listed will do, as the message is kept for as long as wraps under it are.
+    """
 
     wrapper: MemberName
     reader: MemberName
@@ -142,6 +147,7 @@ def decode_channel_message(data: bytes) -> ChannelMessage:
 
 
 def _read_name(data: bytes, at: int) -> tuple[MemberName, int]:
+    """The name at `at`, and the place after it by its own word: past the end if it lied."""
     end = at + 2 + int.from_bytes(data[at : at + 2], "big")
     try:
         return MemberName(decode_name(data[at + 2 : end].decode("ascii"), "channel message")), end
@@ -150,6 +156,7 @@ def _read_name(data: bytes, at: int) -> tuple[MemberName, int]:
 
 
 def _info_of(message: ChannelMessage, network: NetworkId) -> bytes:
+    """The info of a message that came: from what it says, for the network that we are in."""
     return _info(
         network,
         wrapper=message.wrapper,

@@ -38,11 +38,17 @@ SECTION_TAG: Final = b"tally/section/v1\n"
 FIELD_TAG: Final = b"\x00tally/field/v1\n"
 
 _U8: Final = [bytes([i]) for i in range(256)]
-_U16: Final = struct.Struct(">H").unpack_from
 _U32: Final = struct.Struct(">I").unpack_from
+INDEXES: Final = [i.to_bytes(2, "big") for i in range(FIELDS_MAX + 1)]
+"""The numbers of fields, encoded."""
+_SALTS: Final = [slice(32 + 16 * i, 48 + 16 * i) for i in range(FIELDS_MAX)]
+_SALTS_AT_ONCE: Final = 16
 
 FieldText = tuple[str, bytes]
-"""Name (a JSON Pointer, or a name without a slash) and the exact JSON text of the value."""
+"""Name (a JSON Pointer, or a name without a slash) and the exact JSON text of the value.
+
+A tuple and no class: there are a dozen in every record that is sealed or opened.
+"""
 
 
 class Contexts:
@@ -54,6 +60,7 @@ class Contexts:
     __slots__ = ("_head",)
 
     def __init__(self, network: NetworkId, origin: Origin) -> None:
+        # What is the same for all sections of a log is hashed once.
         self._head = hashlib.sha256(b"tally/ctx/v1\n" + network + lp(str(origin)))
 
     def of(self, record_id: bytes, section: int) -> bytes:
@@ -114,17 +121,21 @@ def open_section(ciphertext: bytes, root: Digest, *, seed: bytes, context: bytes
     Raises: SealBroken.
     """
     stream = hashlib.shake_128(SECTION_TAG + seed + context)
+    # How many salts there are is written inside; for most sections what is drawn with the key is enough.
+    drawn = stream.digest(32 + 16 * _SALTS_AT_ONCE)
     try:
-        plain = AESGCM(stream.digest(32)).decrypt(NONCE, ciphertext, context)
+        plain = AESGCM(drawn[:32]).decrypt(NONCE, ciphertext, context)
     except InvalidTag:
         raise SealBroken(section=section, reason="the key does not open the sealed bytes") from None
+    # The chunks are hashed as they came: to encode the fields again would prove what we wrote, not what was sealed.
     fields, chunks = _decode_plain(plain, section)
-    salts = stream.digest(32 + 16 * len(fields))
+    if len(fields) > _SALTS_AT_ONCE:
+        drawn = stream.digest(32 + 16 * len(fields))
     head = FIELD_TAG + context
     sha = hashlib.sha256
     leaves = [
-        Digest(sha(head + i.to_bytes(2, "big") + salts[32 + 16 * i : 48 + 16 * i] + chunk).digest())
-        for i, chunk in enumerate(chunks)
+        Digest(sha(head + index + drawn[salt] + chunk).digest())
+        for index, salt, chunk in zip(INDEXES, _SALTS, chunks, strict=False)
     ]
     if root_of(leaves) != root:
         raise SealBroken(section=section, reason="the opened fields are not those of the signed root")
@@ -140,16 +151,18 @@ def _decode_plain(plain: bytes, section: int) -> tuple[list[FieldText], list[byt
     chunks: list[bytes] = []
     end = len(plain)
     try:
-        at, count = 2, _U16(plain)[0]
+        at, count = 2, plain[0] << 8 | plain[1]
         if count > FIELDS_MAX:
             raise SealBroken(section=section, reason="more fields than a record may have")
         for _ in range(count):
-            name_end = at + 2 + _U16(plain, at)[0]
-            stop = name_end + 4 + _U32(plain, name_end)[0]
-            fields.append((plain[at + 2 : name_end].decode(), plain[name_end + 4 : stop]))
+            # Tried: unpack_from for the two bytes, and int.from_bytes; both cost more than indexing twice.
+            name_end = at + 2 + (plain[at] << 8 | plain[at + 1])
+            text = name_end + 4
+            stop = text + _U32(plain, name_end)[0]
+            fields.append((plain[at + 2 : name_end].decode(), plain[text:stop]))
             chunks.append(plain[at:stop])
             at = stop
-    except struct.error:
+    except (IndexError, struct.error):
         raise SealBroken(section=section, reason="a field runs past the end") from None
     except UnicodeDecodeError:
         raise SealBroken(section=section, reason="a field name is not UTF-8") from None

@@ -45,7 +45,7 @@ class Wrapper:
     info already hashed: one block costs two short updates instead of a whole HMAC.
     """
 
-    __slots__ = ("_inner", "_outer", "channel_id", "reader")
+    __slots__ = ("_inner", "_outer", "author", "channel_id", "reader")
 
     def __init__(self, channel: Channel, origin: Origin) -> None:
         # RFC 2104: the key is padded to the 64 bytes of a block, and the hashing of key and message interleaved.
@@ -56,6 +56,7 @@ class Wrapper:
         self._inner.update(info + lp(str(origin)))
         self.channel_id = channel.id
         self.reader = channel.reader
+        self.author = origin.member
 
     def _key(self, record_id: bytes, manifest_hash: bytes, sections: bytes) -> bytes:
         """T(1) of RFC 5869, 2.3: HMAC(channel key, info || 0x01), all the 32 bytes that are needed."""
@@ -70,6 +71,7 @@ class Wrapper:
         The zero nonce is safe: the manifest's hash is in the key and fixes the seeds, so a key that is
         used again seals the same bytes again.
         """
+        # The list is in key and aad alike: in the key it binds, as aad it is what was sent in clear.
         sealed = AESGCM(self._key(record_id, manifest_hash, sections)).encrypt(NONCE, seeds, sections)
         return Wrap(self.channel_id, sections, sealed)
 

@@ -40,19 +40,21 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > bytes_max:
         raise TooLarge(what="body", got=int(announced[:20]), limit=bytes_max, unit="bytes")
-    received = b""
+    parts: list[bytes] = []
+    got = 0
     try:
         async with asyncio.timeout(READ_S):
             while True:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
-                    raise UploadTruncated(got=len(received))
+                    raise UploadTruncated(got=got)
                 chunk: bytes = message.get("body", b"")
-                received = received + chunk if received else chunk
-                if len(received) > bytes_max:
-                    raise TooLarge(what="body", got=len(received), limit=bytes_max, unit="bytes")
+                parts.append(chunk)
+                got += len(chunk)
+                if got > bytes_max:
+                    raise TooLarge(what="body", got=got, limit=bytes_max, unit="bytes")
                 if not message.get("more_body", False):
-                    return received
+                    return b"".join(parts)
     except TimeoutError:
         raise UploadTooSlow(limit=int(READ_S)) from None
 

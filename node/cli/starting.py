@@ -55,7 +55,7 @@ def init(
     if (tls_cert is None) != (tls_key is None):
         raise UsageWrong(reason="--tls-cert and --tls-key go together")
     endpoints = tuple(endpoint or [f"http://127.0.0.1:{7450 if port is None else port}"])
-    usual_host, usual_port = listening_at(endpoints[0])
+    usual_host, usual_port = listening_at(endpoints[0], has_tls=tls_cert is not None)
     settings: dict[str, object] = {"host": host or usual_host, "port": usual_port if port is None else port}
     files = {"tls_cert": tls_cert, "tls_key": tls_key, "tls_ca": tls_ca, "passphrase_file": passphrase_file}
     settings |= {name: str(path.resolve()) for name, path in files.items() if path is not None}
@@ -69,7 +69,9 @@ def init(
     session.out.line(f"Made {member} of {network} in {folder}.")
     session.out.line(f"Next: hand {member_file} to whoever draws up the charter (`tally charter new`).")
     if endpoints[0].startswith("https:") and tls_cert is None:
-        session.out.say("note: the endpoint is https and no certificate is set, so a proxy must end TLS in front")
+        session.out.say(
+            "note: the endpoint is https and no certificate is set, so a proxy on this machine must end TLS in front"
+        )
 
 
 def serve(

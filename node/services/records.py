@@ -17,7 +17,7 @@ from ledger.names import encode_id, id_time_ms
 from ledger.record import Link
 from node.agreements import PROPOSE
 from node.node import Node
-from node.reader import Reader, ReadRecord, WithheldSection
+from node.reader import Reader, ReadRecord, WithheldSection, is_secret
 from node.storage import logs, sidecars
 from node.storage.store import Tx
 from node.storage.viewstore import ViewStore
@@ -152,7 +152,7 @@ def _body(record: ReadRecord) -> bytes:
     if record.opened is None:
         return b"null"
     if record.opened.meta.type == PROPOSE:
-        return join(field for field in record.opened.fields if field[0] != "/secret")
+        return join(field for field in record.opened.fields if not is_secret(field[0], record))
     return record.body
 
 

@@ -55,7 +55,8 @@ def open_engine_readonly(path: Path) -> Engine:
     """Open a database (or a copy of one) without changing it."""
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
+        # As a URI of its own making: a file name may hold "?mode=rwc".
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
     return create_engine("sqlite://", creator=connect, poolclass=NullPool)
 

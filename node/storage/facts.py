@@ -10,6 +10,10 @@ from sqlalchemy import select, update
 from node.storage.store import Tx
 from node.storage.tables import AnswerRow, DocumentRow, EvidenceRow, MetaRow, TokenRow, table_of
 
+OWN_ORIGIN = "own-origin"
+"""Name of the fact that says which log is this store's own."""
+
+
 # --- facts about this store ----------------------------------------------------------
 
 

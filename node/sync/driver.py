@@ -71,6 +71,9 @@ class SyncDriver:
     async def _open_when_ready(self, *, not_restored: bool) -> None:
         """Begin to sign once the guard allows it, or an operator said that it need not be asked."""
         guard = self._node.joined.guard
+        if not_restored and guard.proves_restore:
+            _log.error("--not-restored is refused", signed=guard.target, member=self._node.member)
+            not_restored = False
         if not (guard.is_ready or not_restored):
             await self._guard_opened.wait()
         failures = 0

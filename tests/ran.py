@@ -1,0 +1,52 @@
+"""Which tests ran, for tests that ask: a plugin that `tests/test_threat_model.py` loads.
+
+It moves whatever is marked with `last` behind all other tests, and keeps how each test ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+
+
+@dataclass
+class Run:
+    """This run so far: names as pytest prints them, parameters included.
+
+    is_whole: nothing was chosen or left out on the command line, so that every test of the project is due.
+    """
+
+    selected: set[str] = field(default_factory=set)
+    ended: dict[str, str] = field(default_factory=dict)  # how the call went: passed, failed or skipped
+    is_whole: bool = False
+
+    def of(self, name: str) -> dict[str, str]:
+        """How `name` went, under each of its parameters; those that have not run are missing."""
+        return {test: how for test, how in self.ended.items() if test.partition("[")[0] == name}
+
+    def is_selected(self, name: str) -> bool:
+        return any(test.partition("[")[0] == name for test in self.selected)
+
+
+RUN: Final = Run()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "last: runs behind all other tests")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)  # the order is kept otherwise
+    RUN.selected = {item.nodeid for item in items}
+    chosen = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "failedfirst", "stepwise", "maxfail")
+    RUN.is_whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not any(
+        getattr(config.option, name, None) for name in chosen
+    )
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
+        RUN.ended[report.nodeid] = report.outcome
