@@ -80,8 +80,6 @@ def check_store(path: Path, *, keyring: Keyring | None = None, member: MemberNam
 
 
 class _Walk:
-    """One pass over a store."""
-
     def __init__(self, tx: Tx, report: Report, keyring: Keyring | None, member: MemberName | None) -> None:
         self._tx = tx
         self._report = report
@@ -248,10 +246,8 @@ class _Walk:
                     self._report.add("body", "of an entry that has none", log=str(log.origin), index=index)
                     continue
                 if sha256(packed.manifest_bytes) != row.body:
-                    self._report.add(
-                        "body", "manifest or ciphertexts are not those that the entry names",
-                        log=str(log.origin), index=index,
-                    )  # fmt: skip
+                    reason = "manifest or ciphertexts are not those that the entry names"
+                    self._report.add("body", reason, log=str(log.origin), index=index)
                     continue
                 self._check_sections(log, packed, record_id=row.id, body=row.body, contexts=contexts)
             except (TallyError, KeyError) as cause:

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from ledger import limits
 from ledger.card import Card, decode_card
-from ledger.errors import UnknownKey
+from ledger.errors import TooLarge, UnknownKey
 from ledger.keys import VerifyKey
 from ledger.names import MemberName, NetworkId, Origin
 from ledger.network import Network, NetworkFile, verify_network_file
-from ledger.note import decode_note
+from ledger.note import Note, decode_note, encode_note
 from node.storage import facts
 from node.storage.store import Tx
 
@@ -70,12 +71,30 @@ class Membership:
             for member, chain in self.network.cards.items()
         }
 
+    def _stripped(self, note: bytes) -> bytes:
+        """The note of a card with the lines of root keys alone: whoever passes it on could add as many as it likes."""
+        opened = decode_note(note)
+        member = decode_card(opened.text).member
+        roots = [
+            key
+            for charter in self.network.charters
+            for listed in charter.members
+            if listed.name == member
+            for key in listed.keys
+        ]
+        kept = tuple(line for line in opened.signatures if any(line.is_of(key) for key in roots))
+        return encode_note(Note(opened.text, kept))
+
     def with_cards(self, notes: tuple[bytes, ...]) -> Membership:
         """The membership after newer cards, all verified again. Raises: what verification raises."""
         known = {decode_note(note).text for note in self.file.cards}
-        fresh = [note for note in notes if decode_note(note).text not in known]
+        fresh = [self._stripped(note) for note in notes if decode_note(note).text not in known]
         if not fresh:
             return self
+        total = sum(map(len, (*self.file.charters, *self.file.cards, *fresh)))
+        if total > limits.NETWORK_FILE_BYTES_MAX // 2:
+            # Every receipt carries these documents: one member must not make them all too large to be read.
+            raise TooLarge(what="network file", got=total, limit=limits.NETWORK_FILE_BYTES_MAX // 2, unit="bytes")
         cards = sorted((*self.file.cards, *fresh), key=_member_and_version)
         return make_membership(NetworkFile(charters=self.file.charters, cards=tuple(cards)))
 

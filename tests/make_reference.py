@@ -1,4 +1,4 @@
-"""Writes the tables of docs/reference/settings.md and docs/reference/limits.md from the code.
+"""Writes what a program can of docs: the tables of settings and limits, and the list of decisions.
 
 `python -m tests.make_reference` renews the pages; `tests/docs_check.py` compares.
 """
@@ -22,7 +22,11 @@ MARKER: Final = "<!-- From here on written by `python -m tests.make_reference`; 
 
 def pages() -> dict[Path, str]:
     """Each page that is written here, and what its written part must be."""
-    return {REFERENCE / "settings.md": render_settings(), REFERENCE / "limits.md": render_limits()}
+    return {
+        REFERENCE / "settings.md": render_settings(),
+        REFERENCE / "limits.md": render_limits(),
+        ROOT / "docs" / "index.md": render_decisions(),
+    }
 
 
 def render_settings() -> str:
@@ -37,6 +41,12 @@ def render_limits() -> str:
     rows = ["| constant | value | of what, and why |", "|---|---|---|"]
     rows += [f"| `{name}` | {_number(value)} | {' '.join(note.split())} |" for name, value, note in constants()]
     return "\n".join(rows) + "\n"
+
+
+def render_decisions() -> str:
+    found = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    titles = [path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for path in found]
+    return "".join(f"- [{title}](decisions/{path.name})\n" for title, path in zip(titles, found, strict=True))
 
 
 def constants() -> Iterator[tuple[str, Any, str]]:

@@ -1,10 +1,11 @@
 """Which tests ran, for tests that ask: a plugin that `tests/test_threat_model.py` loads.
 
-It moves whatever is marked with `last` behind all other tests, and keeps how each test ended.
+It moves the test that asks behind all others, and keeps how each test ended.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,20 +27,20 @@ class Run:
         """How `name` went, under each of its parameters; those that have not run are missing."""
         return {test: how for test, how in self.ended.items() if test.partition("[")[0] == name}
 
-    def is_selected(self, name: str) -> bool:
-        return any(test.partition("[")[0] == name for test in self.selected)
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Which of `names` should have run by now and did not: all in a whole run, else those that were selected."""
+        selected = {test.partition("[")[0] for test in self.selected}
+        due = {name for name in names if self.is_whole or name in selected}
+        return sorted(name for name in due if not self.of(name) or "skipped" in self.of(name).values())
 
 
 RUN: Final = Run()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "last: runs behind all other tests")
+LAST: Final = "tests/test_threat_model.py::test_every_cited_test_ran"
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)  # the order is kept otherwise
+    items.sort(key=lambda item: item.nodeid == LAST)  # the order is kept otherwise
     RUN.selected = {item.nodeid for item in items}
     chosen = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "failedfirst", "stepwise", "maxfail")
     RUN.is_whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not any(

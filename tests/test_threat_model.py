@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from tests.ran import RUN, Run
 from tests.source import ROOT, functions, modules
 
 pytest_plugins = ["tests.ran"]
@@ -42,10 +42,10 @@ def rows(page: Path) -> list[list[str]]:
     return found
 
 
-def missing_runs(run: Run, names: set[str]) -> list[str]:
-    """Which of `names` should have run by now and did not: all in a whole run, else those that were selected."""
-    due = {name for name in names if run.is_whole or run.is_selected(name)}
-    return sorted(name for name in due if not run.of(name) or "skipped" in run.of(name).values())
+@pytest.fixture
+def ran() -> Any:
+    """The plugin. Not imported above: pytest loads it once this file is read."""
+    return importlib.import_module("tests.ran")
 
 
 @pytest.mark.parametrize("page", [MODEL, LEAKAGE], ids=lambda page: page.stem)
@@ -64,8 +64,8 @@ def test_every_attack_names_what_stops_it_and_its_test() -> None:
 @pytest.mark.parametrize(
     "attack",
     [
-        "a wrong root", "a broken link", "a rollback", "a fork", "an unknown key", "an outdated key", "a small-order key",
-        "foreign origin", "a malformed entry", "an oversized answer", "endless",
+        "a wrong root", "a broken link", "a rollback", "a fork", "an unknown key", "an outdated key",
+        "a small-order key", "foreign origin", "a malformed entry", "an oversized answer", "endless",
     ],
 )  # fmt: skip
 def test_every_lie_that_was_asked_for_is_a_line(attack: str) -> None:
@@ -73,26 +73,31 @@ def test_every_lie_that_was_asked_for_is_a_line(attack: str) -> None:
     assert any(words in row[0] for row in rows(MODEL)), attack
 
 
-@pytest.mark.last
-def test_every_cited_test_ran() -> None:
+def test_every_cited_test_ran(ran: Any) -> None:
     """Last of all. Outside CI a test may skip, where what it needs is not installed; in CI none may."""
-    names = {*cited(MODEL), *cited(LEAKAGE)}
-    missing = missing_runs(RUN, names)
-    assert [name for name in missing if _IN_CI or not RUN.of(name)] == []
+    missing = ran.RUN.missing({*cited(MODEL), *cited(LEAKAGE)})
+    assert [name for name in missing if _IN_CI or not ran.RUN.of(name)] == []
 
 
-def test_tests_that_did_not_run_or_skipped_are_noticed() -> None:
-    run = Run(
+def test_the_test_that_asks_which_ran_is_there(ran: Any) -> None:
+    assert ran.LAST in existing()
+
+
+def test_tests_that_did_not_run_or_skipped_are_noticed(ran: Any) -> None:
+    run = ran.Run(
         selected={"tests/a.py::test_x[1]", "tests/a.py::test_x[2]", "tests/a.py::test_y", "tests/a.py::test_z"},
         ended={"tests/a.py::test_x[1]": "passed", "tests/a.py::test_x[2]": "failed", "tests/a.py::test_y": "skipped"},
     )
     names = {f"tests/a.py::test_{letter}" for letter in "wxyz"}
-    assert missing_runs(run, names) == ["tests/a.py::test_y", "tests/a.py::test_z"]
+    assert run.missing(names) == ["tests/a.py::test_y", "tests/a.py::test_z"]
     run.is_whole = True
-    assert missing_runs(run, names) == ["tests/a.py::test_w", "tests/a.py::test_y", "tests/a.py::test_z"]
+    assert run.missing(names) == ["tests/a.py::test_w", "tests/a.py::test_y", "tests/a.py::test_z"]
 
 
-def test_plugin_keeps_how_each_test_went_and_this_one_is_under_way() -> None:
-    assert RUN.of("tests/test_threat_model.py::test_tests_that_did_not_run_or_skipped_are_noticed") or not RUN.is_whole
-    assert RUN.of("tests/test_threat_model.py::test_plugin_keeps_how_each_test_went_and_this_one_is_under_way") == {}
-    assert RUN.is_selected("tests/test_threat_model.py::test_plugin_keeps_how_each_test_went_and_this_one_is_under_way")
+def test_runs_are_kept_as_they_end(ran: Any) -> None:
+    own = "tests/test_threat_model.py::test_runs_are_kept_as_they_end"
+    assert own in ran.RUN.selected
+    assert ran.RUN.of(own) == {}, "it is still under way"
+    assert all(
+        how == "passed" for how in ran.RUN.of("tests/test_threat_model.py::test_every_cited_test_exists").values()
+    )

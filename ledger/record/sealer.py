@@ -26,9 +26,8 @@ from ledger.merkle import root_of
 from ledger.names import Digest, MemberName, NetworkId, Origin, lp
 from ledger.record.meta import Link, Meta, encode_links, encode_meta
 from ledger.sealing import SEED_BYTES, Contexts, Wrap, Wrapper, padded_length
-from ledger.sealing.sections import FIELD_TAG, FIELDS_MAX, NONCE, SECTION_TAG
+from ledger.sealing.sections import FIELD_TAG, INDEXES, NONCE, SECTION_TAG
 
-_U16: Final = [i.to_bytes(2, "big") for i in range(FIELDS_MAX + 1)]
 _LINKS_LP: Final = lp("links")
 _LAYOUTS_MAX: Final = 1000
 
@@ -238,10 +237,10 @@ def _seal_chunks(chunks: Sequence[bytes], seed: bytes, context: bytes) -> tuple[
     head, at = FIELD_TAG + context, 32
     leaves: list[bytes] = []
     for index, chunk in enumerate(chunks):
-        leaves.append(sha(head + _U16[index] + stream[at : at + 16] + chunk).digest())
+        leaves.append(sha(head + INDEXES[index] + stream[at : at + 16] + chunk).digest())
         at += 16
     # Its bound on the number of fields is checked with the layout, its length by `check`.
-    plain = _U16[len(chunks)] + b"".join(chunks)
+    plain = INDEXES[len(chunks)] + b"".join(chunks)
     plain += bytes(padded_length(len(plain)) - len(plain))
     ciphertext = AESGCM(stream[:32]).encrypt(NONCE, plain, context)
     if len(leaves) == 1:

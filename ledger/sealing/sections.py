@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -134,10 +134,10 @@ def open_section(ciphertext: bytes, root: Digest, *, seed: bytes, context: bytes
     head = FIELD_TAG + context
     sha = hashlib.sha256
     leaves = [
-        Digest(sha(head + index + drawn[salt] + chunk).digest())
+        sha(head + index + drawn[salt] + chunk).digest()
         for index, salt, chunk in zip(INDEXES, _SALTS, chunks, strict=False)
     ]
-    if root_of(leaves) != root:
+    if root_of(cast(list[Digest], leaves)) != root:
         raise SealBroken(section=section, reason="the opened fields are not those of the signed root")
     return fields
 

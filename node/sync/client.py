@@ -143,13 +143,13 @@ class PeerClient:
     async def post_evidence(self, document: bytes) -> None:
         url = self.endpoint + "/v1/evidence"
         headers = {**self._signer.sign("POST", url, document), "content-type": "application/json"}
-        async with self._answer("POST", url, headers, self._timeout_s, document) as answer:
+        async with self._answer("POST", url, headers, timeout_s=self._timeout_s, body=document) as answer:
             await self._check(answer, "evidence")
 
     async def _get(self, path: str, bytes_max: int, *, timeout_s: float | None = None) -> bytes:
         url = self.endpoint + path
         headers = dict(self._signer.sign("GET", url))
-        async with self._answer("GET", url, headers, timeout_s or self._timeout_s) as answer:
+        async with self._answer("GET", url, headers, timeout_s=timeout_s or self._timeout_s) as answer:
             await self._check(answer, path)
             chunks, length = [], 0
             async for chunk in answer.aiter_raw():
@@ -161,7 +161,7 @@ class PeerClient:
 
     @asynccontextmanager
     async def _answer(
-        self, method: str, url: str, headers: dict[str, str], timeout_s: float, body: bytes | None = None
+        self, method: str, url: str, headers: dict[str, str], *, timeout_s: float, body: bytes | None = None
     ) -> AsyncIterator[httpx.Response]:
         headers["accept-encoding"] = "identity"  # an answer's bound is on what we must hold, not on what was sent
         try:

@@ -228,7 +228,7 @@ def _short(value: Any) -> str:
 # --- proving ----------------------------------------------------------------------------------
 
 
-def _prove(network: Network, story: Story, place: Place, views: Views, network_file: Path) -> tuple[bool, Path]:
+def _prove(network: Network, story: Story, place: Place, *, views: Views, network_file: Path) -> tuple[bool, Path]:
     """A receipt with one field disclosed, verified with nothing but the network file."""
     story.step("A receipt with one field disclosed, verified offline by anyone")
     own = views[place][place.log]
