@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ledger.names import MemberName
 from ledger.network import NetworkFile
+from ledger.record import Draft
 from node import agreements as agree
 from node.config import DATABASE_NAME
 from node.founding import encode_settings
@@ -59,7 +60,7 @@ def found(
     for member in members:
         make_folder(root / member.name, member, file, endpoints=at[member.name], **settings)
     folders: dict[str, Path] = {m.name: root / m.name for m in members}
-    return Founded(file, {m.name: m for m in members}, dict(rings), folders)
+    return Founded(file, {m.name: m for m in members}, {str(name): ring for name, ring in rings.items()}, folders)
 
 
 def make_folder(folder: Path, member: Firm, file: NetworkFile, *, endpoints: Sequence[str], **settings: Any) -> None:
@@ -88,14 +89,14 @@ def ring_of(member: Firm) -> Keyring:
     )
 
 
-def proposal(parties: Mapping[str, Sequence[str]], *, source: str = SHARING) -> agree.Draft:
+def proposal(parties: Mapping[str, Sequence[str]], *, source: str = SHARING) -> Draft:
     """A draft that proposes `source` to those parties."""
     body = {"source": source, "terms": {}, "parties": dict(parties), "secret": "A" * 43 + "="}
     to = sorted({MemberName(name) for names in parties.values() for name in names})
     return agree.draft_addressed(agree.PROPOSE, json.dumps(body).encode(), by=b'"test"', to=to)
 
 
-def answer(contract: agree.Contract, type_name: str = agree.ACCEPT) -> agree.Draft:
+def answer(contract: agree.Contract, type_name: str = agree.ACCEPT) -> Draft:
     return agree.draft_addressed(type_name, agree.answer_body(contract), by=b'"test"', to=contract.members)
 
 

@@ -264,7 +264,7 @@ def _absurd_heads(content: bytes, chance: random.Random) -> bytes:
         value = json.loads(content)
     except ValueError:
         return content
-    absurd = chance.choice((-1, 2**53 - 1, 2**53, 2**63, 2**64 - 1, 10**30, 0.5, "1", None, [], 0))
+    absurd: object = chance.choice((-1, 2**53 - 1, 2**53, 2**63, 2**64 - 1, 10**30, 0.5, "1", None, [], 0))
     for head in value.get("heads", []):
         if chance.random() < 0.7:
             head[chance.randrange(4)] = absurd

@@ -59,7 +59,7 @@ class Hypercore:
     def _run(self, task: str, *words: str | Path | int) -> float:
         done = subprocess.run(
             ["node", str(self._program), task, *map(str, words)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=_LIMIT_S, check=False,
+            capture_output=True, text=True, timeout=_LIMIT_S, check=False,
         )  # fmt: skip
         if done.returncode != 0:
             raise NotToBeHad(f"hypercore failed: {done.stderr.strip()[-500:]}")

@@ -98,7 +98,7 @@ class Stage:
         author = process_id(self.trade.author)
         wait_for_rest(author, LIMIT_S)
         before = cpu_s(author)
-        seconds = float(self.client("bulk", count)["seconds"])
+        seconds = float(str(self.client("bulk", count)["seconds"]))
         after = cpu_s(author)
         wait_for_rest(author, LIMIT_S)
         return Spent(seconds, after - before, cpu_s(author) - after)
