@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger import limits
 from ledger.errors import EncodingError, TooLarge
@@ -37,8 +37,7 @@ _SECTIONS: Final = re.compile(_SECTION)
 _BLOBS: Final = re.compile(_BLOB)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """size: bytes of the ciphertext, padding and tag included. root: of the salted field leaves. hash: H(ciphertext).
 
     All three are in clear for every reader of the record, of sections that it cannot open as well.
@@ -49,8 +48,7 @@ class Section:
     hash: Digest
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """size: bytes of the ciphertext. hash: H(ciphertext). Its commitment is in the field that refers to it."""
 
     size: int
@@ -88,14 +86,17 @@ def decode_manifest(data: bytes) -> Manifest:
     found = _MANIFEST.match(data)
     if found is None:
         raise EncodingError(field="manifest", reason="not a canonical manifest of version 1")
+    # Tuples, made in one go: a manifest is parsed for every record that comes, and has three sections at least.
     sections = tuple(
-        Section(int(size), Digest(a2b_base64(root)), Digest(a2b_base64(digest)))
-        for size, root, digest in _SECTIONS.findall(found["sections"])
+        [
+            Section(int(size), Digest(a2b_base64(root)), Digest(a2b_base64(digest)))
+            for size, root, digest in _SECTIONS.findall(found["sections"])
+        ]
     )
-    blobs = tuple(Blob(int(size), Digest(a2b_base64(digest))) for size, digest in _BLOBS.findall(found["blobs"]))
+    blobs = tuple([Blob(int(size), Digest(a2b_base64(digest))) for size, digest in _BLOBS.findall(found["blobs"])])
     if len(sections) > limits.SECTIONS_MAX or len(blobs) > limits.BLOBS_MAX:
         raise EncodingError(field="manifest", reason="too many sections or blobs")
-    if any(section.size > limits.SECTION_BYTES_MAX for section in sections):
+    if any([section.size > limits.SECTION_BYTES_MAX for section in sections]):
         raise EncodingError(field="manifest", reason="a section larger than any body")
     if any(blob.size > limits.INTEGER_MAX for blob in blobs):
         raise EncodingError(field="manifest", reason="a blob's size above 2**53 - 1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import Final
 
 from ledger.keys import entropy
@@ -37,7 +38,8 @@ class Changes:
             self._moved[log] = self._count
             waiters, self._waiters = self._waiters, {}
         for event, loop in waiters.items():
-            if not loop.is_closed():
+            # A loop that was closed meanwhile has nobody left who waits; whoever bumps must not fail over it.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(event.set)
 
     def moved(self, log: bytes, since: int | None) -> bool:

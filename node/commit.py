@@ -34,6 +34,7 @@ from node.channels import ChannelBook
 from node.clock import Clock
 from node.highwater import HighWater, HighWaterFile
 from node.ids import IdMaker
+from node.startup import let_out
 from node.storage import facts, logs, sidecars
 from node.storage.packing import pack_sidecar
 from node.storage.store import Store, Tx
@@ -85,7 +86,6 @@ class Committer:
         self._documents = documents
         self._high_water = high_water
         self._clock = clock
-        self._log_number = -1
         self._head: Head | None = None
         self._ids = IdMaker()
         self._sealer: tuple[tuple[object, ...], Sealer] | None = None
@@ -128,11 +128,13 @@ class Committer:
         keys = [record.answer_key for record in records if record.answer_key is not None]
         if keys:
             with self._store.read() as tx:
-                known = facts.find_answers(tx, keys)
+                known, log = facts.find_answers(tx, keys), self._stored(tx)
+                # What is told again may be of a commit that reported an error and persisted, or of another process.
+                let_out(self._high_water, log)
                 for i, record in enumerate(records):
                     answer = known.get(record.answer_key) if record.answer_key is not None else None
                     if answer is not None:
-                        outcomes[i] = self._repeat(tx, record, answer)
+                        outcomes[i] = _repeat(tx, log, record, answer)
         seen: dict[bytes, bytes] = {}
         fresh = []
         for i, record in enumerate(records):
@@ -147,13 +149,6 @@ class Committer:
                 seen[key] = record.request
             fresh.append(i)
         return fresh
-
-    def _repeat(self, tx: Tx, record: NewRecord, answer: facts.Answer) -> Outcome:
-        if answer.request != record.request:
-            return IdempotencyConflict(index=answer.index)
-        row = logs.read_packed(tx, self._number(tx), answer.index, answer.index + 1)[0]
-        assert row.id is not None, "own entries have ids"
-        return Appended(answer.index, row.id, row.leaf, True)
 
     def _fresh_sealer(
         self, records: Sequence[NewRecord], fresh: Sequence[int], outcomes: list[Outcome | None]
@@ -245,8 +240,7 @@ class Committer:
 
     def _check_head(self, tx: Tx, head: Head) -> logs.StoredLog:
         """The stored head, which must be the one that the batch was made for, whole, and not contradicted."""
-        before = logs.find_log(tx, self._origin)
-        assert before is not None, "the own log was made at adoption"
+        before = self._stored(tx)
         if before.frozen is not None:
             raise LogFrozen(reason=before.frozen)
         if before.size != before.checkpoint_size or logs.read_targets(tx, before.number):
@@ -262,8 +256,7 @@ class Committer:
         if head is not None:
             return head
         with self._store.read() as tx:
-            log = logs.find_log(tx, self._origin)
-            assert log is not None, "the own log was made at adoption"
+            log = self._stored(tx)
             card, charter = facts.get_meta(tx, _CARD), facts.get_meta(tx, _CHARTER)
             self._ids = IdMaker(logs.last_id(tx, log.number))
             self._channels.learn_numbers(tx)
@@ -274,12 +267,18 @@ class Committer:
             charter=None if not charter else Digest(decode_b64(charter)),
         )
 
-    def _number(self, tx: Tx) -> int:
-        if self._log_number < 0:
-            log = logs.find_log(tx, self._origin)
-            assert log is not None, "the own log was made at adoption"
-            self._log_number = log.number
-        return self._log_number
+    def _stored(self, tx: Tx) -> logs.StoredLog:
+        log = logs.find_log(tx, self._origin)
+        assert log is not None, "the own log was made at adoption"
+        return log
+
+
+def _repeat(tx: Tx, log: logs.StoredLog, record: NewRecord, answer: facts.Answer) -> Outcome:
+    if answer.request != record.request:
+        return IdempotencyConflict(index=answer.index)
+    row = logs.read_packed(tx, log.number, answer.index, answer.index + 1)[0]
+    assert row.id is not None, "own entries have ids"
+    return Appended(answer.index, row.id, row.leaf, True)
 
 
 def _answers(batch: _Batch, start: int) -> list[tuple[bytes, bytes, int, int]]:

@@ -15,7 +15,7 @@ CRASH_POINTS: Final = frozenset(
     f"{step}.{moment}"
     for step in (
         "append", "adopt", "sync-entries", "sync-cosign", "sync-bodies", "sync-cosignatures", "sync-documents",
-        "evidence", "token", "restore", "channel", "freeze",
+        "evidence", "token", "restore", "channel", "freeze", "migrate",
     )
     for moment in ("before-commit", "after-commit")
 ) | {"high-water.before-write", "high-water.after-write", "start.before-guard", "start.after-guard",

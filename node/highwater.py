@@ -54,6 +54,11 @@ class HighWaterFile:
         with self._lock:
             self._size = 0 if mark is None else mark.size
 
+    @property
+    def size(self) -> int:
+        """What the mark stands at; above every size as long as that is not known."""
+        return self._size
+
     def rise(self, mark: HighWater) -> None:
         """Write `mark` unless the file holds as much already."""
         if mark.size <= self._size:

@@ -26,15 +26,14 @@ from node.commit import Committer
 from node.config import DATABASE_NAME, Settings, load_settings
 from node.crash import crash_point
 from node.guard import Guard
-from node.highwater import HighWater, HighWaterFile
+from node.highwater import HighWaterFile
 from node.intake import Intake, submitter
 from node.keyring import Keyring, load_keyring
 from node.membership import Membership, load_membership, make_membership, save_membership
 from node.reader import Reader
-from node.startup import make_guard
+from node.startup import let_out, make_guard
 from node.statements import take_statement
 from node.storage import facts, logs, sidecars
-from node.storage.replicas import read_signed
 from node.storage.store import Store, Tx
 
 HIGH_WATER_NAME: Final = "high-water"
@@ -251,10 +250,9 @@ class Node:
         self.append_one(agree.draft_private(type_name, body, by=submitter("node")))
 
     def let_out(self, log: logs.StoredLog) -> None:
-        """Call before a checkpoint leaves: one of our own was durable before the high-water file told of it."""
-        if log.origin == self.joined.origin and log.checkpoint is not None:
-            root = read_signed(log.checkpoint).checkpoint.root
-            self.joined.high_water.rise(HighWater(log.origin, log.checkpoint_size, root))
+        """Call before a checkpoint or an answer leaves: of our own log, the high-water file must know first."""
+        if log.origin == self.joined.origin:
+            let_out(self.joined.high_water, log)
 
     def append_one(self, draft: Draft) -> Appended:
         """Append one record and wait until it is durable. Raises: what sealing or storing raises."""

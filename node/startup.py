@@ -1,4 +1,7 @@
-"""What a node's own folder tells, before any peer is asked, of how far it has signed: the guard begins with it."""
+"""What a node's own folder tells, before any peer is asked, of how far it has signed: the guard begins with it.
+
+And what must be told there before anything that was signed leaves.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,13 @@ def make_guard(store: Store, membership: Membership, *, member: MemberName, high
         high_water=max(signed),
         doubt=doubt,
     )
+
+
+def let_out(high_water: HighWaterFile, log: logs.StoredLog) -> None:
+    """Call before anything of the own log leaves: it may have become durable without the file being told of it."""
+    if log.checkpoint is not None and log.checkpoint_size > high_water.size:
+        root = read_signed(log.checkpoint).checkpoint.root
+        high_water.rise(HighWater(log.origin, log.checkpoint_size, root))
 
 
 def _contradicts(tx: Tx, log: logs.StoredLog, mark: HighWater) -> bool:

@@ -7,15 +7,15 @@ the program, what can be listed is listed, and no page names a path of the machi
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.make_cli_reference import commands
 from tests.make_reference import constants, pages, written_part
 from tests.source import ROOT, functions, modules
+from tests.test_cli_docs import command_lines, complaint
 
 DOCS: Final = ROOT / "docs"
 INDEX: Final = DOCS / "index.md"
@@ -25,7 +25,6 @@ _LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _SPAN: Final = re.compile(r"`([^`\n]+)`")
 _HEADING: Final = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 _MACHINE: Final = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp|mnt|private|builds?)/\w")
-_GENERATED: Final = "<!-- From here on written"
 _PLACEHOLDER: Final = re.compile(r"^@\w+$", re.MULTILINE)
 
 
@@ -105,33 +104,11 @@ def check_cited_paths() -> Iterator[str]:
 
 def check_commands() -> Iterator[str]:
     """Every `tally ...` in a block or span is one that the program takes."""
-    known = dict(commands())
     for page in all_pages():
-        for words in command_lines(page.read_text(encoding="utf-8")):
-            fault = command_fault(words, known)
+        for words in command_lines(page):
+            fault = complaint(words)
             if fault:
                 yield f"{_name(page)}: `{' '.join(words)}`: {fault}"
-
-
-def command_lines(text: str) -> Iterator[list[str]]:
-    text = text.split(_GENERATED, maxsplit=1)[0]
-    for block in _FENCE.findall(text):
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.startswith("tally "):
-                yield shlex.split(line.removesuffix("&"), comments=True)
-    yield from (span.split() for span in _SPAN.findall(prose(text)) if re.match(r"tally [a-z]", span))
-
-
-def command_fault(words: list[str], known: dict[str, Any]) -> str:
-    """What is wrong with a command line; empty if nothing is."""
-    name = next((" ".join(words[:n]) for n in (3, 2) if " ".join(words[:n]) in known), None)
-    if name is None:
-        group = " ".join(words[:2])
-        is_group = any(command.startswith(f"{group} ") for command in known) and len(words) == 2
-        return "" if is_group else "no such command"
-    options = {option for param in known[name].params for option in (*param.opts, *param.secondary_opts)}
-    wrong = [word for word in words if word.startswith("--") and word.partition("=")[0] not in {*options, "--help"}]
-    return f"no option {wrong[0]}" if wrong else ""
 
 
 def check_lists() -> Iterator[str]:
@@ -148,15 +125,12 @@ def check_lists() -> Iterator[str]:
 def listed() -> dict[Path, list[str]]:
     """Page -> texts that must be in it."""
     reference = DOCS / "reference"
-    peer = re.findall(
-        r'^\s+\("(/[^"]+)", doors', (ROOT / "node/sync/routes.py").read_text(encoding="utf-8"), re.MULTILINE
-    )
     pages_of = sorted(path.name for path in (DOCS / "spec").glob("*.md") if path.name != "README.md")
     return {
         reference / "cli.md": [f"## {name}\n" for name, _ in commands()],
         reference / "errors.md": [f"| `{code}` |" for code in error_codes()],
-        reference / "api.md": [f"`{path}`" for path in api_paths()],
-        DOCS / "spec" / "sync.md": [f"/v1{_plain(path)}" for path in peer],
+        reference / "api.md": [f"/api/v1{path}" for path in api_paths()],
+        DOCS / "spec" / "sync.md": [f" /v1{_plain(path).replace('{log}', '{oh}')}" for path in peer_paths()],
         DOCS / "spec" / "README.md": [f"({name})" for name in pages_of],
     }
 
@@ -174,6 +148,11 @@ def api_paths() -> list[str]:
     for module in modules("node/api"):
         found |= set(re.findall(r'routes\.add\(\s*"[A-Z]+",\s*"([^"]+)"', module.text))
     return sorted(_plain(path) for path in found)
+
+
+def peer_paths() -> list[str]:
+    text = (ROOT / "node" / "sync" / "routes.py").read_text(encoding="utf-8")
+    return re.findall(r'^ +\("(/[^"]+)", doors', text, re.MULTILINE)
 
 
 def check_machine_paths() -> Iterator[str]:

@@ -89,10 +89,10 @@ class Record:
 
     def open(self, reader: str = AUTHOR, **given: Any) -> Opened:
         """What `reader` opens; `given` are arguments of `open_record` that a test wants otherwise."""
-        wrap = self.wrap(reader)
+        wrap = given["wrap"] if "wrap" in given else self.wrap(reader)
         plain: dict[str, Any] = {
             "wrap": wrap,
-            "ciphertexts": {number: self.sealed.sections[number] for number in wrap.sections},
+            "ciphertexts": {n: text for n, text in enumerate(self.sealed.sections) if n in wrap.sections},
             "wrapper": wrapper(reader, author=self.origin.member, origin=self.origin, network=self.network),
             "contexts": self.contexts,
             "record_id": self.id,

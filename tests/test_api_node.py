@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging as stdlib_logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from ledger.names import MemberName
 from ledger.network import encode_network_file
@@ -245,15 +247,25 @@ def test_a_node_that_stops_says_so(node: Node) -> None:
     ask(node, story)
 
 
-def test_a_fault_tells_the_caller_an_id_and_the_log_the_rest(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = io.StringIO()
-    monkeypatch.setattr("sys.stderr", told)
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What the process writes of itself."""
+    lines, root = io.StringIO(), stdlib_logging.getLogger()
+    kept = root.handlers[:], root.level
+    monkeypatch.setattr("sys.stderr", lines)
+    logging.set_up("info")
+    yield lines
+    root.handlers[:], root.level = kept
+    structlog.reset_defaults()
 
+
+def test_a_fault_tells_the_caller_an_id_and_the_log_the_rest(
+    node: Node, told: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def break_down(*_: object, **__: object) -> None:
         raise RuntimeError("the secret plan")
 
     async def story(door: Door) -> None:
-        logging.set_up("info")
         monkeypatch.setattr("node.storage.logs.insert_entries", break_down)
         monkeypatch.setattr("node.services.standing.logs.list_logs", break_down)
         filed = await door.file(RECORD)

@@ -24,19 +24,23 @@ from ledger.entry import Entry, decode_entry
 from ledger.evidence import encode_evidence
 from ledger.keys import SigningKey
 from ledger.manifest import decode_manifest
-from ledger.names import Digest, id_time_ms, sha256
+from ledger.names import Digest, MemberName, id_time_ms, sha256
 from ledger.note import decode_note
 from ledger.proof import decode_proof
 from ledger.record import Opened
 from ledger.sealing import Contexts, decode_channel_message, field_salt, padded_length
-from ledger.sidecar import Bodies, decode_bodies
+from ledger.sidecar import Bodies, Sidecar, decode_bodies
 from ledger.tiles import decode_bundle
+from node.agreements import draft_private
 from node.node import Node
 from node.storage import logs, sidecars
 from node.storage.packing import PackedSidecar
+from node.storage.tables import row_key
+from node.sync.answers import bodies
 from tests.make import record_id
 from tests.make_evidence import forked, repeated, two_cards, two_charters
 from tests.make_wire import Companies, Company, agree, companies, wait_until
+from tests.nodes import found
 from tests.source import ROOT
 
 pytestmark = pytest.mark.slow
@@ -570,6 +574,24 @@ def test_records_without_a_contract_leave_no_more_than_an_entry(landing: Landing
             assert not _thing(part).is_had(had)
 
 
+def test_secret_of_a_contract_is_for_the_nodes_of_its_parties_alone(landing: Landing) -> None:
+    with landing.author.store.read() as tx:
+        opened = landing.author.joined.reader.read(tx, landing.log, landing.proposal).opened
+    assert opened is not None
+    secret = dict(opened.sections[1])["/secret"].strip(b'"')
+    everywhere = landing.net.wire() + b"".join(landing.files(name) for name in MEMBERS)
+    assert not any(form in everywhere for form in (secret, base64.b64decode(secret)))
+    place = f"/records/fishery/{landing.proposal}"
+    for name in MEMBERS:
+        company = landing.net[name]
+        receipt = company.api("GET", f"{place}/receipt?fields=/secret")
+        assert receipt.status_code >= 400
+        answers = [
+            company.api("GET", path) for path in (place, f"/contracts/{landing.contract}", "/contracts", "/records")
+        ]
+        assert not any(secret in answer.content for answer in (*answers, receipt))
+
+
 def test_channel_messages_tell_who_seals_to_whom(landing: Landing) -> None:
     found = _bodies(landing.net["carrier"], landing.net["fishery"], landing.log.origin.hash)
     assert found is not None
@@ -609,9 +631,46 @@ def test_wire_shows_who_asks_whom_for_what(landing: Landing) -> None:
     callers = {found.decode() for found in re.findall(rb'keyid="([a-z0-9.-]+)/[0-9a-f]{8}"', asked)}
     assert {"carrier", "insurer", "retailer"} <= callers
     assert b"/v1/heads?since=" in asked
+    answered = b"\n".join(bytes(p.answered) for p in landing.net["fishery"].proxy.passages)
+    calls = _header_names(rb"(?:GET|POST) [^\r]+ HTTP/1.1", asked)
+    assert calls <= set(_CALL_HEADERS.split())
+    assert _header_names(rb"HTTP/1.1 \d+ [^\r]+", answered) <= set(_ANSWER_HEADERS.split())
     # No token of the partner API is ever sent to a peer.
     assert b"\nauthorization:" not in landing.net.wire().lower()
     assert not any(company.token().encode() in landing.net.wire() for company in landing.net.all)
+
+
+def test_records_that_an_author_lost_are_told_by_their_index_to_every_member_that_asks(tmp_path: Path) -> None:
+    """It cannot know any more whom they were for, and who was to read them has to learn that there was something."""
+    node = found(*MEMBERS).join(tmp_path)
+    try:
+        lost = node.append_one(draft_private("note", b'{"a":1}', by=b'"test"')).index
+        kept = node.append_one(draft_private("note", b'{"a":2}', by=b'"test"')).index
+        origin = node.joined.origin
+        with node.store.write("restore") as tx:
+            number = node.find_log(tx, str(origin)).number
+            tx.exec_driver_sql("DELETE FROM sidecar WHERE key = ?", (row_key(number, lost),))
+            sidecars.insert_gaps(tx, number, [(lost, "lost")])
+        answer = bodies(node, origin.hash.hex(), bundle=0, start=0, caller=MemberName("insurer"))
+        told = decode_bodies(answer[8:], start=0, end=int.from_bytes(answer[:8], "big"))
+        assert (told.messages, set(told.sidecars)) == ([], {lost})
+        assert told.sidecars[lost] == Sidecar(b"", (), {})
+        assert kept not in told.sidecars
+    finally:
+        node.close()
+
+
+_CALL_HEADERS: Final = (
+    "accept accept-encoding connection content-digest content-length content-type host"
+    " signature signature-input user-agent"
+)
+_ANSWER_HEADERS: Final = "cache-control content-length content-type date retry-after www-authenticate"
+
+
+def _header_names(first_line: bytes, sent: bytes) -> set[str]:
+    heads = re.findall(first_line + rb"\r\n((?:[!-9;-~]+: [^\r]*\r\n)+)\r\n", sent)
+    assert heads
+    return {line.split(b":")[0].decode().lower() for head in heads for line in head.splitlines()}
 
 
 # --- receipts -------------------------------------------------------------------------------

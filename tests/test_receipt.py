@@ -276,6 +276,24 @@ def test_entry_of_a_later_version_is_not_read() -> None:
         verify_receipt(replace(good(), proof=proof), trust=TRUST)
 
 
+def test_entry_that_stands_elsewhere_than_it_says_is_refused() -> None:
+    """Its author signed a log in which entry 1 calls itself entry 0: to mirrors it is invalid, and proves no record."""
+    origin, body = f"{NETWORK_NAME}/fishery", formats.sha(LOG.manifest)
+    entries = [formats.header(log=origin, index=0, prev=bytes(32), record_id=LOG.id, body=body) for _ in range(2)]
+    leaves = [formats.leaf_hash(entry) for entry in entries]
+    text = formats.checkpoint(origin, 2, formats.tree_hash(leaves))
+    note = text + "\n" + formats.Signer(origin, FISHERY.log_key().seed).line(text)
+    for place, holds in ((0, True), (1, False)):
+        path = formats.tree_path(place, leaves)
+        proof = decode_proof(formats.tlog_proof(entries[place], place, path, note).encode())
+        moved = replace(good(), proof=proof)
+        if holds:
+            assert verify_receipt(moved, trust=TRUST, witnesses=0).is_complete
+            continue
+        with pytest.raises(ProofInvalid, match="it says index 0"):
+            verify_receipt(moved, trust=TRUST)
+
+
 def test_malformed_entry_or_manifest_is_refused() -> None:
     for extra in (b"{}", b"x", LOG.entries[INDEX] + b"\n"):
         with pytest.raises(TallyError):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import limits
-from ledger.errors import BadInput, EncodingError, SealBroken, TallyError, TooLarge
+from ledger.errors import BadInput, EncodingError, NotEntitled, SealBroken, TallyError, TooLarge
 from ledger.fields import compile_rules, cut, join
 from ledger.jsontext import parse
 from ledger.manifest import Section, decode_manifest, encode_manifest
@@ -135,6 +135,7 @@ def test_what_no_reader_would_take_is_not_written() -> None:
         {"role": "r" * (limits.ROLE_LENGTH_MAX + 1)},
         {"audience": ((),)},
         {"audience": (("a",), ("a",))},
+        {"audience": ((), ("a",))},
         {"audience": (("a",), ("a",), ("a",), ())},
         {"audience": ((), ("a",), ())},
         {"links": (LINK,) * (limits.LINKS_MAX + 1)},
@@ -422,6 +423,11 @@ def test_field_without_a_pointer_or_with_the_name_of_another_is_refused() -> Non
     assert refused(draft(("/a", b"1", []), ("/a", b"1", ["buyer"]))).code == "encoding"
 
 
+def test_draft_that_is_wider_than_its_statement_is_refused() -> None:
+    with pytest.raises(NotEntitled, match="auditor"):
+        sealer().check(draft(("/a", b"1", ["buyer", "auditor"])))
+
+
 def test_type_and_role_that_no_reader_takes_are_refused() -> None:
     for change in ({"type": "a b"}, {"role": "a-b"}):
         assert refused(draft(statement=statement(**change))).code == "encoding"
@@ -527,6 +533,43 @@ def test_audience_list_of_another_length_is_refused() -> None:
         found.open(manifest=more)
 
 
+def addressed_record(**given: Any) -> Record:
+    """A record for named members, as proposals are: two fields for both readers, one for the carrier."""
+    readers = {f"@{name}": (MemberName(name),) for name in ("carrier", "processor")}
+    fields = [("/a", b"1", ["@carrier", "@processor"]), ("/b", b"2", ["@carrier"]), ("/c", b"3", [])]
+    own = statement(type="tally/propose", contract=None, role=None, readers=readers)
+    return record(draft(*fields, statement=own, **given))
+
+
+def rewrapped(found: Record, reader: str, numbers: bytes) -> Any:
+    """What `reader` opens if the author wrapped it these sections."""
+    seeds = b"".join(found.seeds()[number] for number in numbers)
+    wrap = wrapper(reader).wrap(seeds, found.id, found.sealed.manifest_hash, numbers)
+    return found.open(reader, wrap=wrap, ciphertexts=dict(enumerate(found.sealed.sections)))
+
+
+def test_wrap_gives_a_named_member_what_section_0_says_and_neither_more_nor_less() -> None:
+    # Else an author could tell two readers of one record two things, and both would have its signature.
+    found = addressed_record()
+    sections = {member: found.wrap(member).sections for member in ("carrier", "processor")}
+    assert found.open().meta.audience[1:] == (("@carrier",), ("@carrier", "@processor"), ())
+    assert sections == {"carrier": b"\0\1\2", "processor": b"\0\2"}
+    for member, numbers in sections.items():
+        assert set(rewrapped(found, member, numbers).sections) == set(numbers)
+    for member, numbers in (
+        ("processor", b"\0\1\2"), ("processor", b"\0"), ("processor", b"\0\2\3"), ("carrier", b"\0\1"),
+        ("retailer", b"\0\2"), ("retailer", b"\0"),
+    ):  # fmt: skip
+        with pytest.raises(SealBroken, match="section 0 names"):
+            rewrapped(found, member, numbers)
+
+
+def test_authors_own_section_is_nobody_elses_whatever_it_wraps() -> None:
+    found = record()
+    with pytest.raises(SealBroken, match="section"):
+        rewrapped(found, "carrier", b"\0\2\3")
+
+
 @pytest.mark.parametrize("fields", [[("type", b"1")], [("type", b'"t"')] * 6, []], ids=["number", "same name", "empty"])
 def test_malformed_section_0_is_refused(fields: list[tuple[str, bytes]]) -> None:
     found = record()
@@ -566,6 +609,11 @@ def test_ciphertext_is_compared_with_size_and_hash() -> None:
             check_ciphertext(other, found.manifest, 1)
     with pytest.raises(SealBroken):
         check_ciphertext(text, found.manifest, 2)
+    for size in (len(text) - 1, len(text) + 1):
+        sections = list(found.manifest.sections)
+        sections[1] = Section(size, sections[1].root, sections[1].hash)
+        with pytest.raises(SealBroken):
+            check_ciphertext(text, replace(found.manifest, sections=tuple(sections)), 1)
 
 
 def test_opened_sections_are_those_of_open_section() -> None:

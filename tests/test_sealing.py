@@ -377,6 +377,12 @@ def test_message_cut_short_is_refused(length: int) -> None:
         decode_channel_message(bytes.fromhex(VECTORS["channels"][0]["message"])[:length])
 
 
+@pytest.mark.parametrize("more", [1, 64])
+def test_message_with_bytes_after_the_end_is_refused(more: int) -> None:
+    with pytest.raises(EncodingError):
+        decode_channel_message(bytes.fromhex(VECTORS["channels"][0]["message"]) + bytes(more))
+
+
 # --- wraps ----------------------------------------------------------------------------
 
 

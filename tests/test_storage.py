@@ -150,6 +150,8 @@ def test_head_moves_for_whoever_saw_it_last(store: Store) -> None:
         after = read_inside(tx, log)
         assert not logs.advance_head(tx, before, **moved)
         assert not logs.advance_head(tx, replace(before, size=2), **moved)
+        assert not logs.advance_head(tx, replace(after, size=1), **moved)
+        assert not logs.advance_head(tx, replace(after, last_leaf=log.leaves[0]), **moved)
         assert not logs.advance_head(tx, replace(after, checkpoint_size=1), **moved)
         assert not logs.advance_head(tx, replace(after, number=99), **moved)
         assert read_inside(tx, log) == after
@@ -435,7 +437,7 @@ def test_sidecars_are_kept_by_entry(store: Store) -> None:
         assert sidecars.read_sidecar(tx, held.log, 256) == found[256]
         assert sidecars.read_sidecar(tx, held.log, 255) is None
         assert list(sidecars.scan_sidecars(tx, held.log + 1, 0, 1000)) == []
-        sidecars.delete_sidecar(tx, held.log, 256)
+        sidecars.delete_sidecars(tx, held.log, [256])
         assert sidecars.read_sidecar(tx, held.log, 256) is None
         assert {c.reader for c in sidecars.list_channels(tx).values()} == set(MEMBERS)
         assert sidecars.list_channels(tx, wrapper=MemberName("carrier")) == {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,3 +103,38 @@ def test_runs_are_kept_as_they_end(ran: Any) -> None:
     assert all(
         how == "passed" for how in ran.RUN.of("tests/test_threat_model.py::test_every_cited_test_exists").values()
     )
+
+
+_SMALL: Final = """
+import importlib
+pytest_plugins = ["tests.ran"]
+
+def test_every_cited_test_ran():
+    run = importlib.import_module("tests.ran").RUN
+    print("whole" if run.is_whole else "chosen", run.missing(["tests/test_z.py::test_a", "tests/test_z.py::test_gone"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "whole ['tests/test_z.py::test_gone']"),
+        (["-k", "not gone"], "chosen []"),
+        (["-m", "not slow"], "chosen []"),
+        (["tests/test_threat_model.py"], "chosen []"),
+        (["--deselect", "tests/test_z.py::test_a"], "chosen []"),
+    ],
+)
+def test_whole_runs_are_told_from_chosen_ones(tmp_path: Path, words: list[str], said: str) -> None:
+    """In a process of its own: the test that asks comes last, and asks for all only where all were to run."""
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "__init__.py").touch()
+    (tests / "ran.py").write_text((ROOT / "tests" / "ran.py").read_text())
+    (tests / "test_threat_model.py").write_text(_SMALL)
+    (tests / "test_z.py").write_text("def test_a(): pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\nmarkers = slow: slow\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:schemathesis", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    assert said in done.stdout

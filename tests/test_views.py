@@ -288,7 +288,7 @@ def bring_late(firms: Firms, reader: str, index: int, *, still: str | None = Non
         assert log is not None
         bodies = given_bodies(firms, reader, tx, index, index + 1)
         numbers = {channel.id: channel.number for channel in sidecars.list_channels(tx).values()}
-        sidecars.delete_sidecar(tx, log.number, index)
+        sidecars.delete_sidecars(tx, log.number, [index])
         sidecars.insert_sidecars(tx, log.number, [(index, pack_received(bodies[index], numbers))])
         if still is None:
             sidecars.delete_gap(tx, log.number, index)
@@ -944,7 +944,7 @@ def test_a_ledger_that_lost_its_bodies_drops_the_view(firms: Firms) -> None:
     with firms["b"].store.write("restore") as tx:  # as after a restore: entries fetched back, bodies not yet
         number = _number(firms["b"], tx, firms.origin)
         for index in range(last + 1):
-            sidecars.delete_sidecar(tx, number, index)
+            sidecars.delete_sidecars(tx, number, [index])
         logs.set_log(tx, number, bodies_size=0)
     fill(firms["b"])
     assert indexes(firms["b"], epc="urn:x:epc:2") == []

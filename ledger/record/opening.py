@@ -110,10 +110,10 @@ def _check_sections(meta: Meta, sections: bytes, wrapper: Wrapper) -> None:
     """
     if wrapper.reader == wrapper.author:
         return
-    name = f"@{wrapper.reader}"
+    name, last = f"@{wrapper.reader}", len(meta.audience) - 1
     for number, audience in enumerate(meta.audience):
-        is_last = number == len(meta.audience) - 1
-        if all(other.startswith("@") for other in audience) and (number in sections) != (name in audience):
+        names_members = all([other[:1] == "@" for other in audience])
+        if names_members and (number in sections) != (name in audience):
             raise SealBroken(section=number, reason="it is not given to those whom section 0 names")
-        if is_last and number in sections:
-            raise SealBroken(section=number, reason="the author's own section is nobody else's")
+    if last in sections:
+        raise SealBroken(section=last, reason="the author's own section is nobody else's")

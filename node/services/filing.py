@@ -36,6 +36,7 @@ def find_answer(node: Node, answer_key: bytes, request: bytes) -> Appended | Non
             raise IdempotencyConflict(index=answer.index)
         log = logs.find_log(tx, node.joined.origin)
         assert log is not None, "the own log was made at adoption"
+        node.let_out(log)
         row = logs.read_packed(tx, log.number, answer.index, answer.index + 1)[0]
     assert row.id is not None, "own entries have ids"
     return Appended(answer.index, row.id, row.leaf, True)

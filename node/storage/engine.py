@@ -13,6 +13,7 @@ from sqlalchemy import Engine, ExceptionContext, create_engine, event, exc
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from ledger.errors import Unavailable
+from node.crash import crash_point
 
 PAGE_BYTES: Final = 16384  # Measured in docs/performance.md: 4096 costs twice the CPU per row.
 SCHEMA_VERSION: Final = "0001"
@@ -74,6 +75,8 @@ def migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        crash_point("migrate.before-commit")
+    crash_point("migrate.after-commit")
 
 
 def _schema_version(engine: Engine) -> str | None:

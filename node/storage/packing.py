@@ -119,9 +119,13 @@ def pack_sidecar(
     return b"".join((*parts, _pack_wraps(wraps, channel_numbers), *sections))
 
 
-def pack_received(sidecar: Sidecar, channel_numbers: Mapping[bytes, int]) -> bytes:
-    """A sidecar that came from a peer: some ciphertexts may be withheld, and their hashes are kept."""
-    manifest = decode_manifest(sidecar.manifest)
+def pack_received(sidecar: Sidecar, channel_numbers: Mapping[bytes, int], *, manifest: Manifest | None = None) -> bytes:
+    """A sidecar that came from a peer: some ciphertexts may be withheld, and their hashes are kept.
+
+    manifest: that of the sidecar, where it has been parsed already.
+    """
+    if manifest is None:
+        manifest = decode_manifest(sidecar.manifest)
     parts = [bytes([len(manifest.sections), len(manifest.blobs), len(sidecar.wraps)])]
     for number, section in enumerate(manifest.sections):
         if number in sidecar.sections:

@@ -54,10 +54,10 @@ def insert_sidecars(tx: Tx, log: int, packed: Sequence[tuple[int, bytes]]) -> No
     insert_many(tx, SidecarRow, [(row_key(log, index), data) for index, data in packed])
 
 
-def delete_sidecar(tx: Tx, log: int, index: int) -> None:
-    """Make place for a fuller one (more sections, more wraps)."""
-    table = table_of(SidecarRow)
-    tx.execute(table.delete().where(table.c.key == row_key(log, index)))
+def delete_sidecars(tx: Tx, log: int, indexes: Sequence[int]) -> None:
+    """Make place for fuller ones (more sections, more wraps), if there are any."""
+    if indexes:
+        tx.exec_driver_sql("DELETE FROM sidecar WHERE key = ?", [(row_key(log, index),) for index in indexes])
 
 
 def read_sidecar(tx: Tx, log: int, index: int) -> PackedSidecar | None:

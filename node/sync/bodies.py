@@ -7,6 +7,10 @@ silently, and nobody is held up: what is missing is a gap with its reason.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Final, NamedTuple
 
 from ledger import limits
 from ledger.errors import EncodingError
@@ -14,11 +18,20 @@ from ledger.names import Origin
 from ledger.sidecar import Bodies, decode_bodies
 from node.node import Node
 from node.storage import logs, sidecars
-from node.sync.client import PeerClient, at_once
+from node.sync.client import PeerClient
 from node.sync.recovery import take_back
 from node.sync.sifting import LOST, Sieve, announce, keep
 
-_AHEAD = 4  # requests under way at once
+_AHEAD: Final = 4  # answers asked for and not yet taken
+_AT_ONCE: Final = 4  # answers in one commit, if so many are here
+
+
+class _Answer(NamedTuple):
+    """What a peer said of entries [start, end)."""
+
+    start: int
+    end: int
+    bodies: Bodies
 
 
 async def fetch_from_author(node: Node, peer: PeerClient) -> bool:
@@ -30,10 +43,9 @@ async def fetch_from_author(node: Node, peer: PeerClient) -> bool:
         if log.bodies_size >= log.checkpoint_size:
             return has_asked
         has_asked = True
-        for start, end, bodies in await _ask(peer, log, log.bodies_size, log.checkpoint_size):
-            await asyncio.to_thread(_take, node, log, start, end, bodies=bodies)
-            if end < _bundle_end(start, log.checkpoint_size):
-                break  # a cut answer: go on from where it ended
+        async with aclosing(_ask(peer, log)) as answers:
+            async for some in answers:
+                await asyncio.to_thread(_take, node, log, some)
 
 
 async def fill_gaps(node: Node, peer: PeerClient, origin: Origin) -> bool:
@@ -57,22 +69,45 @@ def find_log(node: Node, origin: Origin) -> logs.StoredLog:
         return node.find_log(tx, str(origin))
 
 
-async def _ask(peer: PeerClient, log: logs.StoredLog, start: int, size: int) -> list[tuple[int, int, Bodies]]:
-    """(start, end, bodies) of the next bundles, in order."""
-    starts = [start]
-    while len(starts) < _AHEAD and _bundle_end(starts[-1], size) < size:
-        starts.append(_bundle_end(starts[-1], size))
-    return await at_once([_ask_one(peer, log, at, size) for at in starts])
+async def _ask(peer: PeerClient, log: logs.StoredLog) -> AsyncGenerator[list[_Answer], None]:
+    """Answers about all entries not asked of yet, in order; ends after one that was cut off.
+
+    While some are taken the next ones are under way, so that the author works while we do.
+    """
+    size, start = log.checkpoint_size, log.bodies_size
+    asked: deque[asyncio.Task[_Answer]] = deque()
+    try:
+        while start < size or asked:
+            some: list[_Answer] = []
+            while not some or (len(some) < _AT_ONCE and asked and _has_come(asked[0])):
+                while start < size and len(asked) < _AHEAD:
+                    asked.append(asyncio.create_task(_ask_one(peer, log, start, size)))
+                    start = _bundle_end(start, size)
+                some.append(await asked.popleft())
+                if some[-1].end < _bundle_end(some[-1].start, size):
+                    yield some
+                    return  # whoever wants the rest asks anew from where this one ended
+            yield some
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
-async def _ask_one(peer: PeerClient, log: logs.StoredLog, start: int, size: int) -> tuple[int, int, Bodies]:
+def _has_come(asked: asyncio.Task[_Answer]) -> bool:
+    """A fault is left for the next commit, so that it does not take the answers before it along."""
+    return asked.done() and not asked.cancelled() and asked.exception() is None
+
+
+async def _ask_one(peer: PeerClient, log: logs.StoredLog, start: int, size: int) -> _Answer:
     data = await peer.bodies(log.origin.hash.hex(), start // limits.TILE_WIDTH, start)
     end = int.from_bytes(data[:8], "big")
     if not start < end <= start - start % limits.TILE_WIDTH + limits.TILE_WIDTH:
         raise EncodingError(field="bodies", reason="the answer does not say up to which entry it speaks")
     bodies = decode_bodies(data[8:], start=start, end=end)
     end = min(end, size)  # the peer may have grown meanwhile; what it tells of that is asked for in its turn
-    return start, end, Bodies(messages=bodies.messages, sidecars={i: s for i, s in bodies.sidecars.items() if i < end})
+    held = {index: sidecar for index, sidecar in bodies.sidecars.items() if index < end}
+    return _Answer(start, end, Bodies(messages=bodies.messages, sidecars=held))
 
 
 def _bundle_end(start: int, size: int) -> int:
@@ -84,9 +119,12 @@ def _list_gaps(node: Node, log: logs.StoredLog) -> list[int]:
         return [index for index, _ in sidecars.list_gaps(tx, log.number)]
 
 
-def _take(node: Node, log: logs.StoredLog, start: int, end: int, *, bodies: Bodies) -> None:
-    """Commit what holds of an answer to the first question."""
-    found = Sieve.make(node, log, start, end).sift(bodies.messages, bodies.sidecars)
+def _take(node: Node, log: logs.StoredLog, answers: Sequence[_Answer]) -> None:
+    """Commit what holds of neighbouring answers to the first question."""
+    end = answers[-1].end
+    messages = list(dict.fromkeys(message for answer in answers for message in answer.bodies.messages))
+    given = {index: sidecar for answer in answers for index, sidecar in answer.bodies.sidecars.items()}
+    found = Sieve.make(node, log, answers[0].start, end).sift(messages, given)
     with node.store.write("sync-bodies") as tx:
         keep(tx, log, found)
         logs.set_log(tx, log.number, bodies_size=end)

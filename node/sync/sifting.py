@@ -31,10 +31,11 @@ LOST: Final = "its author lost it, and cannot tell whether this member was to re
 
 
 class Body(NamedTuple):
-    """A body that holds. opened: what this member can read of it, None if it was given nothing."""
+    """A body that holds. manifest: that of the sidecar. opened: what this member can read, None if nothing."""
 
     index: int  # type: ignore[assignment]  # nobody searches one as a tuple
     sidecar: Sidecar
+    manifest: Manifest
     opened: Opened | None
 
     @property
@@ -84,12 +85,13 @@ class Sieve:
                 found.gaps.append((index, LOST))
                 continue
             try:
-                opened = self._check(self.rows[index - self.start], sidecar, all_known)
+                manifest, opened = self._check(self.rows[index - self.start], sidecar, all_known)
             except TallyError as cause:
                 found.gaps.append((index, f"{cause.code}: {cause}"))
                 continue
-            found.good.append(Body(index, sidecar, opened))
-            found.messages |= {wrap.channel: fresh[wrap.channel] for wrap in sidecar.wraps if wrap.channel in fresh}
+            found.good.append(Body(index, sidecar, manifest, opened))
+            if fresh:
+                found.messages |= {wrap.channel: fresh[wrap.channel] for wrap in sidecar.wraps if wrap.channel in fresh}
         return found
 
     def _check_messages(self, messages: Sequence[bytes]) -> dict[bytes, tuple[bytes, ChannelMessage]]:
@@ -106,15 +108,13 @@ class Sieve:
             fresh[message.id] = (data, message)
         return fresh
 
-    def _check(self, row: PackedEntry, sidecar: Sidecar, messages: Mapping[bytes, ChannelMessage]) -> Opened | None:
+    def _check(
+        self, row: PackedEntry, sidecar: Sidecar, messages: Mapping[bytes, ChannelMessage]
+    ) -> tuple[Manifest, Opened | None]:
         """Raise unless the sidecar is what the entry commits to; returns what this member can read of it."""
         if row.id is None or row.body is None or sha256(sidecar.manifest) != row.body:
             raise EncodingError(field="manifest", reason="not the one that the entry names")
         manifest = decode_manifest(sidecar.manifest)
-        for number, ciphertext in sidecar.sections.items():
-            if number >= len(manifest.sections):
-                raise EncodingError(field="sidecar", reason=f"section {number} is not in the manifest")
-            check_ciphertext(ciphertext, manifest, number)
         mine: Wrap | None = None
         for wrap in sidecar.wraps:
             message = messages.get(wrap.channel)
@@ -124,7 +124,14 @@ class Sieve:
                 )
             if message.reader == self.node.member:
                 mine = mine or wrap
-        return None if mine is None else self._open(row, mine, messages[mine.channel], sidecar, manifest=manifest)
+        for number, ciphertext in sidecar.sections.items():
+            if number >= len(manifest.sections):
+                raise EncodingError(field="sidecar", reason=f"section {number} is not in the manifest")
+            if mine is None or number not in mine.sections:  # those are compared when they are opened
+                check_ciphertext(ciphertext, manifest, number)
+        if mine is None:
+            return manifest, None
+        return manifest, self._open(row, mine, messages[mine.channel], sidecar, manifest=manifest)
 
     def _open(
         self, row: PackedEntry, wrap: Wrap, message: ChannelMessage, sidecar: Sidecar, *, manifest: Manifest
@@ -153,9 +160,8 @@ def keep(tx: Tx, log: logs.StoredLog, found: Sifted) -> None:
             numbers[id_] = sidecars.insert_channel(
                 tx, channel_id=id_, wrapper=message.wrapper, reader=message.reader, message=data
             )
-    for body in found.good:
-        sidecars.delete_sidecar(tx, log.number, body.index)
-    packed = [(body.index, pack_received(body.sidecar, numbers)) for body in found.good]
+    sidecars.delete_sidecars(tx, log.number, [body.index for body in found.good])
+    packed = [(body.index, pack_received(body.sidecar, numbers, manifest=body.manifest)) for body in found.good]
     sidecars.insert_sidecars(tx, log.number, packed)
     sidecars.insert_gaps(tx, log.number, found.gaps)
     for index, type_name in found.statements:
