@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from contracts.source import Source, read_source
 from ledger.errors import BadInput, EncodingError, Missing, NotAllowed, TallyError
-from ledger.fields import Rules, compile_rules, cut
+from ledger.fields import Rules, compile_rules, cut_parts
 from ledger.jsontext import members, parse
 from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_name, encode_b64
 from ledger.record import Draft, Link, Meta, Statement
@@ -267,7 +267,7 @@ def draft_under(
     contract: Contract, statement: Statement, body: bytes, *, by: bytes, links: Sequence[Link] = (), flags: bytes = b""
 ) -> Draft:
     """A record under a contract: each field goes exactly to whom the contract gives it."""
-    return Draft(statement, by, cut(body, contract.rules[statement.type]), tuple(links), flags)
+    return Draft(statement, by, cut_parts(body, contract.rules[statement.type]), tuple(links), flags)
 
 
 def answer_body(contract: Contract) -> bytes:

@@ -27,6 +27,7 @@ from ledger.fields import (
     audience_of,
     compile_rules,
     cut,
+    cut_parts,
     decode_pointer,
     encode_pointer,
     is_flat,
@@ -224,6 +225,16 @@ def test_every_part_with_a_pattern_is_a_field_with_the_audience_that_decides(bod
             cut(body, compile_rules(given))
         return
     assert [(field.name, field.audience) for field in cut(body, compile_rules(given))] == expected
+
+
+@given(bodies, shares())
+def test_like_bodies_share_one_shape(body: bytes, given: Shares) -> None:
+    fields = cut_or_refuse(body, given)
+    rules = compile_rules(given)
+    first, second = cut_parts(body, rules), cut_parts(body, rules)
+    assert list(first) == [first[i] for i in range(len(first))] == fields
+    assert first.shape is second.shape
+    assert all(field.audience == audience_of(rules, field.name) for field in first)
 
 
 @given(bodies, shares())

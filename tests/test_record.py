@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,12 +22,14 @@ from ledger.record import (
     Draft,
     Link,
     Meta,
+    Opened,
     Sealer,
     Statement,
     check_ciphertext,
     decode_meta,
     encode_links,
     encode_meta,
+    glance_record,
     open_record,
 )
 from ledger.sealing import Channel, Contexts, Wrap, Wrapper, open_section, seal_section
@@ -292,6 +295,49 @@ def test_each_reader_gets_the_sections_of_its_roles_and_no_other() -> None:
     assert [name for name, _ in found.open("processor").fields] == ["/quantity", "/price"]
     assert [name for name, _ in found.open("carrier").fields] == ["/deliver_to"]
     assert found.sealed.wraps[0] == found.wrap(AUTHOR)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_glance_reads_what_opening_reads(member: str, linked: bool) -> None:
+    found = record(draft(links=(LINK,) if linked else (), flags=b'["odd"]'))
+    opened = found.open(member)
+    assert _glance(found, member) == replace(opened, seeds={})
+    brief = _glance(found, member, is_wanted=False)
+    assert list(brief.sections) == [0, max(opened.sections)]
+    assert all(fields == opened.sections[number] for number, fields in brief.sections.items())
+
+
+def test_a_glance_finds_damage_and_another_records_wrap() -> None:
+    found, other = record(label="one"), record(label="two")
+    for number in (0, 3):
+        sections = dict(enumerate(found.sealed.sections))
+        sections[number] = sections[number][:-1] + bytes([sections[number][-1] ^ 1])
+        with pytest.raises(SealBroken):
+            _glance(found, AUTHOR, sections=sections)
+    with pytest.raises(SealBroken):
+        _glance(found, AUTHOR, sections={1: found.sealed.sections[1]})
+    with pytest.raises(SealBroken):
+        _glance(found, AUTHOR, wrap=other.wrap(AUTHOR))
+
+
+def _glance(
+    found: Record,
+    member: str,
+    *,
+    is_wanted: bool = True,
+    sections: Mapping[int, bytes] | None = None,
+    wrap: Wrap | None = None,
+) -> Opened:
+    return glance_record(
+        wrap or found.wrap(member),
+        sections or dict(enumerate(found.sealed.sections)),
+        wrapper=wrapper(member),
+        contexts=found.contexts,
+        record_id=found.id,
+        manifest_hash=found.sealed.manifest_hash,
+        is_wanted=lambda _: is_wanted,
+    )
 
 
 def test_member_of_several_roles_gets_one_wrap() -> None:

@@ -7,11 +7,12 @@ or sections: audiences are sets of roles, and the empty set is the author alone.
 Spec: docs/spec/fields.md.
 """
 
-from ledger.fields.cutting import Field, cut
+from ledger.fields.cutting import Field, Parts, cut, cut_parts
 from ledger.fields.joining import join
 from ledger.fields.patterns import (
     Pattern,
     Rules,
+    Shape,
     audience_of,
     compile_rules,
     decode_pointer,
@@ -24,11 +25,14 @@ from ledger.fields.patterns import (
 
 __all__ = [
     "Field",
+    "Parts",
     "Pattern",
     "Rules",
+    "Shape",
     "audience_of",
     "compile_rules",
     "cut",
+    "cut_parts",
     "decode_pointer",
     "encode_pointer",
     "is_flat",

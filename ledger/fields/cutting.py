@@ -8,7 +8,8 @@ Spec: docs/spec/fields.md.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, overload
 
 from ledger import limits
 from ledger.errors import PatternOnElement, TooLarge
@@ -17,6 +18,7 @@ from ledger.fields.patterns import (
     Audience,
     Layer,
     Rules,
+    Shape,
     check_name,
     deciding_pattern,
     encode_pointer,
@@ -37,17 +39,51 @@ class Field(NamedTuple):
     audience: Audience
 
 
+class Parts(Sequence[Field]):
+    """The fields of one body. Bodies that look alike share one `shape`, so that what follows from it is made once.
+
+    texts: of the fields of `shape`, in its order.
+    """
+
+    __slots__ = ("shape", "texts")
+
+    def __init__(self, shape: Shape, texts: list[bytes]) -> None:
+        self.shape = shape
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[Field]:
+        return (Field(name, text, audience) for (name, audience), text in zip(self.shape, self.texts, strict=True))
+
+    @overload
+    def __getitem__(self, at: int) -> Field: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Field]: ...
+    def __getitem__(self, at: int | slice) -> Field | list[Field]:
+        return list(self)[at]
+
+
 def cut(body: bytes, rules: Rules) -> list[Field]:
     """Take `body`, a JSON object that has passed `check_strict`, apart: body order, parents before children.
 
     Every top-level member is a field, and so is every member further down at which a pattern ends.
     Raises: JsonMalformed if it is no object; PatternOnElement; TooLarge.
     """
-    parts = members(body)
-    if len(parts) > limits.FIELDS_MAX:
-        raise TooLarge(what="record", got=len(parts), limit=limits.FIELDS_MAX, unit="fields")
+    return list(cut_parts(body, rules))
+
+
+def cut_parts(body: bytes, rules: Rules) -> Parts:
+    """The same for whoever takes apart many bodies; see `Parts`."""
+    values = members(body)
+    if len(values) > limits.FIELDS_MAX:
+        raise TooLarge(what="record", got=len(values), limit=limits.FIELDS_MAX, unit="fields")
+    shape = rules.flat_shape(tuple(values))
+    if shape is not None:
+        return Parts(shape, list(values.values()))
     fields: list[Field] = []
-    for key, text in parts.items():
+    for key, text in values.items():
         name, audience, layers = rules.plan(key)
         if layers is None:
             fields.append(Field(name, text, audience))
@@ -55,7 +91,8 @@ def cut(body: bytes, rules: Rules) -> list[Field]:
             _Cutter(text, fields).cut_field(0, (key,), layers)
     if len(fields) > limits.FIELDS_MAX:
         raise TooLarge(what="record", got=len(fields), limit=limits.FIELDS_MAX, unit="fields")
-    return fields
+    shape = rules.keep_shape(tuple([(name, audience) for name, _, audience in fields]))
+    return Parts(shape, [text for _, text, _ in fields])
 
 
 class _Cutter:

@@ -1,9 +1,8 @@
 """Patterns: JSON Pointers with `*` steps, and the rules that give each part of a body its audience.
 
-The most specific pattern alone decides. Patterns are compared step by step from the
-left: a literal beats `*`, a longer pattern beats its prefix. What has no pattern of
-its own inherits from its nearest ancestor; what nothing matches is the author's alone.
-Two patterns for which these sentences would name different winners are refused.
+The most specific pattern alone decides. Patterns are compared step by step from the left: a literal beats `*`,
+a longer pattern beats its prefix. What has no pattern of its own inherits from its nearest ancestor; what nothing
+matches is the author's alone. Two patterns for which these sentences would name different winners are refused.
 
 Spec: docs/spec/fields.md; docs/decisions/ambiguous-patterns-are-refused.md; RFC 6901.
 """
@@ -26,6 +25,7 @@ _NOBODY: Final[Audience] = frozenset()
 _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)+\Z", re.DOTALL)
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _PLANS_MAX: Final = 4096  # member names remembered per rule set; a hostile writer of ever new names gains nothing
+_SHAPES_MAX: Final = 256  # and whole bodies
 
 
 class Pattern(NamedTuple):
@@ -66,12 +66,17 @@ class Plan(NamedTuple):
     layers: tuple[Layer, ...] | None
 
 
+Shape = tuple[tuple[str, Audience], ...]
+"""Name and audience of each field of a body, in order."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
     """Compiled patterns of one record type: one root per united set. Build with `compile_rules` and `unite`."""
 
     roots: tuple[Node, ...]
     _plans: dict[str, Plan] = field(default_factory=dict, repr=False)
+    _shapes: dict[tuple[str, ...] | Shape, Shape | None] = field(default_factory=dict, repr=False)  # by names, or shape
 
     def plan(self, key: str) -> Plan:
         """What becomes of the top-level member `key`; remembered, since bodies of one type look alike.
@@ -87,6 +92,26 @@ class Rules:
                 self._plans.clear()
             self._plans[key] = found
         return found
+
+    def flat_shape(self, keys: tuple[str, ...]) -> Shape | None:
+        """The shape of a body with these members, the same object each time; None if a pattern reaches deeper.
+
+        Raises: TooLarge if a name is too long.
+        """
+        if keys not in self._shapes:
+            plans = [self.plan(key) for key in keys]
+            is_deep = any(plan.layers for plan in plans)
+            self._remember(keys, None if is_deep else tuple((plan.name, plan.audience) for plan in plans))
+        return self._shapes[keys]
+
+    def keep_shape(self, shape: Shape) -> Shape:
+        """The object that stands for all equal ones."""
+        return self._shapes.get(shape) or self._remember(shape, shape) or shape
+
+    def _remember(self, key: tuple[str, ...] | Shape, shape: Shape | None) -> Shape | None:
+        if len(self._shapes) >= _SHAPES_MAX:
+            self._shapes.clear()
+        return self._shapes.setdefault(key, shape)
 
 
 # --- pointers and patterns -----------------------------------------------------
@@ -192,7 +217,7 @@ def audience_of(rules: Rules, name: str) -> Audience:
     """The roles that read the part of a body named by the pointer `name`. Raises: EncodingError."""
     layers = start(rules)
     for key in decode_pointer(name):
-        layers, _ = step(layers, key)
+        layers = step(layers, key)[0]
     return union(layers)
 
 

@@ -6,7 +6,7 @@ Spec: docs/spec/record.md.
 """
 
 from ledger.record.meta import Link, Meta, decode_meta, encode_links, encode_meta
-from ledger.record.opening import Opened, check_ciphertext, open_record
+from ledger.record.opening import Opened, check_ciphertext, glance_record, open_record
 from ledger.record.sealer import Draft, Sealed, Sealer, Statement
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "decode_meta",
     "encode_links",
     "encode_meta",
+    "glance_record",
     "open_record",
 ]

@@ -21,12 +21,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger import limits
 from ledger.errors import EncodingError, NotEntitled, TooLarge
+from ledger.fields import Parts, Shape
 from ledger.keys import entropy
 from ledger.merkle import root_of
 from ledger.names import Digest, MemberName, NetworkId, Origin, lp
 from ledger.record.meta import Link, Meta, encode_links, encode_meta
 from ledger.sealing import SEED_BYTES, Contexts, Wrap, Wrapper, padded_length
-from ledger.sealing.sections import FIELD_TAG, INDEXES, NONCE, SECTION_TAG
+from ledger.sealing.sections import FIELD_TAG, INDEXES, NONCE, SALTS, SECTION_TAG
 
 _LINKS_LP: Final = lp("links")
 _LAYOUTS_MAX: Final = 1000
@@ -75,7 +76,8 @@ class Sealed(NamedTuple):
 class _Layout(NamedTuple):
     """What records of one shape share: which field goes to which section, section 0's texts, who is wrapped what."""
 
-    statement: Statement  # kept alive, as its identity is part of the cache key
+    statement: Statement  # kept alive, as its identity is part of the cache key; so is that of the shape
+    shape: Shape
     picks: list[list[tuple[int, bytes]]]  # per section from 1: (position among the texts, lp(name))
     meta_chunks: list[bytes]  # encoded fields of section 0 except links
     wraps: list[tuple[Wrapper, bytes, list[int]]]  # wrapper, section list, sections
@@ -105,7 +107,7 @@ class Sealer:
         layout = self._layout(draft)
         if draft.links:
             encode_links(draft.links)
-        length = layout.length + len(draft.by) + len(draft.flags) + sum([len(text) for _, text, _ in draft.fields])
+        length = layout.length + len(draft.by) + len(draft.flags) + sum(map(len, _texts(draft)))
         if length > limits.RECORD_BYTES_MAX:
             raise TooLarge(what="record", got=length, limit=limits.RECORD_BYTES_MAX, unit="bytes of names and values")
 
@@ -129,7 +131,7 @@ class Sealer:
         """One record: section 0, then each section of the layout. Manifest and wraps need all of them."""
         # The manifest is formatted here, not by `encode_manifest`: its numbers are at hand. A test compares both.
         links = encode_links(draft.links) if draft.links else b"[]"
-        texts: list[bytes] = [draft.by, draft.flags, *[text for _, text, _ in draft.fields]]
+        texts: list[bytes] = [draft.by, draft.flags, *_texts(draft)]
         chunks = [*layout.meta_chunks, _LINKS_LP + len(links).to_bytes(4, "big") + links]
         entries: list[bytes] = []
         roots: list[bytes] = []
@@ -156,16 +158,18 @@ class Sealer:
         return Sealed(manifest, manifest_hash, roots, sections, wraps)
 
     def _layout(self, draft: Draft) -> _Layout:
-        # By identity: hashing a statement with its readers for each record would cost more than sealing a field.
-        key = (id(draft.statement), bool(draft.flags), *[(name, audience) for name, _, audience in draft.fields])
+        # By identity: hashing a statement and all names for each record would cost more than sealing a field.
+        fields = draft.fields
+        shape = fields.shape if type(fields) is Parts else tuple([(name, audience) for name, _, audience in fields])
+        key = (id(draft.statement), bool(draft.flags), id(shape) if type(fields) is Parts else shape)
         found = self._layouts.get(key)
         if found is None:
             if len(self._layouts) > _LAYOUTS_MAX:
                 self._layouts.clear()
-            found = self._layouts[key] = self._make_layout(draft)
+            found = self._layouts[key] = self._make_layout(draft, shape)
         return found
 
-    def _make_layout(self, draft: Draft) -> _Layout:
+    def _make_layout(self, draft: Draft, shape: Shape) -> _Layout:
         """What all records of this shape have in common; here too are the bounds that do not depend on values.
 
         Raises: TooLarge, EncodingError.
@@ -193,7 +197,7 @@ class Sealer:
         )
         chunks = [lp(name) + len(text).to_bytes(4, "big") + text for name, text in encode_meta(meta)[:-1]]
         length = sum(map(len, chunks)) + sum(len(name) + 4 for section in picks for _, name in section)
-        return _Layout(draft.statement, picks, chunks, self._plan_wraps(draft.statement, meta), length)
+        return _Layout(draft.statement, shape, picks, chunks, self._plan_wraps(draft.statement, meta), length)
 
     def _plan_wraps(self, statement: Statement, meta: Meta) -> list[tuple[Wrapper, bytes, list[int]]]:
         """Who is wrapped what: the author, as a reader of every section, and first; a member of several roles once.
@@ -211,6 +215,11 @@ class Sealer:
         if len(by_reader) > limits.READERS_MAX:
             raise TooLarge(what="record", got=len(by_reader), limit=limits.READERS_MAX, unit="readers")
         return [(self._wrappers[member], bytes(numbers), numbers) for member, numbers in by_reader.items()]
+
+
+def _texts(draft: Draft) -> list[bytes]:
+    fields = draft.fields
+    return fields.texts if type(fields) is Parts else [text for _, text, _ in fields]
 
 
 def _check_names(draft: Draft) -> None:
@@ -234,11 +243,11 @@ def _seal_chunks(chunks: Sequence[bytes], seed: bytes, context: bytes) -> tuple[
     """
     sha = hashlib.sha256
     stream = hashlib.shake_128(SECTION_TAG + seed + context).digest(32 + 16 * len(chunks))
-    head, at = FIELD_TAG + context, 32
-    leaves: list[bytes] = []
-    for index, chunk in enumerate(chunks):
-        leaves.append(sha(head + INDEXES[index] + stream[at : at + 16] + chunk).digest())
-        at += 16
+    head = FIELD_TAG + context
+    leaves = [
+        sha(head + index + stream[salt] + chunk).digest()
+        for index, salt, chunk in zip(INDEXES, SALTS, chunks, strict=False)
+    ]
     # Its bound on the number of fields is checked with the layout, its length by `check`.
     plain = INDEXES[len(chunks)] + b"".join(chunks)
     plain += bytes(padded_length(len(plain)) - len(plain))

@@ -28,11 +28,13 @@ from ledger.sealing.sections import (
     SEED_BYTES,
     Contexts,
     FieldText,
+    decode_fields,
     field_leaf,
     field_salt,
     open_section,
     padded_length,
     seal_section,
+    unseal_section,
 )
 from ledger.sealing.wraps import TAG_BYTES, Wrap, Wrapper, check_section_list
 
@@ -50,6 +52,7 @@ __all__ = [
     "Wrapper",
     "check_section_list",
     "decode_channel_message",
+    "decode_fields",
     "encode_channel_message",
     "field_leaf",
     "field_salt",
@@ -58,5 +61,6 @@ __all__ = [
     "padded_length",
     "receive_channel",
     "seal_section",
+    "unseal_section",
     "verify_channel_message",
 ]

@@ -41,7 +41,7 @@ _U8: Final = [bytes([i]) for i in range(256)]
 _U32: Final = struct.Struct(">I").unpack_from
 INDEXES: Final = [i.to_bytes(2, "big") for i in range(FIELDS_MAX + 1)]
 """The numbers of fields, encoded."""
-_SALTS: Final = [slice(32 + 16 * i, 48 + 16 * i) for i in range(FIELDS_MAX)]
+SALTS: Final = [slice(32 + 16 * i, 48 + 16 * i) for i in range(FIELDS_MAX)]
 _SALTS_AT_ONCE: Final = 16
 
 FieldText = tuple[str, bytes]
@@ -135,11 +135,28 @@ def open_section(ciphertext: bytes, root: Digest, *, seed: bytes, context: bytes
     sha = hashlib.sha256
     leaves = [
         sha(head + index + drawn[salt] + chunk).digest()
-        for index, salt, chunk in zip(INDEXES, _SALTS, chunks, strict=False)
+        for index, salt, chunk in zip(INDEXES, SALTS, chunks, strict=False)
     ]
     if root_of(cast(list[Digest], leaves)) != root:
         raise SealBroken(section=section, reason="the opened fields are not those of the signed root")
     return fields
+
+
+def unseal_section(ciphertext: bytes, *, seed: bytes, context: bytes, section: int) -> bytes:
+    """The plaintext, for `decode_fields`, of a section that was compared with its root before; it is not again.
+
+    Raises: SealBroken for bytes that were damaged since.
+    """
+    key = hashlib.shake_128(SECTION_TAG + seed + context).digest(32)
+    try:
+        return AESGCM(key).decrypt(NONCE, ciphertext, context)
+    except InvalidTag:
+        raise SealBroken(section=section, reason="the key does not open the sealed bytes") from None
+
+
+def decode_fields(plain: bytes, section: int) -> list[FieldText]:
+    """The fields of a plaintext, in order. Raises: SealBroken."""
+    return _decode_plain(plain, section)[0]
 
 
 def _decode_plain(plain: bytes, section: int) -> tuple[list[FieldText], list[bytes]]:

@@ -202,6 +202,37 @@ def _unpack_sidecar(packed: bytes) -> PackedSidecar:
     return PackedSidecar(Manifest(tuple(manifest), tuple(blobs)), wraps, sections)
 
 
+def glance_sidecar(packed: bytes) -> tuple[PackedWrap, dict[int, bytes]]:
+    """The first wrap and the ciphertexts that are held, of a sidecar that was written here; no sum is computed.
+
+    Raises: RowDamaged.
+    """
+    try:
+        at, held = 3, list[tuple[int, int]]()
+        for number in range(packed[0]):
+            size = int.from_bytes(packed[at : at + 3], "big")
+            at += 35 if size & _HELD else 67
+            if size & _HELD:
+                held.append((number, size & ~_HELD))
+        at += 40 * packed[1]
+        length = packed[at + 3]
+        middle = at + 4 + length
+        first = PackedWrap(
+            int.from_bytes(packed[at : at + 3], "big"),
+            packed[at + 4 : middle],
+            packed[middle : middle + SEED_BYTES * length + TAG_BYTES],
+        )
+    except IndexError:
+        raise RowDamaged(reason="it is shorter than its parts") from None
+    # The ciphertexts are the end of the row, whatever number of wraps stands before them.
+    at = len(packed) - sum([size for _, size in held])
+    ciphertexts: dict[int, bytes] = {}
+    for number, size in held:
+        ciphertexts[number] = packed[at : at + size]
+        at += size
+    return first, ciphertexts
+
+
 def _unpack_wraps(packed: bytes, start: int, count: int) -> tuple[tuple[PackedWrap, ...], int]:
     wraps, at = [], start
     for _ in range(count):

@@ -76,6 +76,18 @@ def scan_sidecars(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int,
         yield key - base, unpack_sidecar(packed)
 
 
+def scan_rows(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, bytes, bytes | None]]:
+    """(index, packed entry, packed sidecar if one is held) of entries [start, end), ascending."""
+    rows = tx.exec_driver_sql(
+        "SELECT e.key, e.packed, s.packed FROM entry e LEFT JOIN sidecar s ON s.key = e.key "
+        "WHERE e.key >= ? AND e.key < ? ORDER BY e.key",
+        (row_key(log, start), row_key(log, end)),
+    )
+    base = row_key(log, 0)
+    for key, entry, sidecar in rows:
+        yield key - base, entry, sidecar
+
+
 def scan_sidecars_raw(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, PackedSidecar | RowDamaged]]:
     """As `scan_sidecars`, with the fault in the place of a damaged one."""
     rows = tx.exec_driver_sql(

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Final
 
 from ledger import limits
 from ledger.errors import TallyError
-from ledger.names import Digest, MemberName, id_time_ms
+from ledger.keys import OpeningKey
+from ledger.names import Digest, KeyId, MemberName, id_time_ms
 from node.channels import ChannelBook
-from node.keyring import Keyring
 from node.membership import Membership, load_membership
 from node.reader import Reader, ReadRecord
 from node.storage import logs, viewsource, viewstore
@@ -27,6 +27,7 @@ from node.storage.store import Store, Tx
 from node.storage.tables import row_key
 from node.storage.viewstore import ViewStore
 from node.storage.viewtables import Position
+from node.views.glancing import Glancer
 from node.views.rows import Projected, clip, project
 
 GAPS_REST_S: Final = 1.0
@@ -36,19 +37,22 @@ _GAPS_SHARE: Final = 20  # comparing gaps takes at most a twentieth of the time
 class Projector:
     """Owned by one thread. Reads the ledger in short transactions: a long one would keep its WAL from ending."""
 
-    def __init__(self, ledger: Store, views: ViewStore, *, member: MemberName, keyring: Keyring) -> None:
+    def __init__(
+        self, ledger: Store, views: ViewStore, *, member: MemberName, opening: Mapping[KeyId, OpeningKey]
+    ) -> None:
         self._ledger = ledger
         self._views = views
         self._member = member
         self._documents = -1
         self._membership: Membership | None = None
         self._reader: Reader | None = None
+        self._glancer: Glancer | None = None
         self._channels = ChannelBook(
             ledger,
             member=member,
             membership=self._known_membership,
-            transport=keyring.transport,
-            opening=keyring.opening,
+            transport=None,
+            opening=opening,
         )
         self._gaps_version = -1
         self._gaps_due_s = 0.0
@@ -92,6 +96,7 @@ class Projector:
             self._reader = Reader(
                 self._ledger, member=self._member, membership=self._membership, channels=self._channels
             )
+            self._glancer = Glancer(self._reader, self._channels)
         return self._reader is not None
 
     def _known_membership(self) -> Membership:
@@ -137,11 +142,12 @@ class Projector:
 
     def _scan(self, tx: Tx, head: logs.StoredLog, start: int, end: int) -> Iterator[ReadRecord]:
         """Every record of [start, end). One that cannot be read at all is broken, and holds up none after it."""
-        assert self._reader is not None, "nothing is read before a charter was adopted"
+        assert self._reader is not None and self._glancer is not None, "nothing is read before a charter was adopted"
+        scan = self._glancer.scan if head.origin.member == self._member else self._reader.scan
         at = start
         while at < end:
             try:
-                for record in self._reader.scan(tx, head, at, end):
+                for record in scan(tx, head, at, end):
                     at = record.index + 1
                     yield record
             except (TallyError, LookupError):

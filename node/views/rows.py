@@ -58,7 +58,7 @@ def project(record: ReadRecord, *, key: int, time_ms: int, gap: str | None, is_o
         if is_own:  # in a section of another member's record these names would be its word, not this node's
             flags = _flags(record.notes.get("flags"))
             said |= {"flags": orjson.dumps(flags).decode() if flags else None, "by": _text(record.notes.get("by"))}
-        if meta.type.startswith(EPCIS):
+        if is_event(meta.type):
             event = _event(record)
             identifiers, said["is_cut"] = _identifiers(event)
             said |= {column: read(text) for name, column, read in _TEXTS if isinstance(text := event.get(name), str)}
@@ -72,6 +72,11 @@ def project(record: ReadRecord, *, key: int, time_ms: int, gap: str | None, is_o
         **said,
     )
     return Projected(row, tuple(identifiers), flags)
+
+
+def is_event(type_name: str) -> bool:
+    """Whether the body of a record of this type is looked into."""
+    return type_name.startswith(EPCIS)
 
 
 def clip(text: str) -> str:
