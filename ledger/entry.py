@@ -40,7 +40,10 @@ _HEADER: Final = re.compile(
 
 
 class SlotKind(IntEnum):
-    """Statements that a member may make only once: per contract, term and batch, or per contract and term."""
+    """Statements that a member may make only once: per contract, term and batch, or per contract and term.
+
+    The numbers go into the hash: one that was changed, or given to another kind, would let a statement be made twice.
+    """
 
     SEQUENCE = 1
     ACK = 2
@@ -54,7 +57,10 @@ class Entry:
 
     id: used once in all logs of its author; a repeat is evidence.
     prev: leaf hash of the entry before, 32 zero bytes at index 0.
-    body: H(manifest text). card, charter: hashes of the documents in force, at index 0 and on change.
+    body: H(manifest text).
+    slot: 16 bytes, of a statement that may be made only once or drawn at random; only who has the contract's secret
+    can tell which.
+    card, charter: hashes of the documents in force, at index 0 and on change.
     version: of the header format; above 1 the entry is kept and shown as "newer version".
     """
 
@@ -90,18 +96,18 @@ def encode_entry(entry: Entry) -> bytes:
     )
 
 
-def decode_entry(data: bytes) -> Entry:
+def decode_entry(raw: bytes) -> Entry:
     """Parse one log leaf: exactly what `encode_entry` writes, or a newer version that keeps the fixed members.
 
     Raises: EncodingError, TooLarge, and what strict JSON raises. An entry that raises here stays in the log
     under its valid checkpoint, marked invalid: to refuse it would split the network over a bug of its author.
     """
-    if len(data) > limits.ENTRY_BYTES_MAX:
-        raise TooLarge(what="entry", got=len(data), limit=limits.ENTRY_BYTES_MAX, unit="bytes")
-    found = _HEADER.match(data)
+    if len(raw) > limits.ENTRY_BYTES_MAX:
+        raise TooLarge(what="entry", got=len(raw), limit=limits.ENTRY_BYTES_MAX, unit="bytes")
+    found = _HEADER.match(raw)
     # What does not match may still be a header of a later version, which nobody here can know in full.
     if found is None:
-        return _decode_newer(data)
+        return _decode_newer(raw)
     body, card, charter, record_id, index, log, prev, slot = found.groups()
     # Sixteen digits reach beyond what JSON readers of other languages can hold.
     if int(index) > limits.INTEGER_MAX:
@@ -121,6 +127,7 @@ def decode_entry(data: bytes) -> Entry:
 def check_link(entry: Entry, *, log: Origin, index: int, prev: Digest) -> None:
     """Raise unless `entry` is number `index` of `log` and follows the entry whose leaf hash is `prev`.
 
+    An entry that was copied from another log, or moved within its own, is found here, before any proof is computed.
     Raises: ForeignOrigin, LogGap, LinkBroken.
     """
     if entry.log != log:
@@ -145,13 +152,13 @@ def make_slot(kind: SlotKind, *, secret: bytes, contract: bytes, signer: str, te
     return sha256(head + term.to_bytes(8, "big") + batch.to_bytes(8, "big"))[:SLOT_BYTES]
 
 
-def _decode_newer(data: bytes) -> Entry:
+def _decode_newer(raw: bytes) -> Entry:
     """A header of a later version: known members checked, unknown ones let through, bytes kept by the caller.
 
     Its place, link, id and slot mean what they mean today, so a mirror that was not updated still finds a fork,
     a gap or a repeated slot in it. What its `body` may be is not known: nothing is read of it.
     """
-    value = decode_canonical(data, bytes_max=limits.ENTRY_BYTES_MAX)
+    value = decode_canonical(raw, bytes_max=limits.ENTRY_BYTES_MAX)
     if not isinstance(value, dict) or type(value.get("v")) is not int or value["v"] <= VERSION:
         raise EncodingError(field="entry", reason="not a record header")
     for name in ("id", "log", "prev"):

@@ -89,6 +89,14 @@ class EncodingError(BadInput):
     hint = "The value is not in its one canonical form; see the page of the format in docs/spec."
 
 
+class EvidenceKindUnknown(EncodingError):
+    """Evidence of a kind that this version cannot judge: later versions may have more. kind: its first letters."""
+
+    code = "evidence-kind-unknown"
+    template = "{kind!r} is no kind of evidence that this version knows"
+    hint = "Nothing of it was kept. A newer version of this program may be able to judge it."
+
+
 class FieldUnknown(BadInput):
     """A field was asked for that is not there, or not for this reader: which of the two is not told."""
 

@@ -101,7 +101,7 @@ class SealingKey:
     def id(self) -> KeyId:
         return sealing_key_id(self.raw)
 
-    def handle(self) -> X25519PublicKey:
+    def load(self) -> X25519PublicKey:
         """The key as the library wants it."""
         return X25519PublicKey.from_public_bytes(self.raw)
 
@@ -116,7 +116,8 @@ class OpeningKey:
     def __repr__(self) -> str:
         return f"OpeningKey({self.public.id})"
 
-    def handle(self) -> X25519PrivateKey:
+    def load(self) -> X25519PrivateKey:
+        """The same for the private half."""
         return X25519PrivateKey.from_private_bytes(self.seed)
 
 

@@ -145,6 +145,15 @@ CATCH_UP_BYTES: Final = 8 << 20
 EVIDENCE_BYTES_MAX: Final = 5 << 20
 """Bytes of a piece of evidence: two of the longest notes, in which JSON escapes every byte at worst."""
 
+EVIDENCE_PASSED_MAX: Final = 8
+"""Pieces of evidence of one kind, member and log that one peer is given: the first convicts, later ones are no news."""
+
+CHANNELS_MAX: Final = 1 << 17
+"""Channels of one author to one reader that are kept: one for each day of 350 years, or ten restarts a day of 35."""
+
+CHANNELS_OPEN_MAX: Final = 4096
+"""Opened channels of others that a node keeps in memory: a day's of every author in the largest network, 16 times."""
+
 EPCIS_FILE_BYTES_MAX: Final = 32 << 20
 """Bytes of one EPCIS file handed in: some 30,000 events, parsed in memory; more goes in as NDJSON."""
 
@@ -168,6 +177,9 @@ VIEW_IDENTIFIERS_MAX: Final = 32_768
 
 VIEW_FLAGS_MAX: Final = 64
 """Flags of one record in a view: more than twice what a capture ever sets, complaints and all."""
+
+RECORD_PROBLEMS_MAX: Final = 16
+"""Problems told of one record: a few of each kind are enough to look into it, and an author could make thousands."""
 
 VIEW_CHUNK_RECORDS: Final = 512
 """Records projected per transaction of a view: enough that the commit costs little beside them."""

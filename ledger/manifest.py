@@ -74,16 +74,16 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return b'{"blobs":[%b],"sections":[%b],"v":1}' % (blobs, sections)
 
 
-def decode_manifest(data: bytes) -> Manifest:
+def decode_manifest(raw: bytes) -> Manifest:
     """Parse a manifest: exactly what `encode_manifest` writes, and no larger than a reader can bear.
 
     The sizes are the author's word, and decide how much a mirror fetches and keeps: hence their bounds.
     Raises: EncodingError, TooLarge.
     """
-    if len(data) > limits.MANIFEST_BYTES_MAX:
-        raise TooLarge(what="manifest", got=len(data), limit=limits.MANIFEST_BYTES_MAX, unit="bytes")
+    if len(raw) > limits.MANIFEST_BYTES_MAX:
+        raise TooLarge(what="manifest", got=len(raw), limit=limits.MANIFEST_BYTES_MAX, unit="bytes")
     # One match decides on the form; the parts are read from what matched.
-    found = _MANIFEST.match(data)
+    found = _MANIFEST.match(raw)
     if found is None:
         raise EncodingError(field="manifest", reason="not a canonical manifest of version 1")
     # Tuples, made in one go: a manifest is parsed for every record that comes, and has three sections at least.

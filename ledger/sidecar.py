@@ -60,46 +60,46 @@ def encode_sidecar(sidecar: Sidecar) -> bytes:
     return b"".join(parts)
 
 
-def decode_sidecar(data: bytes) -> Sidecar:
+def decode_sidecar(raw: bytes) -> Sidecar:
     """Parse a sidecar: exactly what `encode_sidecar` writes. Raises: EncodingError, TooLarge.
 
     A slice that runs past the end is short, and never an error in Python; so lengths are not checked one by one:
     the place reached at the end is compared with the end, and each count is read where there must be a byte.
     """
-    if len(data) > limits.SIDECAR_BYTES_MAX:
-        raise TooLarge(what="sidecar", got=len(data), limit=limits.SIDECAR_BYTES_MAX, unit="bytes")
-    at = 4 + int.from_bytes(data[:4], "big")
-    manifest = data[4:at]
-    wraps, at = _decode_wraps(data, at)
+    if len(raw) > limits.SIDECAR_BYTES_MAX:
+        raise TooLarge(what="sidecar", got=len(raw), limit=limits.SIDECAR_BYTES_MAX, unit="bytes")
+    at = 4 + int.from_bytes(raw[:4], "big")
+    manifest = raw[4:at]
+    wraps, at = _decode_wraps(raw, at)
     held: dict[int, bytes] = {}
-    count, at = _byte(data, at)
+    count, at = _byte(raw, at)
     last = -1
     for _ in range(count):
-        number, at = _byte(data, at)
-        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        number, at = _byte(raw, at)
+        end = at + 4 + int.from_bytes(raw[at : at + 4], "big")
         if not last < number < limits.SECTIONS_MAX:
             raise EncodingError(field="sidecar", reason="sections do not ascend, or there are none of that number")
-        held[number] = data[at + 4 : end]
+        held[number] = raw[at + 4 : end]
         at, last = end, number
-    if at != len(data):
+    if at != len(raw):
         raise EncodingError(field="sidecar", reason=_TRUNCATED)
     return Sidecar(manifest, wraps, held)
 
 
-def _decode_wraps(data: bytes, start: int) -> tuple[tuple[Wrap, ...], int]:
+def _decode_wraps(raw: bytes, start: int) -> tuple[tuple[Wrap, ...], int]:
     """The wraps from `start`, and the place after them.
 
     A record has one wrap per channel. A second one would be found by some readers and not by others, depending on
     which of the two they look at.
     """
     wraps: dict[bytes, Wrap] = {}
-    count, at = _byte(data, start)
+    count, at = _byte(raw, start)
     for _ in range(count):
-        channel = data[at : at + CHANNEL_ID_BYTES]
-        length, at = _byte(data, at + CHANNEL_ID_BYTES)
-        sections = data[at : at + length]
+        channel = raw[at : at + CHANNEL_ID_BYTES]
+        length, at = _byte(raw, at + CHANNEL_ID_BYTES)
+        sections = raw[at : at + length]
         at += length
-        sealed = data[at : at + SEED_BYTES * length + TAG_BYTES]
+        sealed = raw[at : at + SEED_BYTES * length + TAG_BYTES]
         at += SEED_BYTES * length + TAG_BYTES
         wraps[channel] = Wrap(channel=channel, sections=check_section_list(sections), sealed=sealed)
     if len(wraps) != count:
@@ -116,44 +116,44 @@ def encode_bodies(bodies: Bodies) -> bytes:
     for message in bodies.messages:
         parts += (len(message).to_bytes(2, "big"), message)
     for index in sorted(bodies.sidecars):
-        data = encode_sidecar(bodies.sidecars[index])
-        parts += (index.to_bytes(8, "big"), len(data).to_bytes(4, "big"), data)
+        raw = encode_sidecar(bodies.sidecars[index])
+        parts += (index.to_bytes(8, "big"), len(raw).to_bytes(4, "big"), raw)
     return b"".join(parts)
 
 
-def decode_bodies(data: bytes, *, start: int, end: int) -> Bodies:
+def decode_bodies(raw: bytes, *, start: int, end: int) -> Bodies:
     """Parse an answer about entries [start, end): exactly what `encode_bodies` writes, and about no other entry.
 
     A malformed sidecar voids the answer: it is the answering node's doing, whoever the author is.
     Raises: EncodingError, TooLarge.
     """
-    count = int.from_bytes(data[:2], "big")
+    count = int.from_bytes(raw[:2], "big")
     if count > limits.BODIES_MESSAGES_MAX:
         raise TooLarge(what="bodies", got=count, limit=limits.BODIES_MESSAGES_MAX, unit="channel messages")
     # Messages are passed on as they are: a malformed one harms the wraps under it and nothing else.
     at, messages = 2, []
     for _ in range(count):
-        stop = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        messages.append(data[at + 2 : stop])
+        stop = at + 2 + int.from_bytes(raw[at : at + 2], "big")
+        messages.append(raw[at + 2 : stop])
         at = stop
     sidecars: dict[int, Sidecar] = {}
     last = start - 1
-    while at < len(data):
-        index = int.from_bytes(data[at : at + 8], "big")
-        stop = at + 12 + int.from_bytes(data[at + 8 : at + 12], "big")
+    while at < len(raw):
+        index = int.from_bytes(raw[at : at + 8], "big")
+        stop = at + 12 + int.from_bytes(raw[at + 8 : at + 12], "big")
         if not last < index < end:
             raise EncodingError(field="bodies", reason=f"entry {index} was not asked for, or out of order")
-        if stop > len(data):
+        if stop > len(raw):
             raise EncodingError(field="bodies", reason=_TRUNCATED)
-        sidecars[index] = decode_sidecar(data[at + 12 : stop])
+        sidecars[index] = decode_sidecar(raw[at + 12 : stop])
         at, last = stop, index
-    if at != len(data):
+    if at != len(raw):
         raise EncodingError(field="bodies", reason=_TRUNCATED)
     return Bodies(messages=messages, sidecars=sidecars)
 
 
-def _byte(data: bytes, at: int) -> tuple[int, int]:
+def _byte(raw: bytes, at: int) -> tuple[int, int]:
     """The byte at `at` and the place after it."""
-    if at >= len(data):
+    if at >= len(raw):
         raise EncodingError(field="sidecar", reason=_TRUNCATED)
-    return data[at], at + 1
+    return raw[at], at + 1

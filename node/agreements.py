@@ -14,30 +14,54 @@ Spec: docs/spec/agreements.md.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from contracts.source import Source, read_source
-from ledger.errors import BadInput, EncodingError, Missing, NotAllowed, TallyError
-from ledger.fields import Rules, compile_rules, cut_parts
-from ledger.jsontext import members, parse
-from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_name, encode_b64
-from ledger.record import Draft, Link, Meta, Statement
+from ledger.errors import BadInput, Missing, NotAllowed
+from ledger.fields import cut_parts
+from ledger.jsontext import members
+from ledger.names import Digest, MemberName, encode_b64
+from ledger.record import Draft, Link, Statement
+from node.contract import (
+    ACCEPT,
+    DECLINE,
+    END,
+    PROPOSE,
+    Contract,
+    Place,
+    ProposalBroken,
+    Status,
+    Word,
+    decode_proposal,
+    named_contract,
+    settle,
+    told_alike,
+)
 
-PROPOSE: Final = "tally/propose"
-ACCEPT: Final = "tally/accept"
-DECLINE: Final = "tally/decline"
-END: Final = "tally/end"
+__all__ = [
+    "ACCEPT",
+    "DECLINE",
+    "END",
+    "PROPOSE",
+    "RESERVED",
+    "Agreements",
+    "Contract",
+    "ContractNotActive",
+    "Place",
+    "ProposalBroken",
+    "RoleNotAllowed",
+    "Status",
+    "TypeUnknown",
+    "answer_body",
+    "decode_proposal",
+    "draft_addressed",
+    "draft_private",
+    "draft_under",
+    "named_contract",
+    "told_alike",
+]
+
 RESERVED: Final = "tally/"
-
-
-class Status(StrEnum):
-    PROPOSED = "proposed"
-    ACTIVE = "active"
-    DECLINED = "declined"
-    ENDED = "ended"
 
 
 class ContractNotActive(NotAllowed):
@@ -58,88 +82,12 @@ class TypeUnknown(BadInput):
     hint = "SHARES of the contract must name the type; what it does not name is never shared."
 
 
-class ProposalBroken(BadInput):
-    code = "proposal-broken"
-    template = "the proposal is refused: {reason}"
-    hint = "`tally contract lint FILE` checks a contract before it is proposed."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
-    """One contract. `id`: leaf hash of the proposal's entry. `parties`: role -> members."""
-
-    id: Digest
-    record: RecordId
-    log: str
-    index: int
-    proposer: MemberName
-    source_text: str
-    source: Source
-    terms: Any
-    parties: Mapping[str, tuple[MemberName, ...]]
-    secret: bytes
-    accepted: frozenset[MemberName]
-    status: Status = Status.PROPOSED
-    ended_by: MemberName | None = None
-    rules: Mapping[str, Rules] = field(default_factory=dict)
-
-    @property
-    def members(self) -> tuple[MemberName, ...]:
-        return tuple(sorted({m for members in self.parties.values() for m in members}))
-
-    @property
-    def waiting_for(self) -> tuple[MemberName, ...]:
-        return tuple(m for m in self.members if m not in self.accepted) if self.status is Status.PROPOSED else ()
-
-    def roles_of(self, member: str) -> tuple[str, ...]:
-        return tuple(sorted(role for role, members in self.parties.items() if member in members))
-
-
-# --- what a member says -----------------------------------------------------------
-
-
-def decode_proposal(
-    body: bytes, *, contract_id: Digest, record: RecordId, log: str, index: int, proposer: MemberName
-) -> Contract:
-    """Read the body of a `tally/propose` record. Raises: ProposalBroken."""
-    try:
-        value = parse(body)
-        source = read_source(value["source"])
-        parties = {role: _take_names(names) for role, names in value["parties"].items()}
-        secret = decode_b64(value["secret"], length=32, field="secret")
-        rules = {name: compile_rules(patterns) for name, patterns in source.shares.items()}
-    except (KeyError, TypeError, AttributeError, TallyError) as cause:
-        raise ProposalBroken(reason=str(cause)) from cause
-    if set(parties) != set(source.roles) or not all(parties.values()):
-        raise ProposalBroken(reason="parties must fill exactly the roles of the contract")
-    if proposer not in {m for members in parties.values() for m in members}:
-        raise ProposalBroken(reason=f"{proposer} proposes a contract that it is no party to")
-    contract = Contract(
-        id=contract_id, record=record, log=log, index=index, proposer=proposer,
-        source_text=value["source"], source=source, terms=value.get("terms"),
-        parties=parties, secret=secret, accepted=frozenset({proposer}), rules=rules,
-    )  # fmt: skip
-    return _settled(contract, frozenset())
-
-
-def named_contract(body: bytes) -> Digest:
-    """The contract id that an accept, decline or end names. Raises: EncodingError."""
-    value = parse(body)
-    if not isinstance(value, dict) or not isinstance(value.get("contract"), str):
-        raise EncodingError(field="contract", reason="an accept, decline or end names its contract")
-    return Digest(decode_b64(value["contract"], length=32, field="contract"))
-
-
-_Word = tuple[str, MemberName, frozenset[MemberName] | None]
-"""A statement's type, who made it, and who was given it; see `Agreements.state`."""
-
-
 class Agreements:
     """Every contract this node is a party to. Statements may come in any order, early, and more than once."""
 
     def __init__(self) -> None:
         self._contracts: dict[Digest, Contract] = {}
-        self._words: dict[Digest, set[_Word]] = {}
+        self._words: dict[Digest, dict[Word, Place | None]] = {}
         self._statements: dict[tuple[Digest | None, str, str | None], Statement] = {}
         self._lock = threading.Lock()  # guards all three
 
@@ -149,19 +97,27 @@ class Agreements:
                 self._settle(contract)
 
     def state(
-        self, contract_id: Digest, type_name: str, member: MemberName, *, told: frozenset[MemberName] | None = None
+        self,
+        contract_id: Digest,
+        type_name: str,
+        member: MemberName,
+        *,
+        told: frozenset[MemberName] | None = None,
+        place: Place | None = None,
     ) -> None:
         """Take in an accept, decline or end by `member`; one of no party changes nothing.
 
-        told: who was given this very statement; None for all parties.
+        told: who was given this very statement; None for all parties. place: where it stands, as far as that is known.
         """
         with self._lock:
-            self._words.setdefault(contract_id, set()).add((type_name, member, told))
+            words, word = self._words.setdefault(contract_id, {}), (type_name, member, told)
+            known = words.get(word)
+            words[word] = place if known is None or (place is not None and place < known) else known
             if contract_id in self._contracts:
                 self._settle(self._contracts[contract_id])
 
     def _settle(self, contract: Contract) -> None:
-        self._contracts[contract.id] = _settled(contract, frozenset(self._words.get(contract.id, ())))
+        self._contracts[contract.id] = settle(contract, self._words.get(contract.id, {}))
         self._statements = {k: v for k, v in self._statements.items() if k[0] != contract.id}
 
     def list(self) -> list[Contract]:
@@ -202,46 +158,6 @@ class Agreements:
         )
         self._statements[contract.id, type_name, role] = statement
         return statement
-
-
-def told_alike(meta: Meta, author: MemberName) -> frozenset[MemberName]:
-    """Whom a record tells all that it tells anybody, its author among them; nobody if it tells some more than others.
-
-    A record may have sections for different readers, and so could say one thing to each.
-    """
-    shared = meta.audience[1:-1]
-    if len(shared) != 1 or not all(name.startswith("@") for name in shared[0]):
-        return frozenset()
-    return frozenset({author, *(MemberName(name[1:]) for name in shared[0])})
-
-
-def _settled(contract: Contract, words: frozenset[_Word]) -> Contract:
-    """The contract as it stands after all that was said of it, in whatever order.
-
-    An acceptance counts if all parties were told of it; a decline or end counts for whoever hears of it.
-    """
-    everyone = frozenset(contract.members)
-
-    def counts(word: str, told: frozenset[MemberName] | None) -> bool:
-        return word != ACCEPT or told is None or told >= everyone
-
-    def who(type_name: str) -> list[MemberName]:
-        said = {member for word, member, told in words if word == type_name and counts(word, told)}
-        return [member for member in contract.members if member in said]
-
-    accepted = frozenset({contract.proposer, *who(ACCEPT)})
-    status = Status.ACTIVE if set(contract.members) <= accepted else Status.PROPOSED
-    against = who(DECLINE) or who(END)
-    if against:
-        status = Status.DECLINED if who(DECLINE) else Status.ENDED
-    return replace(contract, accepted=accepted, status=status, ended_by=against[0] if against else None)
-
-
-def _take_names(value: object) -> tuple[MemberName, ...]:
-    """The members in one role. Raises: EncodingError."""
-    if not isinstance(value, list):
-        raise EncodingError(field="parties", reason="a role is filled by a list of members")
-    return tuple(MemberName(decode_name(name, "parties")) for name in value)
 
 
 # --- drafts ------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -23,6 +22,7 @@ from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contact, Contacts
 from node.serving import make_server, settle_memory
+from node.startup import watch_database
 from node.storage.viewstore import VIEWS_NAME, ViewStore
 from node.sync.driver import SyncDriver
 from node.sync.routes import make_router as make_peer_router
@@ -57,6 +57,7 @@ def create_app(
     )
     app.state.failure = None
     app.state.stop = lambda: None
+    app.state.release = node.changes.release
     context = Context(
         node=node,
         tokens=TokenBook(node.store, node.clock),
@@ -88,7 +89,7 @@ def serve(folder: Path, *, not_restored: bool = False) -> None:
             node,
             extra_routers=[make_peer_router(node, make_verifier(node))],
             contacts=lambda: contacts_of(driver),
-            background=[lambda: driver.run(not_restored=not_restored)],
+            background=[lambda: driver.run(not_restored=not_restored), lambda: watch_database(node.store)],
         )
         server = make_server(app, node.settings)
         app.state.stop = partial(setattr, server, "should_exit", True)  # requests under way are answered first
@@ -107,11 +108,8 @@ def serve(folder: Path, *, not_restored: bool = False) -> None:
 def make_verifier(node: Node) -> CallVerifier:
     """Checks calls of peers: they must be meant for an endpoint of this member's card."""
 
-    def authorities() -> frozenset[str]:
-        return frozenset(urlsplit(url).netloc.lower() for url in node.membership.card(node.member).endpoints)
-
     return CallVerifier(
-        authorities=authorities,
+        endpoints=lambda: node.membership.card(node.member).endpoints,
         find_key=lambda member, key: node.membership.transport_key(member, key),  # noqa: PLW0108  # newer cards count
         clock=node.clock,
         skew_s=node.settings.clock_skew_s,

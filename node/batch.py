@@ -9,15 +9,19 @@ import json
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from ledger.errors import Conflict, TallyError, Unavailable
+from ledger.charter import NetworkLimits
+from ledger.errors import Conflict, TallyError, TooLarge, Unavailable
 from ledger.jsontext import encode_canonical
 from ledger.names import Digest, RecordId
-from ledger.record import Draft
+from ledger.record import Draft, Measure
 from node.storage import facts
 from node.storage.store import Store
 
 REUSED: Final = "event-id-reused"
 """Flag of a record whose subject, so far always an EPCIS event id, had been recorded with other bytes before."""
+
+_ANSWERS: Final = frozenset({"tally/accept", "tally/decline", "tally/end"})
+"""A charter that allows fewer readers than a contract has parties must not keep them in it."""
 
 
 class IdempotencyConflict(Conflict):
@@ -44,8 +48,14 @@ class LogIncomplete(Unavailable):
     hint = "It fetches the rest from its peers. Nothing was recorded; send the request again."
 
 
+class OverCharterLimit(TooLarge):
+    code = "over-charter-limit"
+    template = "the record has {got} {unit}, the charter's {name} is {limit}"
+    hint = "Send less in one record, or have the council raise that limit in a new charter."
+
+
 class NewRecord(NamedTuple):
-    """One record to append. A repeat of `answer_key` with the same `request` hash is answered, not recorded.
+    """One record to append. A repeat of `answer_key` with the same `request` (a keyed hash) is answered, not recorded.
 
     subject: key of what the record is about; a repeat of it with another `request` hash is recorded and flagged.
     """
@@ -68,6 +78,26 @@ class Appended(NamedTuple):
 
 
 Outcome = Appended | TallyError
+
+
+def check_body(body: bytes, bounds: NetworkLimits) -> None:
+    """Raises: OverCharterLimit."""
+    if len(body) > bounds.body_bytes:
+        raise OverCharterLimit(name="body_bytes", got=len(body), unit="bytes of body", limit=bounds.body_bytes)
+
+
+def check_measure(draft: Draft, measure: Measure, bounds: NetworkLimits) -> None:
+    """Raise unless a draft of that measure is within the charter's limits; whoever wants out is heard all the same.
+
+    Raises: OverCharterLimit.
+    """
+    if measure.fields > bounds.record_fields:
+        raise OverCharterLimit(name="record_fields", got=measure.fields, unit="fields", limit=bounds.record_fields)
+    if measure.sections > bounds.record_sections:
+        limit = bounds.record_sections
+        raise OverCharterLimit(name="record_sections", got=measure.sections, unit="sections", limit=limit)
+    if measure.readers > bounds.record_readers and draft.statement.type not in _ANSWERS:
+        raise OverCharterLimit(name="record_readers", got=measure.readers, unit="readers", limit=bounds.record_readers)
 
 
 def flag_reused(store: Store, records: Sequence[NewRecord]) -> tuple[Sequence[NewRecord], dict[bytes, int]]:

@@ -1,6 +1,6 @@
 """Chaining: sealed records in, packed log entries out, each header holding the leaf hash of the one before.
 
-Pure but for the decoy slot. The common entry is written by `encode_header`, everything
+Pure but for decoy slots (docs/spec/entry.md, "Slot"). The common entry is written by `encode_header`, everything
 else by `encode_entry`; fsck reads all of them back through `decode_entry`.
 """
 
@@ -19,7 +19,7 @@ from node.storage.packing import encode_header, pack_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Tip:
     """What is durable of a log: the frontier, the last leaf, and the documents that the log announced last."""
 
     frontier: Frontier
@@ -44,7 +44,7 @@ class Chained(NamedTuple):
     slots: dict[bytes, int]
 
 
-def chain(entries: Sequence[NewEntry], head: Head, *, origin: Origin, documents: Sequence[Digest | None]) -> Chained:
+def chain(entries: Sequence[NewEntry], head: Tip, *, origin: Origin, documents: Sequence[Digest | None]) -> Chained:
     """The entries that follow `head`. documents: card and charter in force, announced by the first entry if new."""
     sha, name = hashlib.sha256, str(origin).encode()
     packed: list[bytes] = []
@@ -52,10 +52,7 @@ def chain(entries: Sequence[NewEntry], head: Head, *, origin: Origin, documents:
     slots: dict[bytes, int] = {}
     prev, start = head.last_leaf, head.frontier.size
     new_card, new_charter = _news(head, *documents)
-    if not any(entry.slot is not None for entry in entries):
-        # A decoy: every batch carries a slot, so that one does not tell a statement from a record.
-        entries = [entries[0]._replace(slot=entropy(SLOT_BYTES)), *entries[1:]]
-    for index, (record_id, body, slot) in enumerate(entries, start):
+    for index, (record_id, body, slot) in enumerate(_add_decoys(entries), start):
         if slot is None and new_card is None and new_charter is None:
             header = encode_header(name, index, prev=prev, record_id_text=encode_id(record_id).encode(), body=body)
             prev = Digest(sha(b"\0" + header).digest())
@@ -76,6 +73,23 @@ def chain(entries: Sequence[NewEntry], head: Head, *, origin: Origin, documents:
     return Chained(packed, leaves, slots)
 
 
-def _news(head: Head, card: Digest | None, charter: Digest | None) -> tuple[Digest | None, Digest | None]:
+def _add_decoys(entries: Sequence[NewEntry]) -> Sequence[NewEntry]:
+    """The entries with random slots on some that have none, so that a slot does not tell a statement from a record.
+
+    One where no entry has a slot, and then one more for every head that a coin falls on in a row: a batch with one
+    statement looks as one without. Each decoy goes to a random place.
+    """
+    free = [i for i, entry in enumerate(entries) if entry.slot is None]
+    coins = int.from_bytes(entropy(8), "big") | 1 << 63
+    heads = (coins & -coins).bit_length() - 1
+    hidden = list(entries)
+    for _ in range(min(len(free), heads + (len(free) == len(entries)))):
+        # A remainder of 64 bits prefers no place by more than one part in 2**50.
+        i = free.pop(int.from_bytes(entropy(8), "big") % len(free))
+        hidden[i] = entries[i]._replace(slot=entropy(SLOT_BYTES))
+    return hidden
+
+
+def _news(head: Tip, card: Digest | None, charter: Digest | None) -> tuple[Digest | None, Digest | None]:
     """Card and charter where the log has not announced them yet."""
     return card if card != head.card else None, charter if charter != head.charter else None

@@ -36,6 +36,11 @@ class Changes:
         with self._lock:
             self._count += 1
             self._moved[log] = self._count
+        self.release()
+
+    def release(self) -> None:
+        """Let whoever waits go on, whether or not anything moved: a node that stops has polls to answer."""
+        with self._lock:
             waiters, self._waiters = self._waiters, {}
         for event, loop in waiters.items():
             # A loop that was closed meanwhile has nobody left who waits; whoever bumps must not fail over it.
@@ -57,7 +62,7 @@ class Changes:
         return int(count)
 
     async def wait(self, since: int, timeout_s: float) -> int:
-        """The count, once it is above `since` or `timeout_s` has passed."""
+        """The count, once it is above `since`, or `timeout_s` has passed, or the node stops."""
         event = asyncio.Event()
         with self._lock:
             if self._count > since:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 
-from ledger.errors import SealBroken
+from ledger import limits
+from ledger.errors import NotAllowed, SealBroken, TooLarge
 from ledger.keys import OpeningKey, SigningKey
 from ledger.names import KeyId, MemberName, NetworkId, Origin
 from ledger.sealing import ChannelMessage, Contexts, Wrapper, open_channel, receive_channel, verify_channel_message
 from node.membership import Membership
 from node.storage import sidecars
-from node.storage.store import Store, Tx
+from node.storage.store import Store
 
 _DAY_MS = 86_400_000
 
 
+class PartyGone(NotAllowed):
+    code = "party-gone"
+    template = "{member} has left the network: nothing is sealed to it any more"
+    hint = "End the contract, and agree on a new one without that member."
+
+
 class ChannelBook:
-    """Who seals to whom under which channel. Outgoing state is owned by the writer thread."""
+    """Who seals to whom under which channel. Outgoing state is owned by the writer thread.
+
+    transport: None where records are only read.
+    """
 
     def __init__(
         self,
@@ -25,30 +36,36 @@ class ChannelBook:
         *,
         member: MemberName,
         membership: Callable[[], Membership],
-        transport: SigningKey,
+        transport: SigningKey | None,
         opening: Mapping[KeyId, OpeningKey],
     ) -> None:
         self._store = store
         self._member = member
-        self._membership = membership
+        self._read_membership = membership
         self._transport = transport
         self._opening = opening
         self._day = -1
         self._outgoing: dict[MemberName, tuple[KeyId, Wrapper]] = {}
         self.numbers: dict[bytes, int] = {}
-        self._incoming: dict[tuple[bytes, Origin], Wrapper] = {}
+        self._incoming: OrderedDict[tuple[bytes, Origin], Wrapper] = OrderedDict()  # oldest use first
         self._contexts: dict[Origin, Contexts] = {}
         self._lock = threading.Lock()  # guards _incoming and the secrets in it
+
+    @property
+    def membership(self) -> Membership:
+        """Who is in the network now."""
+        return self._read_membership()
 
     def outgoing(self, readers: Iterable[MemberName], *, origin: Origin, now_ms: int) -> dict[MemberName, Wrapper]:
         """A wrapper for every reader, made and stored where there is none of today for its current key.
 
-        Raises: Missing for a reader that is no member.
+        Raises: Missing for a reader that never was a member, PartyGone for one that is none any more; TooLarge.
         """
         today = now_ms // _DAY_MS
         if today != self._day:
             self._day = today
             self._outgoing.clear()
+            self.numbers.clear()
         for reader in readers:
             key_id = self._sealing_key_id(reader)
             known = self._outgoing.get(reader)
@@ -56,17 +73,14 @@ class ChannelBook:
                 self._outgoing[reader] = (key_id, self._open(reader, origin))
         return {reader: wrapper for reader, (_, wrapper) in self._outgoing.items()}
 
-    def learn_numbers(self, tx: Tx) -> None:
-        """Take in under which numbers the store has this member's own channels."""
-        own = sidecars.list_channels(tx, wrapper=self._member).values()
-        self.numbers.update({channel.id: channel.number for channel in own})
-
     def incoming(self, channel_id: bytes, message: ChannelMessage, origin: Origin) -> Wrapper:
         """The wrapper that opens wraps under a channel to this member. Raises: SealBroken, UnknownKey."""
         with self._lock:
             found = self._incoming.get((channel_id, origin))
             if found is None:
-                found = self._incoming[channel_id, origin] = self._receive(message, origin)
+                found = self._receive(message, origin)
+                self._remember(channel_id, origin, found)
+            self._incoming.move_to_end((channel_id, origin))
             return found
 
     def contexts(self, origin: Origin) -> Contexts:
@@ -78,9 +92,16 @@ class ChannelBook:
 
     def check_message(self, message: ChannelMessage) -> None:
         """Verify who sent a channel message; anyone can. Raises: BadSignature, UnknownKey."""
-        membership = self._membership()
+        membership = self.membership
         key = membership.past_transport_key(message.wrapper, message.signer)
         verify_channel_message(message, membership.network_id, key)
+
+    def _remember(self, channel_id: bytes, origin: Origin, wrapper: Wrapper) -> None:
+        """Keep an opened channel, in the place of the one used longest ago if there are many: an author makes as many
+        as it likes."""
+        self._incoming[channel_id, origin] = wrapper
+        while len(self._incoming) > limits.CHANNELS_OPEN_MAX:
+            self._incoming.popitem(last=False)
 
     def _receive(self, message: ChannelMessage, origin: Origin) -> Wrapper:
         self.check_message(message)
@@ -90,22 +111,30 @@ class ChannelBook:
         return Wrapper(receive_channel(message, self._network(), opening), origin)
 
     def _open(self, reader: MemberName, origin: Origin) -> Wrapper:
-        card = self._membership().card(reader)
+        assert self._transport is not None, "whoever only reads opens no channels"
+        card = self.membership.card(reader)
         channel, message = open_channel(
             self._network(), wrapper=self._member, reader=reader, sealing_key=card.sealing_key, signer=self._transport
         )
         with self._store.write("channel") as tx:
+            if sidecars.channel_room(tx, wrapper=self._member, reader=reader) < 1:
+                # What comes under one more is read by nobody: better refused than lost.
+                most = limits.CHANNELS_MAX
+                raise TooLarge(what=f"the number of channels to {reader}", got=most + 1, limit=most, unit="channels")
             self.numbers[channel.id] = sidecars.insert_channel(
                 tx, channel_id=channel.id, wrapper=self._member, reader=reader, message=message
             )
         wrapper = Wrapper(channel, origin)
         if reader == self._member:
             with self._lock:
-                self._incoming[channel.id, origin] = wrapper
+                self._remember(channel.id, origin, wrapper)
         return wrapper
 
     def _sealing_key_id(self, reader: MemberName) -> KeyId:
-        return self._membership().card(reader).sealing_key.id
+        key_id = self.membership.card(reader).sealing_key.id
+        if reader not in self.membership.names:
+            raise PartyGone(member=reader)
+        return key_id
 
     def _network(self) -> NetworkId:
-        return self._membership().network_id
+        return self.membership.network_id

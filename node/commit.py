@@ -27,9 +27,10 @@ from node.batch import (
     LogIncomplete,
     NewRecord,
     Outcome,
+    check_measure,
     flag_reused,
 )
-from node.chain import Chained, Head, NewEntry, chain
+from node.chain import Chained, NewEntry, Tip, chain
 from node.channels import ChannelBook
 from node.clock import Clock
 from node.highwater import HighWater, HighWaterFile
@@ -86,7 +87,7 @@ class Committer:
         self._documents = documents
         self._high_water = high_water
         self._clock = clock
-        self._head: Head | None = None
+        self._head: Tip | None = None
         self._ids = IdMaker()
         self._sealer: tuple[tuple[object, ...], Sealer] | None = None
 
@@ -154,13 +155,15 @@ class Committer:
         self, records: Sequence[NewRecord], fresh: Sequence[int], outcomes: list[Outcome | None]
     ) -> Sealer:
         """The sealer for this batch's readers; a record that cannot be sealed, or to nobody known, gets its error."""
-        wrappers = self._channels.outgoing({self._origin.member}, origin=self._origin, now_ms=self._clock())
+        # One time for all: a day that ended in between would drop the channels asked for first.
+        now_ms, bounds = self._clock(), self._channels.membership.limits
+        wrappers = self._channels.outgoing({self._origin.member}, origin=self._origin, now_ms=now_ms)
         refused: dict[int, TallyError | None] = {}
         for i in fresh:
             statement = records[i].draft.statement
             if id(statement) not in refused:
                 try:
-                    wrappers = self._channels.outgoing(_readers(statement), origin=self._origin, now_ms=self._clock())
+                    wrappers = self._channels.outgoing(_readers(statement), origin=self._origin, now_ms=now_ms)
                     refused[id(statement)] = None
                 except TallyError as cause:
                     refused[id(statement)] = cause
@@ -173,7 +176,7 @@ class Committer:
         for i in fresh:
             try:
                 if outcomes[i] is None:
-                    sealer.check(records[i].draft)
+                    check_measure(records[i].draft, sealer.check(records[i].draft), bounds)
             except TallyError as cause:
                 outcomes[i] = cause
         return sealer
@@ -205,7 +208,7 @@ class Committer:
         ]
         return appended, statements
 
-    def _persist(self, batch: _Batch, head: Head, statements: Sequence[tuple[int, str]]) -> Head:
+    def _persist(self, batch: _Batch, head: Tip, statements: Sequence[tuple[int, str]]) -> Tip:
         """The one durable step; returns the head after it."""
         start, chained = head.frontier.size, batch.chained
         frontier, rows = head.frontier.extended_rows(chained.leaves)
@@ -236,9 +239,9 @@ class Committer:
                 raise HeadMoved(expected=start)
         self._high_water.rise(HighWater(self._origin, frontier.size, root))
         card, charter = batch.documents
-        return Head(frontier=frontier, last_leaf=last_leaf, card=card, charter=charter)
+        return Tip(frontier=frontier, last_leaf=last_leaf, card=card, charter=charter)
 
-    def _check_head(self, tx: Tx, head: Head) -> logs.StoredLog:
+    def _check_head(self, tx: Tx, head: Tip) -> logs.StoredLog:
         """The stored head, which must be the one that the batch was made for, whole, and not contradicted."""
         before = self._stored(tx)
         if before.frozen is not None:
@@ -250,7 +253,7 @@ class Committer:
             raise HeadMoved(expected=head.frontier.size)
         return before
 
-    def _take_head(self) -> Head:
+    def _take_head(self) -> Tip:
         """The head to write after. It is forgotten here and known again once the write has succeeded."""
         head, self._head = self._head, None
         if head is not None:
@@ -259,8 +262,7 @@ class Committer:
             log = self._stored(tx)
             card, charter = facts.get_meta(tx, _CARD), facts.get_meta(tx, _CHARTER)
             self._ids = IdMaker(logs.last_id(tx, log.number))
-            self._channels.learn_numbers(tx)
-        return Head(
+        return Tip(
             frontier=log.frontier,
             last_leaf=log.last_leaf,
             card=None if not card else Digest(decode_b64(card)),

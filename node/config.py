@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -54,11 +54,17 @@ class Settings(BaseSettings):
         return (env_settings, init_settings)
 
 
+_FILES: Final = {name for name, field in Settings.model_fields.items() if Path in get_args(field.annotation)}
+
+
 def load_settings(folder: Path) -> Settings:
-    """Read `tally.toml` of a node's folder. Raises: ConfigBroken."""
+    """Read `tally.toml` of a node's folder; relative paths in it start there. Raises: ConfigBroken."""
     path = folder / CONFIG_NAME
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        for name in _FILES & values.keys():
+            if isinstance(values[name], str):
+                values[name] = folder.absolute() / values[name]  # an absolute one stays as it is
         return Settings(**values)
     except FileNotFoundError:
         raise ConfigBroken(path=path, reason="no node here; `tally init` makes one") from None

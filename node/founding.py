@@ -89,9 +89,10 @@ def make_node(folder: Path, new: NewNode, *, now_ms: int) -> MemberFile:
     folder.chmod(0o700)
     save_keyring(folder, keyring, new.passphrase)
     write_durably(folder / MEMBER_FILE_NAME, encode_member_file(file), mode=0o644)
+    _renew_admin_token(folder, now_ms=now_ms)
+    # Last, so that a folder with settings is a whole node, wherever this was cut short.
     named = {"network": new.network, "member": new.member, "endpoints": list(new.endpoints)}
     write_durably(folder / CONFIG_NAME, encode_settings({**named, **new.settings}))
-    renew_admin_token(folder, now_ms=now_ms)
     return file
 
 
@@ -140,11 +141,15 @@ def renew_admin_token(folder: Path, *, now_ms: int) -> None:
     For whoever lost it, or holds a backup of the keys alone: makes the store where there is none.
     Raises: ConfigBroken where there is no node.
     """
+    load_settings(folder)
+    _renew_admin_token(folder, now_ms=now_ms)
+
+
+def _renew_admin_token(folder: Path, *, now_ms: int) -> None:
     from node.storage import facts
     from node.storage.store import Store
     from node.tokens import TokenRefused, make_token, token_id_of
 
-    load_settings(folder)
     path = folder / ADMIN_TOKEN_NAME
     store = Store.open(folder / DATABASE_NAME)
     try:

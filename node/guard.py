@@ -26,6 +26,12 @@ class RestoreProved(Conflict):
     hint = "Start without --not-restored: the node fetches the missing entries back from its peers."
 
 
+class OtherHistory(Conflict):
+    code = "other-history"
+    template = "what was signed last is not in this database, which holds another history of the same log"
+    hint = "Put back the database that the high-water file belongs to. --not-restored cannot help: it is not true."
+
+
 class NodeNotReady(Unavailable):
     code = "node-not-ready"
     template = "this node may not sign yet ({state}); it waits for: {waiting_for}"
@@ -37,16 +43,26 @@ class Guard:
 
     size: of our log, as far as a checkpoint of it is held whole. high_water: what we know, ourselves, to
     have signed. doubt: why that cannot be known; nothing is signed then without an operator's word.
+    is_other: what we signed last is known not to be in our log; nothing is signed then, whatever is said.
     """
 
     def __init__(
-        self, *, others: tuple[MemberName, ...], required: int, size: int, high_water: int, doubt: str = ""
+        self,
+        *,
+        others: tuple[MemberName, ...],
+        required: int,
+        size: int,
+        high_water: int,
+        doubt: str = "",
+        is_other: bool = False,
     ) -> None:
         self._others = others
         self._required = required
         self._size = size  # owned by _lock, like all below
         self._high_water = high_water
         self._doubt = doubt
+        self._is_other = is_other
+        self._proof: tuple[int, int] | None = None  # the first that our log is too short: sizes signed and held
         self._answers: dict[MemberName, int] = {}
         self._is_overridden = False
         self._lock = threading.Lock()
@@ -67,18 +83,27 @@ class Guard:
             self._update()
 
     def check_override(self) -> None:
-        """Raises: RestoreProved."""
-        if self.proves_restore:
-            raise RestoreProved(signed=self.target, held=self._size)
+        """Nobody's word can say that nothing was restored if it is known that something was missing.
+
+        Raises: OtherHistory, RestoreProved.
+        """
+        if self._is_other:
+            raise OtherHistory()
+        if self._proof is not None:
+            signed, held = self._proof
+            raise RestoreProved(signed=signed, held=held)
 
     def override(self) -> None:
-        """An operator's explicit statement that nothing was restored. Raises: RestoreProved."""
+        """An operator's explicit statement that nothing was restored. Raises: OtherHistory, RestoreProved."""
         self.check_override()
         with self._lock:
             self._is_overridden = True
             self._update()
 
     def _update(self) -> None:
+        # Kept when all is back: what one peer had may not be all that there was.
+        if self._proof is None and not self._ready.is_set() and self._size < self.target:
+            self._proof = self.target, self._size
         if self.state is GuardState.READY:
             self._ready.set()
 
@@ -86,11 +111,6 @@ class Guard:
     def target(self) -> int:
         """The size that our log must have before we sign."""
         return max([self._high_water, *self._answers.values()])
-
-    @property
-    def proves_restore(self) -> bool:
-        """Whether what is missing is known to be missing: then nobody's word can say that nothing was restored."""
-        return not self._ready.is_set() and self._size < self.target
 
     @property
     def state(self) -> GuardState:

@@ -7,18 +7,21 @@ wanted `contract` (64 hexadecimal digits), `role` and `links`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
 
 from ledger import limits
+from ledger.charter import NetworkLimits
 from ledger.errors import BadInput, EncodingError
 from ledger.jsontext import check_strict, encode_string
-from ledger.names import Digest, MemberName, decode_hex, decode_origin, sha256
+from ledger.names import Digest, MemberName, decode_hex, decode_origin
 from ledger.record import Draft, Link
 from node.agreements import RESERVED, Agreements, draft_private, draft_under
 from node.append import NewRecord
+from node.batch import check_body
 
 _TYPE: Final = re.compile(r"[A-Za-z0-9._-][A-Za-z0-9._/-]{0,63}\Z")
 
@@ -41,11 +44,19 @@ _decode: Final = msgspec.json.Decoder(Envelope).decode
 
 
 class Intake:
-    """Turns what partners send into drafts of this member."""
+    """Turns what partners send into drafts of this member. secret: 32 bytes for `digest`. bounds: of the charter."""
 
-    def __init__(self, agreements: Agreements, member: MemberName) -> None:
+    def __init__(
+        self, agreements: Agreements, member: MemberName, secret: bytes, bounds: Callable[[], NetworkLimits]
+    ) -> None:
         self._agreements = agreements
         self._member = member
+        self._secret = secret
+        self._bounds = bounds
+
+    def digest(self, text: bytes) -> bytes:
+        """What is kept of a text by which it is known again: whoever has the database alone can confirm no guess."""
+        return blake2b(text, digest_size=32, key=self._secret).digest()
 
     def parse(self, text: bytes, *, by: bytes, answer_key: bytes | None = None) -> NewRecord:
         """Check one envelope whole. `by`: JSON text of who submitted. Raises: BadInput, NotAllowed, NotFound."""
@@ -61,7 +72,7 @@ class Intake:
             envelope.type, bytes(envelope.body), by=by, contract=contract, role=envelope.role,
             links=[_link(link) for link in envelope.links],
         )  # fmt: skip
-        return NewRecord(draft, answer_key, sha256(text) if answer_key else b"")
+        return NewRecord(draft, answer_key, self.digest(text) if answer_key else b"")
 
     def draft(
         self,
@@ -81,6 +92,7 @@ class Intake:
             raise EnvelopeBroken(reason="body must be an object")
         if len(body) > limits.BODY_BYTES_MAX:
             raise EnvelopeBroken(reason=f"body is {len(body)} bytes, the limit is {limits.BODY_BYTES_MAX}")
+        check_body(body, self._bounds())
         if contract is None:
             return draft_private(type_name, body, by=by, links=links, flags=flags)
         found = self._agreements.get(contract)

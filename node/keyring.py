@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,6 +45,14 @@ class Keyring:
     transport: SigningKey
     opening: dict[KeyId, OpeningKey]
 
+    @property
+    def answer_secret(self) -> bytes:
+        """Under which the database keeps what it knows requests by; whoever replaces the log key keeps the old one's.
+
+        Derived, as it has to outlive a restart and a restored database, and must not lie in the database.
+        """
+        return blake2b(key=self.log.seed, digest_size=32, person=b"tally/answers").digest()
+
 
 def make_keyring(network: NetworkName, member: MemberName) -> Keyring:
     """Draw fresh keys for one member of one network; keys are never shared between networks."""
@@ -76,13 +85,21 @@ def load_keyring(folder: Path, passphrase: str | None) -> Keyring:
     keys = folder / KEYS_FOLDER
     signing = {use: _read_signing_key(keys / f"{use}.json", use, passphrase) for use in _USES}
     _check_names(keys, signing)
+    return Keyring(**signing, opening=load_opening_keys(folder, passphrase))
+
+
+def load_opening_keys(folder: Path, passphrase: str | None) -> dict[KeyId, OpeningKey]:
+    """The sealing keys alone, for who only reads: each file under a passphrase takes most of a second to open.
+
+    Raises: KeyFileBroken.
+    """
     opening = {}
-    for path in sorted(keys.glob("sealing-*.json")):
+    for path in sorted((folder / KEYS_FOLDER).glob("sealing-*.json")):
         key = make_opening_key(seed=_read(path, "sealing", passphrase).seed)
         if path.name != f"sealing-{key.public.id}.json":
             raise KeyFileBroken(path=path, reason=f"it holds the sealing key {key.public.id}")
         opening[key.public.id] = key
-    return Keyring(**signing, opening=opening)
+    return opening
 
 
 class _Stored(NamedTuple):

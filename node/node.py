@@ -25,11 +25,12 @@ from node.clock import Clock, system_clock
 from node.commit import Committer
 from node.config import DATABASE_NAME, Settings, load_settings
 from node.crash import crash_point
+from node.findings import FindingBook
 from node.guard import Guard
 from node.highwater import HighWaterFile
 from node.intake import Intake, submitter
 from node.keyring import Keyring, load_keyring
-from node.membership import Membership, load_membership, make_membership, save_membership
+from node.membership import Membership, contradictions, load_membership, save_membership, take_file
 from node.reader import Reader
 from node.startup import let_out, make_guard
 from node.statements import take_statement
@@ -91,6 +92,7 @@ class Node:
         self.member = MemberName(settings.member)
         self.agreements = Agreements()
         self.changes = Changes()
+        self.findings = FindingBook(store, self.changes, clock)
         self._membership: Membership | None = None
         self._joined: Joined | None = None
         self._appender = appender
@@ -143,12 +145,13 @@ class Node:
 
     def adopt(self, file: NetworkFile) -> Membership:
         """Verify a network file, keep it, and join the network it names. Raises: what verification raises."""
-        membership = make_membership(file)
+        membership = take_file(file)
         with self._adopting:
             if self._membership is not None:
+                self.findings.keep_all(contradictions(self._membership, membership.file), self.membership.network)
                 self._check_newer(membership, self._membership)
                 # A file may be older than what peers have told since; their cards stay in force.
-                membership = membership.with_cards(self._membership.file.cards)
+                membership = self._membership.renewed(membership)
             self._check_self(membership)
             with self.store.write("adopt") as tx:
                 save_membership(tx, membership)
@@ -165,8 +168,10 @@ class Node:
         return membership
 
     def learn_cards(self, notes: Sequence[bytes]) -> Membership:
-        """Take in newer cards of members. Raises: what verification raises."""
+        """Take in newer cards of members; of two of a version the one held stays. Raises: what verification raises."""
         with self._adopting:
+            found = contradictions(self.membership, NetworkFile(charters=(), cards=tuple(notes)))
+            self.findings.keep_all(found, self.membership.network)
             membership = self.membership.with_cards(tuple(notes))
             if membership is not self._membership:
                 with self.store.write("sync-documents") as tx:
@@ -209,7 +214,7 @@ class Node:
         )
         appender = self._appender(committer, batch_records=self.settings.batch_records, on_commit=self._on_commit)
         reader = Reader(self.store, member=self.member, membership=membership, channels=channels)
-        intake = Intake(self.agreements, self.member)
+        intake = Intake(self.agreements, self.member, self.keyring.answer_secret, lambda: self.membership.limits)
         self._joined = Joined(origin, channels, high_water, appender, reader, intake, guard)
         with self.store.read() as tx:
             self.apply_statements(tx, [(log, index) for log, index, _ in sidecars.list_statements(tx)])

@@ -41,8 +41,9 @@ class ReadRecord:
     state: str  # "open", "closed" (not a reader, or body not here), "invalid", "newer", "broken"
     opened: Opened | None = None
     sidecar: PackedSidecar | None = None
-    problem: str = ""
+    fault: str = ""  # why it is broken
     body: bytes = b"{}"  # the readable fields, joined to one JSON object
+    given: bytes = b""  # the sections that this member's wrap names
 
     @property
     def meta(self) -> Meta | None:
@@ -91,11 +92,11 @@ class Reader:
         if not rows:
             raise Missing(what="entry", name=f"{log.origin}#{index}")
         packed = sidecars.read_sidecar(tx, log.number, index)
-        return self._read(log, index, rows[0], packed=packed, channels=sidecars.list_channels(tx))
+        return self._read(log, index, rows[0], packed=packed, channels=sidecars.ChannelsByNumber(tx))
 
     def scan(self, tx: Tx, log: logs.StoredLog, start: int, end: int) -> Iterator[ReadRecord]:
         """Records [start, end) in order."""
-        channels = sidecars.list_channels(tx)
+        channels = sidecars.ChannelsByNumber(tx)
         held = dict(sidecars.scan_sidecars(tx, log.number, start, end))
         for index, row in enumerate(logs.read_packed(tx, log.number, start, min(end, log.size)), start):
             yield self._read(log, index, row, packed=held.get(index), channels=channels)
@@ -132,5 +133,5 @@ class Reader:
             # An author can commit to fields that contradict each other: its fault, and this record's alone.
             body = join(opened.fields)
         except (BadInput, BadProof) as cause:
-            return replace(closed, state="broken", problem=str(cause))
-        return replace(closed, state="open", opened=opened, body=body)
+            return replace(closed, state="broken", fault=str(cause))
+        return replace(closed, state="open", opened=opened, body=body, given=mine.sections)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
-from ledger.errors import Missing, NotEntitled, Unavailable
+from ledger.errors import Missing, NotAllowed, NotEntitled, Unavailable
 from ledger.manifest import encode_manifest
 from ledger.merkle import prove_inclusion
+from ledger.names import MemberName
 from ledger.note import Note, decode_note, encode_note
 from ledger.proof import TlogProof
 from ledger.receipt import Disclosure, Receipt, make_disclosures
@@ -23,10 +24,16 @@ class NotCoveredYet(Unavailable):
     hint = "Wait until the log is in sync, then ask again."
 
 
+class NotInForce(NotAllowed):
+    code = "not-in-force"
+    template = "{member} has left the network: of its log only entries below {size} count"
+    hint = "The charter names the size (`tally charter show`); nobody would take a receipt for what came later."
+
+
 def make_receipt(node: Node, log_name: str, index: int, fields: Sequence[str]) -> Receipt:
     """A receipt for one record with `fields` (JSON Pointers, or names of section 0) disclosed.
 
-    Raises: Missing, NotEntitled, FieldUnknown, NotCoveredYet.
+    Raises: Missing, NotEntitled, NotInForce, FieldUnknown, NotCoveredYet.
     """
     with node.store.read() as tx:
         log = node.find_log(tx, log_name)
@@ -35,7 +42,9 @@ def make_receipt(node: Node, log_name: str, index: int, fields: Sequence[str]) -
         record = node.joined.reader.read(tx, log, index)
         if record.sidecar is None or record.opened is None:
             raise NotEntitled(who=node.member, what=f"entry {index} of {log.origin}, or its body is not here")
-        size, note = _best_checkpoint(tx, log, index)
+        node.let_out(log)
+        _check_in_force(node, log, index)
+        size, note = _best_checkpoint(tx, log, index, witnesses=_witnesses(node, log))
         reader = logs.hash_reader(tx, log.number)
         path = prove_inclusion(index, size, reader)
         entry = logs.read_entries(tx, log, index, index + 1)[0]
@@ -47,15 +56,30 @@ def make_receipt(node: Node, log_name: str, index: int, fields: Sequence[str]) -
     )
 
 
-def _best_checkpoint(tx: Tx, log: logs.StoredLog, index: int) -> tuple[int, bytes]:
-    """The checkpoint over `index` that most members cosigned, the newest of those; cosignatures added."""
-    found = checkpoints.best_cosigned(tx, log.number, at_least=index + 1)
+def _witnesses(node: Node, log: logs.StoredLog) -> frozenset[MemberName]:
+    """Who counts as a cosigner: members in force but the author, for who has left vouches for nothing."""
+    return frozenset(node.membership.names) - {log.origin.member}
+
+
+def _check_in_force(node: Node, log: logs.StoredLog, index: int) -> None:
+    """No verifier would take a receipt for what a member that left wrote from its cut-off on. Raises: NotInForce."""
+    charter = node.membership.network.charter
+    if log.origin.member not in charter.names:
+        size = next((item.size for item in charter.expelled if item.log == log.origin), 0)
+        if index >= size:
+            raise NotInForce(member=log.origin.member, size=size)
+
+
+def _best_checkpoint(tx: Tx, log: logs.StoredLog, index: int, *, witnesses: Set[MemberName]) -> tuple[int, bytes]:
+    """The checkpoint over `index` that most witnesses cosigned, the newest of those; their cosignatures added."""
+    found = checkpoints.best_cosigned(tx, log.number, at_least=index + 1, by=witnesses)
     if found is None:
         if log.checkpoint is None or log.checkpoint_size <= index:
             raise NotCoveredYet(index=index, log=str(log.origin))
         return log.checkpoint_size, log.checkpoint
     size, note = found
-    lines = b"".join(line for _, line in checkpoints.read_cosignatures(tx, log.number, size))
+    cosigned = checkpoints.read_cosignatures(tx, log.number, size)
+    lines = b"".join(line for member, line in cosigned if member in witnesses)
     return size, encode_note(Note(decode_note(note).text, decode_note(note + lines).signatures))
 
 

@@ -5,6 +5,9 @@ And what must be told there before anything that was signed leaves.
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from ledger.merkle import range_hash
 from ledger.names import MemberName
 from node.guard import Guard
@@ -13,6 +16,8 @@ from node.membership import Membership
 from node.storage import logs
 from node.storage.replicas import read_signed
 from node.storage.store import Store, Tx
+
+_LOOK_S: Final = 0.5
 
 
 def make_guard(store: Store, membership: Membership, *, member: MemberName, high_water: HighWaterFile) -> Guard:
@@ -26,6 +31,7 @@ def make_guard(store: Store, membership: Membership, *, member: MemberName, high
     else:
         mark = mark if mark is not None and mark.origin == origin else None
         high_water.begin_at(mark)
+    is_other = False
     with store.read() as tx:
         log = logs.find_log(tx, origin)
         assert log is not None, "the own log was made at adoption"
@@ -33,7 +39,8 @@ def make_guard(store: Store, membership: Membership, *, member: MemberName, high
         signed = [log.size, *(read_signed(note).checkpoint.size for note in logs.read_targets(tx, log.number))]
         if mark is not None:
             signed.append(mark.size)
-            if _contradicts(tx, log, mark):
+            is_other = _contradicts(tx, log, mark)
+            if is_other:
                 doubt = f"{high_water.path} and the database hold two histories"
     return Guard(
         others=tuple(name for name in membership.names if name != member),
@@ -41,7 +48,18 @@ def make_guard(store: Store, membership: Membership, *, member: MemberName, high
         size=log.checkpoint_size,
         high_water=max(signed),
         doubt=doubt,
+        is_other=is_other,
     )
+
+
+async def watch_database(store: Store) -> None:
+    """Return never; the guard looks at another database only at a start, so a node ends whose own was replaced.
+
+    Raises: DatabaseReplaced.
+    """
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        store.check_identity()
 
 
 def let_out(high_water: HighWaterFile, log: logs.StoredLog) -> None:

@@ -24,6 +24,7 @@ def take_statement(agreements: Agreements, record: ReadRecord) -> None:
             if told.issuperset(contract.members):
                 agreements.propose(contract)
         elif record.meta.type in (agree.ACCEPT, agree.DECLINE, agree.END):
-            agreements.state(agree.named_contract(record.body), record.meta.type, author, told=told)
+            place = (record.origin.epoch, record.index)
+            agreements.state(agree.named_contract(record.body), record.meta.type, author, told=told, place=place)
     except BadInput:
         return  # a malformed statement of another member binds nobody; it stays readable as a record

@@ -196,6 +196,12 @@ class Machine:
         text = "".join(traceback.format_exception(cause)) if cause else "it returned"
         self.simulation.faults.append(f"the driver of {self.name} ended: {text}")
 
+    def note_fault(self) -> None:
+        """What the driver's outermost door let nobody notice but its log."""
+        if self._opened is not None and (cause := self.driver.fault) is not None:
+            text = "".join(traceback.format_exception(cause))
+            self.simulation.faults.append(f"a task of the driver of {self.name} failed: {text}")
+
     # --- use ------------------------------------------------------------------------
 
     @property
@@ -249,7 +255,7 @@ class Machine:
                 self._tasks.remove(call)
         if found[0] < 400:
             signature = request.headers["signature"]
-            # Nonces are forgotten with the process (docs/spec/calls.md).
+            # A process that was started since refuses it too, save where clocks differ (docs/spec/calls.md).
             if (signature, id(self.node)) in self._answered:
                 self.simulation.faults.append(f"{request.url} was answered a second time by {self.name}")
             self._answered.add((signature, id(self.node)))
@@ -316,6 +322,8 @@ class Simulation:
 
     def run(self, seconds: float) -> None:
         self.loop.run_until_complete(asyncio.sleep(seconds))
+        for machine in self.machines.values():
+            machine.note_fault()
         assert not self.faults, "\n".join(self.faults)
 
     def run_until(self, holds: Callable[[], bool], limit_s: float = 900.0) -> None:

@@ -277,7 +277,7 @@ def test_a_record_is_shown_with_all_it_says(node: Node, contract: str) -> None:
         assert shown["links"] == [dict(zip(("relation", "log", "index", "leaf"), link, strict=True))]
         assert shown["audience"][1:] == [["buyer", "carrier", "catcher"], ["buyer", "catcher"], []]
         assert shown["by"].startswith("test#")
-        assert (shown["flags"], shown["withheld"], shown["state"]) == ([], [], "open")
+        assert (shown["flags"], shown["withheld"], shown["problems"], shown["state"]) == ([], [], [], "open")
         assert abs(shown["time_ms"] - node.clock()) < 60_000
 
     ask(node, story)
@@ -385,7 +385,13 @@ def test_filters_narrow_the_page(node: Node, contract: str) -> None:
         }.items():
             page = await door.get("/api/v1/records", params={name: value, "from_ms": shown["time_ms"]})
             assert index in [found["index"] for found in page["records"]], name
-        for name, value in {"type": "nothing", "event_id": "urn:x:3", "flag": "invalid", "log": "retailer"}.items():
+        for name, value in {
+            "type": "nothing",
+            "event_id": "urn:x:3",
+            "flag": "invalid",
+            "log": "retailer",
+            "problem": "any",
+        }.items():
             page = await door.get("/api/v1/records", params={name: value})
             assert page["records"] == [], name
         assert (await door.get("/api/v1/records", params={"type": "other", "to_ms": 1}))["records"] == []

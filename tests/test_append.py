@@ -15,8 +15,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from ledger.checkpoint import decode_checkpoint
 from ledger.errors import Missing, TallyError, TooLarge
 from ledger.names import id_time_ms
+from ledger.note import decode_note
 from node import agreements as agree
 from node import append as append_module
 from node import crash
@@ -36,6 +38,7 @@ from node.append import (
 from node.fsck import check_store
 from node.highwater import read_high_water
 from node.node import HIGH_WATER_NAME, Node
+from node.receipts import make_receipt
 from node.storage import logs
 from node.storage.engine import DiskFull
 from tests.make import Log
@@ -141,6 +144,18 @@ def test_commit_that_failed_and_did_persist_is_answered_when_it_is_repeated(
     mark = read_high_water(folder / HIGH_WATER_NAME)
     assert mark is not None and mark.size == before + 2
     check_sound(folder)
+
+
+def test_receipt_leaves_only_once_the_high_water_file_knows_of_its_checkpoint(node: Node, folder: Path) -> None:
+    before = size(node)
+    with failing("high-water.before-write", OSError("no")), pytest.raises(OSError, match="no"):
+        put(node, note(node, 1))
+    mark = read_high_water(folder / HIGH_WATER_NAME)
+    assert mark is not None and mark.size == before
+    receipt = make_receipt(node, "fishery", 0, [])
+    assert decode_checkpoint(decode_note(receipt.proof.note).text).size == before + 1
+    mark = read_high_water(folder / HIGH_WATER_NAME)
+    assert mark is not None and mark.size == before + 1
 
 
 @pytest.mark.parametrize("point", ["channel.before-commit", "channel.after-commit"])
@@ -347,14 +362,17 @@ def test_one_key_for_two_requests_is_a_conflict_within_a_batch_and_after_it(node
     assert isinstance(put(node, note(node, 2, key=b"k"))[0], IdempotencyConflict)
 
 
-def test_every_commit_carries_one_slot_whether_or_not_it_needs_one(node: Node) -> None:
+def test_every_commit_carries_a_slot_whether_or_not_it_needs_one(node: Node) -> None:
     start = size(node)
     put(node, note(node, 1), note(node, 2))
     put(node, note(node, 3), note(node, 4)._replace(slot=bytes(16)), note(node, 5))
     with node.store.read() as tx:
         rows = logs.read_packed(tx, 1, start, size(node))
-    assert [row.slot is not None for row in rows] == [True, False, False, True, False]
-    assert rows[3].slot == bytes(16)
+        slots = [row.slot for row in rows]
+        assert any(slots[:2])
+        assert slots[3] == bytes(16)
+        for index, slot in enumerate(slots, start):
+            assert slot is None or logs.find_slot(tx, 1, slot) == index, "fsck and repeats go by the index"
 
 
 # --- any order of anything ----------------------------------------------------------------------

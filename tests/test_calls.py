@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from ledger.card import make_card
@@ -16,7 +18,8 @@ from ledger.errors import UnknownKey
 from ledger.keys import SigningKey, VerifyKey, decode_vkey
 from ledger.names import MemberName
 from node.membership import make_membership
-from node.sync.signing import LIFETIME_S, CallRefused, CallSigner, CallVerifier, Message
+from node.sync import signing
+from node.sync.signing import LIFETIME_S, CallEarly, CallRefused, CallSigner, CallVerifier, Message
 from tests.make import Log
 from tests.make_membership import FOUR, charter, firm, firms, network_file, signed
 from tests.source import ROOT
@@ -45,9 +48,11 @@ class Node:
         default_factory=lambda: {name: firm(name).transport_key().public for name in ("carrier", "fishery")}
     )
 
+    endpoint: str = f"https://{HOST}"
+
     def __post_init__(self) -> None:
         self.verifier = CallVerifier(
-            authorities=lambda: frozenset({HOST}), find_key=self._find, clock=self.clock, skew_s=SKEW_S
+            endpoints=lambda: (self.endpoint,), find_key=self._find, clock=self.clock, skew_s=SKEW_S
         )
 
     def _find(self, member: str, key_id: str) -> VerifyKey:
@@ -190,7 +195,7 @@ def test_missing_component_is_refused_though_the_signature_is_good(missing: str)
 def test_altered_body_is_refused() -> None:
     message = call("POST", f"https://{HOST}/v1/evidence", b'{"first":1}')
     for body in (b'{"first":2}', b"", b'{"first":1} '):
-        with pytest.raises(CallRefused):
+        with pytest.raises(CallRefused, match="Digest"):
             Node().take(message, body)
     assert Node().take(message, b'{"first":1}') == "fishery"
 
@@ -287,6 +292,21 @@ def test_call_for_another_host_is_refused_though_its_head_says_ours() -> None:
         Node().take(replace(message, url=URL))
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://retailer.example", "https://retailer.example:80", "https://retailer.example:8443",
+        "https://[2001:db8::1]:80", "http://localhost", "http://localhost:443", "http://127.0.0.1:7450",
+    ],
+)  # fmt: skip
+def test_call_to_any_form_of_endpoint_passes(endpoint: str) -> None:
+    """As it arrives: the host that an HTTP client sends, and TLS taken off by a proxy."""
+    url = f"{endpoint}/v1/heads?since=abc&wait=240"
+    host = httpx.Request("GET", url).headers["host"]
+    arrived = replace(call(url=url), url=f"http://{host}/v1/heads?since=abc&wait=240")
+    assert Node(endpoint=endpoint).take(arrived) == "fishery"
+
+
 def test_host_is_compared_without_case() -> None:
     assert Node().take(replace(call(), url=URL.replace(HOST, HOST.upper()))) == "fishery"
 
@@ -301,6 +321,66 @@ def test_replayed_call_is_refused_as_long_as_it_would_pass() -> None:
     node.clock.now_s = NOW + LIFETIME_S + SKEW_S + 1
     with pytest.raises(CallRefused, match="clocks"):
         node.take(message)
+
+
+@pytest.mark.parametrize(("started", "passes"), [(NOW - 1, True), (NOW, True), (NOW + 0.001, False), (NOW + 30, False)])
+def test_call_from_before_the_start_is_refused(started: float, passes: bool) -> None:
+    """Its nonce is not known any more: it may be a recorded one."""
+    node, message = Node(clock=Clock(started)), call()
+    if passes:
+        assert node.take(message) == "fishery"
+        return
+    for later_s in (1, LIFETIME_S, LIFETIME_S + SKEW_S - 30):
+        node.clock.now_s = started + later_s
+        with pytest.raises(CallEarly):
+            node.take(message)
+    again = math.ceil(started)
+    with pytest.raises(CallEarly, match=f"at {again}$"):
+        node.take(message)
+    node.clock.now_s = again
+    assert node.take(call(at=again)) == "fishery", "signed anew it passes"
+
+
+def test_clock_that_is_set_back_shuts_out_nobody() -> None:
+    node = Node(clock=Clock(NOW + 3600))
+    node.clock.now_s = NOW
+    assert node.take(call()) == "fishery"
+    with pytest.raises(CallEarly):
+        node.take(call(at=NOW - 1))
+
+
+def test_calls_of_one_member_are_bounded_and_those_of_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing, "CALLS_MAX", 10)
+    node = Node()
+    for _ in range(10):
+        node.take(call())
+    with pytest.raises(CallRefused, match="too many"):
+        node.take(call())
+    assert node.take(call(who="carrier")) == "carrier"
+    node.clock.now_s = NOW + 10 * SKEW_S
+    assert node.take(call(at=node.clock.now_s)) == "fishery"
+
+
+def test_nonces_are_forgotten_after_twice_their_time_at_most() -> None:
+    node, period_s = Node(), LIFETIME_S + 2 * SKEW_S + 1
+    for number in range(30):
+        node.clock.now_s = NOW + number * period_s / 3
+        node.take(call(at=node.clock.now_s))
+    kept = node.verifier._nonces[MemberName("fishery")]
+    assert 3 <= len(kept._new | kept._old) <= 2 * 4
+
+
+def test_head_is_verified_before_its_body_has_come() -> None:
+    node, message = Node(), call("POST", f"https://{HOST}/v1/evidence", b"what is signed")
+    head = node.verifier.verify_head(message, has_body=True)
+    assert head.member == "fishery"
+    with pytest.raises(CallRefused, match="Digest"):
+        node.verifier.verify_body(head, b"what came")
+    node.verifier.verify_body(head, b"what is signed")
+    with pytest.raises(CallRefused, match="replay"):
+        node.verifier.verify_head(message, has_body=True)
+    with pytest.raises(CallRefused, match="not covered"):
+        node.verifier.verify_head(call("POST", f"https://{HOST}/v1/evidence"), has_body=True)
 
 
 def test_refused_call_uses_up_no_nonce() -> None:

@@ -17,7 +17,7 @@ from ledger.names import MemberName, NetworkName
 from ledger.network import MemberFile, decode_member_file, decode_network_file, encode_network_file, verify_network_file
 from node import founding
 from node.cli.trust import read_trust
-from node.config import load_settings
+from node.config import ConfigBroken, load_settings
 from node.founding import (
     CopiesDiffer,
     FolderTaken,
@@ -159,6 +159,26 @@ def test_settings_of_any_text_are_read_back(tmp_path: Path) -> None:
     (tmp_path / "tally.toml").write_bytes(encode_settings(values))
     settings = load_settings(tmp_path)
     assert (settings.port, str(settings.tls_ca)) == (1, "/x/" + odd)
+
+
+def test_relative_paths_start_where_the_settings_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where a node happens to be started: it would find no key, or somebody else's."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    values = {"network": NETWORK, "member": "m", "endpoints": ["http://127.0.0.1:1"]}
+    files = {"tls_cert": "tls/c.pem", "tls_key": "/etc/k.pem", "tls_ca": "../ca.pem", "passphrase_file": "secret"}
+    (folder / "tally.toml").write_bytes(encode_settings(values | files))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TALLY_TLS_CA", "elsewhere.pem")
+    settings = load_settings(Path("node"))
+    monkeypatch.chdir(folder)
+    assert settings.tls_cert == folder / "tls" / "c.pem"
+    assert settings.tls_key == Path("/etc/k.pem")
+    assert settings.passphrase_file == folder / "secret"
+    assert settings.tls_ca == Path("elsewhere.pem")
+    (folder / "tally.toml").write_bytes(encode_settings(values | {"tls_key": 7}))
+    with pytest.raises(ConfigBroken, match="tls_key"):
+        load_settings(folder)
 
 
 # --- a charter ------------------------------------------------------------------------------

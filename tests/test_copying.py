@@ -288,7 +288,7 @@ class Copier:
     async def checkpoint(self, log: str) -> bytes:
         return self.log.note()
 
-    async def resource(self, log: str, path: str) -> bytes:
+    async def bundle(self, log: str, path: str, bytes_max: int) -> bytes:
         return self.log.tile(decode_tile_path(path))
 
     async def bodies(self, log: str, bundle: int, start: int) -> bytes:

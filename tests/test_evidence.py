@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import limits
+from ledger.card import Card
 from ledger.errors import (
     BadSignature,
     EncodingError,
+    EvidenceKindUnknown,
     ForeignNetwork,
     ForeignOrigin,
     JsonMalformed,
@@ -39,7 +41,7 @@ from ledger.jsontext import encode_canonical
 from ledger.merkle import prove_fork, prove_inclusion
 from ledger.names import Digest, sha256
 from ledger.network import Network
-from ledger.note import Note, add_signature, decode_note, encode_note
+from ledger.note import Note, Signature, add_signature, decode_note, encode_note
 from ledger.proof import TlogProof, decode_proof, encode_proof
 from tests.make import Log, entropy, network, record_id
 from tests.make_evidence import LIAR, fork, forked, proof, repeated, two_cards, two_charters
@@ -266,6 +268,27 @@ def test_cards_of_two_versions_are_no_evidence() -> None:
     no_evidence(make_contradiction(EvidenceKind.CARDS, *notes))
 
 
+def test_cards_that_follow_no_known_card_are_no_evidence() -> None:
+    """Else a liar could make one piece for each of 2**53 versions, all of them news."""
+    first = LIAR.card()
+    ends = [LIAR.card(previous=first, endpoints=(f"https://{name}.example",)) for name in ("one", "other", "third")]
+    held = replace(network(), cards={**network().cards, LIAR.name: (first, ends[0])})
+    nowhere = LIAR.card(previous=ends[1])
+    far = [replace(nowhere, version=version) for version in (4, 5, limits.INTEGER_MAX)]
+    for document in (nowhere, *far):
+        twin = replace(document, endpoints=("https://twin.example",))
+        no_evidence(cards_of(document, twin), known=held)
+        no_evidence(cards_of(document, twin))
+    # One that follows what is known is enough: the other one was signed as well.
+    assert verify_evidence(cards_of(LIAR.card(previous=ends[0]), nowhere), held).version == 3
+    assert verify_evidence(cards_of(ends[1], ends[2]), held).version == 2
+    assert verify_evidence(cards_of(first, LIAR.card(endpoints=())), network()).version == 1
+
+
+def cards_of(*cards: Card) -> Evidence:
+    return make_contradiction(EvidenceKind.CARDS, *map(LIAR.signed, cards))
+
+
 def test_charters_of_two_versions_and_first_charters_are_no_evidence() -> None:
     first = charter(firms(*FOUR))
     second = charter(firms(*FOUR), previous=first, f=1)
@@ -380,6 +403,27 @@ def test_signatures_beside_the_logs_own_are_refused() -> None:
     half = replace(half, note=encode_note(add_signature(decode_note(half.note), key)))
     with pytest.raises(EncodingError):
         encode_evidence(replace(evidence, first=encode_proof(half)))
+
+
+@pytest.mark.parametrize("evidence", [two_cards(), two_charters()], ids=lambda e: str(e.kind))
+def test_lines_of_no_root_key_are_left_out_and_refused(evidence: Evidence) -> None:
+    """Whoever passes evidence on could add a thousand lines, and make a thousand documents of one lie."""
+    assert verify_evidence(evidence, network()).kind is evidence.kind
+    for key in (firm("carrier").transport_key(), firm("fishery", generation=2).root_keys[0]):
+        busy = encode_note(add_signature(decode_note(evidence.first), key))
+        no_evidence(replace(evidence, first=busy))
+        assert make_contradiction(evidence.kind, busy, evidence.second, network=network()) == evidence
+    junk = Note(decode_note(evidence.second).text, (Signature("x", bytes(4), bytes(70)),))
+    with pytest.raises(MissingSignature):
+        make_contradiction(evidence.kind, evidence.first, encode_note(junk), network=network())
+
+
+@pytest.mark.parametrize("kind", ["disclosures", "forks", "Fork", "", "x" * 10_000])
+def test_unknown_kind_is_refused_by_its_own_code(kind: str) -> None:
+    with pytest.raises(EvidenceKindUnknown) as caught:
+        decode_evidence(changed(forked(), kind=kind))
+    assert caught.value.code == "evidence-kind-unknown"
+    assert len(str(caught.value)) < 200
 
 
 def test_half_of_a_repeat_holds_its_entry() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from ledger.names import MemberName
-from node.guard import Guard, GuardState, NodeNotReady, RestoreProved
+from node.guard import Guard, GuardState, NodeNotReady, OtherHistory, RestoreProved
 
 OTHERS: Final = tuple(map(MemberName, ("carrier", "processor", "retailer")))
 
@@ -102,14 +102,22 @@ def test_operators_word_opens_it_without_answers() -> None:
     "made", [guard(high_water=12), answered(guard(), 12)], ids=["by its own file", "by another member"]
 )
 def test_operators_word_does_not_stand_against_proof_of_the_contrary(made: Guard) -> None:
-    assert made.proves_restore
-    with pytest.raises(RestoreProved) as caught:
-        made.override()
-    assert (caught.value.fields["signed"], caught.value.fields["held"]) == (12, 10)
-    assert made.state is GuardState.BEHIND
-    made.recovered(12)
-    made.override()
+    for size, state in ((10, GuardState.BEHIND), (12, GuardState.WAITING)):
+        made.recovered(size)  # what is back does not make the word true: there may have been more
+        with pytest.raises(RestoreProved) as caught:
+            made.override()
+        assert (caught.value.fields["signed"], caught.value.fields["held"]) == (12, 10)
+        assert made.state is state
+    made.heard(OTHERS[1], 0)
+    made.heard(OTHERS[2], 12)
     assert made.is_ready
+
+
+def test_operators_word_does_not_stand_where_the_file_is_of_another_history() -> None:
+    made = answered(guard(doubt="two histories", is_other=True), 10, 10, 10)
+    with pytest.raises(OtherHistory):
+        made.override()
+    assert made.state is GuardState.BEHIND
 
 
 def test_doubt_is_not_lifted_by_answers() -> None:

@@ -14,7 +14,15 @@ import pytest
 from ledger.jsontext import encode_canonical
 from ledger.keys import Algorithm, make_opening_key
 from ledger.names import MemberName, NetworkName, encode_b64
-from node.keyring import KEYS_FOLDER, KeyFileBroken, Keyring, load_keyring, make_keyring, save_keyring
+from node.keyring import (
+    KEYS_FOLDER,
+    KeyFileBroken,
+    Keyring,
+    load_keyring,
+    load_opening_keys,
+    make_keyring,
+    save_keyring,
+)
 
 NETWORK: Final = NetworkName("cold-chain.example")
 USES: Final = ("root", "log", "witness", "transport")
@@ -94,6 +102,13 @@ def test_old_sealing_keys_are_kept(tmp_path: Path) -> None:
     both = replace(made, opening={**made.opening, old.public.id: old})
     save_keyring(tmp_path, both, None)
     assert load_keyring(tmp_path, None).opening == both.opening
+
+
+def test_who_only_reads_needs_the_sealing_keys_alone(tmp_path: Path) -> None:
+    made = saved(tmp_path)
+    for use in USES:
+        (tmp_path / KEYS_FOLDER / f"{use}.json").unlink()
+    assert load_opening_keys(tmp_path, None) == made.opening
 
 
 def test_keys_are_never_replaced(tmp_path: Path) -> None:

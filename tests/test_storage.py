@@ -374,16 +374,21 @@ def test_first_checkpoint_of_a_size_is_the_one_that_is_kept(store: Store) -> Non
 
 def test_checkpoint_that_most_cosigned_is_found_and_the_newest_of_those(store: Store) -> None:
     with store.write("adopt") as tx:
-        assert checkpoints.best_cosigned(tx, 1, at_least=0) is None
+        everyone = [MemberName(name) for name in "abc"]
+        assert checkpoints.best_cosigned(tx, 1, at_least=0, by=everyone) is None
         for size, members in ((3, "ab"), (5, "abc"), (7, "abc"), (9, "a"), (11, "")):
             checkpoints.keep_checkpoint(tx, 1, size, b"%d" % size)
             for member in members:
                 line = f"{member}{size}".encode()
                 assert checkpoints.keep_cosignature(tx, 1, member=MemberName(member), size=size, line=line)
         assert not checkpoints.keep_cosignature(tx, 1, member=MemberName("a"), size=9, line=b"again")
-        assert [checkpoints.best_cosigned(tx, 1, at_least=size) for size in (0, 6, 8, 10)] == [
+        assert [checkpoints.best_cosigned(tx, 1, at_least=size, by=everyone) for size in (0, 6, 8, 10)] == [
             (7, b"7"), (7, b"7"), (9, b"9"), None
         ]  # fmt: skip
+        # Who is not asked about counts for nothing.
+        assert checkpoints.best_cosigned(tx, 1, at_least=0, by=everyone[:1]) == (9, b"9")
+        assert checkpoints.best_cosigned(tx, 1, at_least=8, by=everyone[1:]) is None
+        assert checkpoints.best_cosigned(tx, 1, at_least=0, by=[]) is None
         assert checkpoints.read_cosignatures(tx, 1, 5) == [("a", b"a5"), ("b", b"b5"), ("c", b"c5")]
         assert (
             checkpoints.cosigned_size(tx, 1, MemberName("b")),

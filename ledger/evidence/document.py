@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ledger import limits, shape
 from ledger.checkpoint import Checkpoint, decode_checkpoint
-from ledger.errors import EncodingError
+from ledger.errors import EncodingError, EvidenceKindUnknown
 from ledger.names import Digest, MemberName, Origin, sha256
 from ledger.note import decode_note
 from ledger.proof import TlogProof, decode_path, decode_proof, encode_path
@@ -77,12 +77,12 @@ def encode_evidence(evidence: Evidence) -> bytes:
 def decode_evidence(raw: bytes) -> Evidence:
     """Parse a piece of evidence; proves nothing.
 
-    Raises: TooLarge, EncodingError, and what the documents in it raise.
+    Raises: TooLarge, EncodingError, EvidenceKindUnknown, and what the documents in it raise.
     """
     found = _decode_text(raw)
     kind = shape.take_string(found["kind"], what="kind")
     if kind not in tuple(EvidenceKind):
-        raise EncodingError(field="kind", reason=f"{kind[:40]!r} is no kind of evidence")
+        raise EvidenceKindUnknown(kind=kind[:40])
     path = shape.take_list(found["path"], what="path", most=limits.PROOF_HASHES_MAX)
     evidence = Evidence(
         kind=EvidenceKind(kind),

@@ -8,7 +8,9 @@
    and proven to be under a checkpoint so signed, with one id, or with one slot;
 3. charters: two that both may follow one charter of the network;
 4. cards: two of one member and version, each signed by the root threshold that the newest
-   charter listing the member gives it.
+   charter listing the member gives it, one of them following a card that is known: else
+   there could be as many as there are versions, none of which anybody ever saw;
+5. of charters and cards, only lines of root keys: others would make many documents of one lie.
 
 Spec: docs/spec/evidence.md, "Verifying".
 """
@@ -19,8 +21,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from ledger.card import Card, decode_card
 from ledger.card import contradict as cards_contradict
-from ledger.card import decode_card
 from ledger.charter import CharterMember, decode_charter, verify_charter
 from ledger.checkpoint import Checkpoint, decode_checkpoint, open_checkpoint
 from ledger.entry import Entry, decode_entry
@@ -52,9 +54,15 @@ def make_repeat(first: TlogProof, second: TlogProof, *, network: Network) -> Evi
     return make_contradiction(EvidenceKind.REPEAT, *map(encode_proof, proofs))
 
 
-def make_contradiction(kind: EvidenceKind, first: bytes, second: bytes) -> Evidence:
-    """Evidence from the notes of two charters or two cards, in either order."""
-    earlier, later = sorted_halves(kind, first, second)
+def make_contradiction(kind: EvidenceKind, first: bytes, second: bytes, *, network: Network | None = None) -> Evidence:
+    """Evidence from the notes of two charters or two cards, in either order.
+
+    network: where it is given, signature lines that are of no root key of it are dropped.
+    """
+    halves = (first, second)
+    if network is not None:
+        halves = (_root_lines_only(kind, first, network), _root_lines_only(kind, second, network))
+    earlier, later = sorted_halves(kind, *halves)
     return Evidence(kind=kind, first=earlier, second=later)
 
 
@@ -106,6 +114,7 @@ def _verify_charters(evidence: Evidence, network: Network) -> Finding:
     if previous is None:
         raise ProofInvalid(what="two charters", reason="they do not follow a charter of this network")
     notes = (evidence.first, evidence.second)
+    _check_lines(evidence, network)
     # The texts differ, or this were no evidence in form: two charters in the place of one.
     first, _ = (verify_charter(note, previous=previous) for note in notes)
     # Each has the threshold, more than half, of one council: at least one of it signed both.
@@ -118,11 +127,10 @@ def _verify_cards(evidence: Evidence, network: Network) -> Finding:
     _check_network(first.network, network)
     if not cards_contradict(first, second):
         raise ProofInvalid(what="two cards", reason="they do not contradict each other")
-    # The newest charter that lists the member: whoever holds root keys that it replaced cannot speak against it.
-    listings = [charter.member(first.member) for charter in network.charters if first.member in charter.names]
-    if not listings:
-        raise UnknownMember(name=first.member)
-    root = listings[-1]
+    root = _newest_roots(first, network)
+    if not any(_follows_known(card, network) for card in (first, second)):
+        raise ProofInvalid(what="two cards", reason="neither follows a card that is known of that member")
+    _check_lines(evidence, network)
     got = min(root.count_signed(_signers(note, root)) for note in (evidence.first, evidence.second))
     if got < root.threshold:
         raise MissingSignature(what="two cards", needed=root.threshold, who=f"the root keys of {root.name}", got=got)
@@ -130,6 +138,48 @@ def _verify_cards(evidence: Evidence, network: Network) -> Finding:
 
 
 # --- inside -------------------------------------------------------------------
+
+
+def _newest_roots(card: Card, network: Network) -> CharterMember:
+    """The member as the newest charter lists it that does: who holds root keys since replaced cannot speak against it.
+
+    Raises: UnknownMember.
+    """
+    for charter in reversed(network.charters):
+        if card.member in charter.names:
+            return charter.member(card.member)
+    raise UnknownMember(name=card.member)
+
+
+def _follows_known(card: Card, network: Network) -> bool:
+    """Whether `card` is a first one, or comes after one that is known of its member."""
+    chain = network.cards.get(card.member, ())
+    return card.version == 1 or (card.version <= len(chain) + 1 and card.prev == chain[card.version - 2].hash)
+
+
+def _root_keys(kind: EvidenceKind, text: str, network: Network) -> list[VerifyKey]:
+    """The root keys whose lines belong under the text of a charter or card."""
+    if kind is EvidenceKind.CARDS:
+        return list(_newest_roots(decode_card(text), network).keys)
+    charter = decode_charter(text)
+    before = [known for known in network.charters if known.hash == charter.prev]
+    return [key for listed in (charter, *before) for member in listed.members for key in member.keys]
+
+
+def _check_lines(evidence: Evidence, network: Network) -> None:
+    for note in (evidence.first, evidence.second):
+        if _root_lines_only(evidence.kind, note, network) != note:
+            raise ProofInvalid(what=f"two {evidence.kind}", reason="a signature line that is of no root key")
+
+
+def _root_lines_only(kind: EvidenceKind, note: bytes, network: Network) -> bytes:
+    """`note` without the lines of strangers. Raises: MissingSignature if none is left."""
+    opened = decode_note(note)
+    keys = _root_keys(kind, opened.text, network)
+    kept = tuple(line for line in opened.signatures if any(line.is_of(key) for key in keys))
+    if not kept:
+        raise MissingSignature(what=f"two {kind}", needed=1, who="the root keys", got=0)
+    return encode_note(Note(opened.text, kept))
 
 
 def _open_checkpoint(note: bytes, network: Network) -> Checkpoint:

@@ -7,11 +7,12 @@ Spec: docs/spec/record.md.
 
 from ledger.record.meta import Link, Meta, decode_meta, encode_links, encode_meta
 from ledger.record.opening import Opened, check_ciphertext, glance_record, open_record
-from ledger.record.sealer import Draft, Sealed, Sealer, Statement
+from ledger.record.sealer import Draft, Measure, Sealed, Sealer, Statement
 
 __all__ = [
     "Draft",
     "Link",
+    "Measure",
     "Meta",
     "Opened",
     "Sealed",

@@ -125,6 +125,7 @@ def glance_record(
             opened[number] = decode_fields(plain, number)
     if meta is None:
         raise SealBroken(section=0, reason="section 0 is missing")
+    _check_sections(meta, wrap.sections, wrapper)
     return Opened(meta=meta, sections=opened, seeds={})
 
 
@@ -150,7 +151,8 @@ def _check_sections(meta: Meta, sections: bytes, wrapper: Wrapper) -> None:
     """Refuse a wrap that gives its reader other sections than section 0 says.
 
     Else an author could tell each reader something else in one record: in its own section, or by leaving one out.
-    Roles are resolved by the contract, which is not known here; members that are named are known.
+    Roles are resolved by the contract, which is not known here, and may come later than the record: what a wrap gives
+    to those behind them is compared by whoever knows it, and marked, not refused. Members that are named are known.
     """
     if wrapper.reader == wrapper.author:
         return

@@ -38,6 +38,7 @@ class Statement:
     """What is the same for all records of one type that one author files under one contract (or none).
 
     readers: role or @member -> the members behind it; must have every name that stands in an audience.
+    Under a contract they are its parties: readers' nodes compare (docs/spec/agreements.md).
     Keep one object per type and contract: the sealer finds its layouts by identity.
     """
 
@@ -58,6 +59,14 @@ class Draft(NamedTuple):
     fields: Sequence[tuple[str, bytes, frozenset[str]]]
     links: tuple[Link, ...] = ()
     flags: bytes = b""  # JSON text of a list, or nothing
+
+
+class Measure(NamedTuple):
+    """What a charter may limit of a record. fields: of its body. sections, readers: all, the author's own included."""
+
+    fields: int
+    sections: int
+    readers: int
 
 
 class Sealed(NamedTuple):
@@ -99,7 +108,7 @@ class Sealer:
         self._contexts = Contexts(network, origin)
         self._layouts: dict[tuple[object, ...], _Layout] = {}
 
-    def check(self, draft: Draft) -> None:
+    def check(self, draft: Draft) -> Measure:
         """Raise if `draft` cannot be sealed, or is more than its readers would take; cheap for shapes seen before.
 
         Raises: TooLarge, EncodingError, NotEntitled.
@@ -110,6 +119,7 @@ class Sealer:
         length = layout.length + len(draft.by) + len(draft.flags) + sum(map(len, _texts(draft)))
         if length > limits.RECORD_BYTES_MAX:
             raise TooLarge(what="record", got=length, limit=limits.RECORD_BYTES_MAX, unit="bytes of names and values")
+        return Measure(len(draft.fields), len(layout.picks) + 1, len(layout.wraps))
 
     def seal(self, drafts: Sequence[Draft], ids: Sequence[bytes]) -> list[Sealed]:
         """Seal a batch: commit to every field, encrypt every section, wrap the seeds for every reader.

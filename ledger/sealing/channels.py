@@ -76,7 +76,7 @@ def open_channel(
     """
     channel = Channel(network=network, wrapper=wrapper, reader=reader, key=entropy(CHANNEL_KEY_BYTES))
     info = _info(network, wrapper=wrapper, reader=reader, sealing_key=sealing_key.id, channel_id=channel.id)
-    sealed = _HPKE.encrypt(channel.key, sealing_key.handle(), info=info)
+    sealed = _HPKE.encrypt(channel.key, sealing_key.load(), info=info)
     message = ChannelMessage(
         wrapper=wrapper,
         reader=reader,
@@ -103,7 +103,7 @@ def receive_channel(message: ChannelMessage, network: NetworkId, key: OpeningKey
     Raises: SealBroken.
     """
     try:
-        secret = _HPKE.decrypt(message.sealed, key.handle(), info=_info_of(message, network))
+        secret = _HPKE.decrypt(message.sealed, key.load(), info=_info_of(message, network))
     except (InvalidTag, ValueError):  # ValueError: the encapsulated key is a point of small order
         raise SealBroken(section="-", reason="the sealing key does not open the channel") from None
     if len(secret) != CHANNEL_KEY_BYTES or sha256(secret)[:CHANNEL_ID_BYTES] != message.id:
@@ -125,16 +125,16 @@ def encode_channel_message(message: ChannelMessage) -> bytes:
     )
 
 
-def decode_channel_message(data: bytes) -> ChannelMessage:
+def decode_channel_message(raw: bytes) -> ChannelMessage:
     """Parse a message; verifies nothing. Raises: EncodingError."""
-    if data[:1] != _VERSION:
+    if raw[:1] != _VERSION:
         raise EncodingError(field="channel message", reason="unknown version")
-    wrapper, at = _read_name(data, 1)
-    reader, at = _read_name(data, at)
-    rest = data[at:]
+    wrapper, at = _read_name(raw, 1)
+    reader, at = _read_name(raw, at)
+    rest = raw[at:]
     # The one check of all lengths: a name that ran past the end leaves too little.
     if len(rest) != _REST_BYTES:
-        raise EncodingError(field="channel message", reason=f"{len(data)} bytes")
+        raise EncodingError(field="channel message", reason=f"{len(raw)} bytes")
     return ChannelMessage(
         wrapper=wrapper,
         reader=reader,
@@ -146,11 +146,11 @@ def decode_channel_message(data: bytes) -> ChannelMessage:
     )
 
 
-def _read_name(data: bytes, at: int) -> tuple[MemberName, int]:
+def _read_name(raw: bytes, at: int) -> tuple[MemberName, int]:
     """The name at `at`, and the place after it by its own word: past the end if it lied."""
-    end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+    end = at + 2 + int.from_bytes(raw[at : at + 2], "big")
     try:
-        return MemberName(decode_name(data[at + 2 : end].decode("ascii"), "channel message")), end
+        return MemberName(decode_name(raw[at + 2 : end].decode("ascii"), "channel message")), end
     except UnicodeDecodeError:
         raise EncodingError(field="channel message", reason="a name is not ASCII") from None
 

@@ -11,7 +11,6 @@ from starlette.concurrency import run_in_threadpool
 from ledger import limits
 from ledger.errors import EncodingError, Missing
 from ledger.jsontext import encode_string
-from ledger.names import sha256
 from node.agreements import Contract, ProposalBroken, RoleNotAllowed
 from node.api import models
 from node.api.errors import encode
@@ -99,15 +98,16 @@ class _Contracts:
     async def propose(self, request: Request) -> Response:
         """Propose a contract to its parties; this counts as this member's acceptance."""
         check_media_type(request, JSON_TYPE)
-        key = AnswerKey(request).of()
+        key = AnswerKey(request, self._node).of()
         await self._gathering.wait_until_ready()
         text = await read_body(request, limits.BODY_BYTES_MAX)
+        request_hash = self._node.joined.intake.digest(text)
         # A proposal holds a fresh secret; what makes two requests the same is what the caller sent.
-        done = None if key is None else await run_in_threadpool(find_answer, self._node, key, sha256(text))
+        done = None if key is None else await run_in_threadpool(find_answer, self._node, key, request_hash)
         if done is None:
             by = submitter(token_of(request).label)
             draft = await run_in_threadpool(contracts.draft_proposal, self._node, text, by=by)
-            done = await self._gathering.append(NewRecord(draft, key, sha256(text)))
+            done = await self._gathering.append(NewRecord(draft, key, request_hash))
         return await self._show(self._node.agreements.get(done.leaf), 200 if done.is_repeat else 201)
 
     async def show(self, id: str) -> Response:

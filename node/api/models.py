@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from node.problems import CODES
+
 _HASH = Field(pattern="^[0-9a-f]{64}$")
 _ID = Field(pattern="^[0-9a-f-]{36}$")
 
@@ -81,6 +83,15 @@ class Withheld(Model):
     size: int = Field(description="Bytes, padded.")
 
 
+class RecordProblem(Model):
+    """A breach of its contract that this member's node found in another member's record."""
+
+    code: str = Field(json_schema_extra={"enum": [*CODES]})
+    section: int | None
+    field: str | None = Field(description="JSON Pointer of the first part in the section that it is about.")
+    who: list[str] = Field(description="Roles or @members that were given too much, or too little.")
+
+
 class Record(Model):
     """A record as this member reads it."""
 
@@ -102,8 +113,9 @@ class Record(Model):
     by: str | None = Field(description="Name and id of the token it was filed with; only its author reads it.")
     audience: list[list[str]] = Field(description="Per section, the roles or @members who read it.")
     withheld: list[Withheld]
+    problems: list[RecordProblem] = Field(description="Where it is not as its contract says; of others' records only.")
     gap: str | None = Field(description="Why a body that is due is not here.")
-    problem: str | None = Field(description="Why it is broken.")
+    fault: str | None = Field(description="Why it is broken.")
 
 
 class RecordPage(Model):
@@ -169,6 +181,7 @@ class LogHead(Model):
 class LogStanding(LogHead):
     checkpoint_size: int
     bodies_size: int = Field(description="Entries below it have been asked of their author.")
+    gaps: int = Field(description="Bodies that were due and are not here; `tally fsck` names them.")
     frozen: str | None = Field(description="Why no more is taken from this log.")
 
 

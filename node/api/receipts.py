@@ -13,7 +13,7 @@ from ledger.receipt import encode_receipt
 from node.api.routes import JSON_TYPE, Answer, Context, Routes
 from node.api.shared import READERS
 from node.node import NotAdopted
-from node.receipts import NotCoveredYet, make_receipt
+from node.receipts import NotCoveredYet, NotInForce, make_receipt
 
 
 def make_router(context: Context) -> APIRouter:
@@ -38,6 +38,6 @@ def make_router(context: Context) -> APIRouter:
         receipt,
         scopes=READERS,
         answers=[Answer(media_type=JSON_TYPE, says="The receipt, byte for byte as `tally verify` takes it.")],
-        errors=(NotAdopted, Missing, EncodingError, NotEntitled, FieldUnknown, NotCoveredYet),
+        errors=(NotAdopted, Missing, EncodingError, NotEntitled, NotInForce, FieldUnknown, NotCoveredYet),
     )
     return routes.router

@@ -123,7 +123,7 @@ class _Records:
     async def file(self, request: Request, dry_run: _DryRun = False) -> Response:
         """File one record (JSON), or one a line (NDJSON)."""
         kind = check_media_type(request, JSON_TYPE, NDJSON_TYPE)
-        key, by = AnswerKey(request), submitter(token_of(request).label)
+        key, by = AnswerKey(request, self._node), submitter(token_of(request).label)
         if not dry_run:
             await self._gathering.wait_until_ready()
         if kind == NDJSON_TYPE:
@@ -150,6 +150,7 @@ class _Records:
         from_ms: _Milliseconds = None,
         to_ms: _Milliseconds = None,
         flag: Annotated[str | None, Query(description="Of this member's own records.")] = None,
+        problem: Annotated[str | None, Query(description="Its code, of others' records; any finds all.")] = None,
         cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
         limit: Annotated[int, Query(ge=1, le=limits.VIEW_PAGE_MAX)] = records.PAGE_RECORDS,
         order: Annotated[Literal["newest", "oldest"], Query(description="Which come first.")] = "newest",
@@ -167,6 +168,7 @@ class _Records:
             from_ms=from_ms,
             to_ms=to_ms,
             flag=flag,
+            problem=problem,
         )
         part = records.Part(cursor=cursor, limit=limit, newest_first=order == "newest")
         return _json(await run_in_threadpool(self._list, filters, part))

@@ -8,9 +8,12 @@ from typing import Any, Final
 from ledger.errors import DuplicateKey, JsonMalformed, TallyError, TooDeep, TooLarge
 from node.api.errors import MediaTypeWrong, UploadTooSlow, UploadTruncated
 from node.append import HeadMoved, LogFrozen, LogIncomplete, NodeStopped, QueueFull
+from node.batch import OverCharterLimit
+from node.channels import PartyGone
 from node.guard import NodeNotReady
 from node.node import NotAdopted
 from node.storage.engine import DiskFull
+from node.storage.store import DatabaseReplaced
 from node.tokens import Scope
 
 Errors = tuple[type[TallyError], ...]
@@ -21,7 +24,10 @@ WRITING: Final[Errors] = (
     QueueFull,
     NodeStopped,
     DiskFull,
+    DatabaseReplaced,
     TooLarge,
+    OverCharterLimit,
+    PartyGone,
     HeadMoved,
     LogFrozen,
     LogIncomplete,

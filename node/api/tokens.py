@@ -16,6 +16,7 @@ from node.api.uploads import check_media_type, read_body
 from node.services.contracts import decode_object
 from node.storage.engine import DiskFull
 from node.storage.facts import StoredToken
+from node.storage.store import DatabaseReplaced
 from node.tokens import Scope, TokenMalformed, token_id_of
 
 _BODY_BYTES_MAX: Final = 10_000
@@ -63,10 +64,11 @@ def make_router(context: Context) -> APIRouter:
         make,
         scopes=admin,
         answers=[Answer(status=201, model=models.NewToken, says="Made.")],
-        errors=(*UPLOADING, *PARSING, TokenMalformed, EncodingError, DiskFull),
+        errors=(*UPLOADING, *PARSING, TokenMalformed, EncodingError, DiskFull, DatabaseReplaced),
         body=Body(schemas={JSON_TYPE: _NEW}),
     )
-    routes.add("DELETE", "/tokens/{id}", revoke, scopes=admin, answers=[Answer(status=204)], errors=(Missing, DiskFull))
+    failures = (Missing, DiskFull, DatabaseReplaced)
+    routes.add("DELETE", "/tokens/{id}", revoke, scopes=admin, answers=[Answer(status=204)], errors=failures)
     return routes.router
 
 

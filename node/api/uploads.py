@@ -11,9 +11,9 @@ from fastapi import Request
 
 from ledger import limits
 from ledger.errors import TooLarge
-from ledger.names import sha256
 from node.api.errors import MediaTypeWrong, ParameterWrong, UploadTooSlow, UploadTruncated
 from node.api.routes import token_of
+from node.node import Node
 
 READ_S: Final = 60.0
 """Seconds a whole body may take, and the longest silence within a stream."""
@@ -94,7 +94,8 @@ async def read_lines(request: Request) -> AsyncIterator[list[bytes | None]]:
 class AnswerKey:
     """The Idempotency-Key of a request, if it has one; scoped to the token that sent it."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, node: Node) -> None:
+        self._node = node
         given = request.headers.getlist("idempotency-key")
         if len(given) > 1 or (given and not _KEY.match(given[0])):
             raise ParameterWrong(name="Idempotency-Key", reason="once, and 1 to 255 printable ASCII characters")
@@ -102,7 +103,7 @@ class AnswerKey:
 
     def of(self, line: int = 0) -> bytes | None:
         """What the answer is kept under: for a line of a bulk request, or for a request as a whole (0)."""
-        return None if self._scope is None else sha256(self._scope + b"%d" % line)
+        return None if self._scope is None else self._node.joined.intake.digest(self._scope + b"%d" % line)
 
 
 def _id(request: Request) -> bytes:

@@ -38,7 +38,8 @@ def fsck(
 ) -> ExitCode:
     """Prove a store again: every link, leaf, root, signature, manifest, section and wrap.
 
-    It only reads, also while the node runs. With the private keys of the folder it opens what this member may open.
+    And the channels, evidence and statements beside them. It only reads, also while the node runs. With the private
+    keys that lie beside the store, or those of this node if the store is its own, it opens what that member may open.
     """
     from node.config import DATABASE_NAME
     from node.fsck import check_store
@@ -58,15 +59,21 @@ def fsck(
 
 
 def _opening(session: Session, path: Path) -> dict[str, Any]:
-    """The keys that open what a member may read: those beside the store, else those of this node's folder."""
+    """The keys that open what a member may read: those beside the store, else this node's if the store is its own."""
     from ledger.names import MemberName
     from node.config import CONFIG_NAME, load_settings
     from node.founding import open_keyring
+    from node.fsck import read_owner
     from node.keyring import KEYS_FOLDER
 
-    for folder in (path, session.folder):
-        if (folder / CONFIG_NAME).is_file() and (folder / KEYS_FOLDER).is_dir():
-            return {"keyring": open_keyring(folder), "member": MemberName(load_settings(folder).member)}
+    owner = read_owner(path)
+    for folder in (path if path.is_dir() else path.parent, session.folder):
+        if not (folder / CONFIG_NAME).is_file() or not (folder / KEYS_FOLDER).is_dir():
+            continue
+        settings = load_settings(folder)
+        # Another member's keys open nothing of it, and would make every sealed thing look broken.
+        if owner is None or (owner.network, owner.member) == (settings.network, settings.member):
+            return {"keyring": open_keyring(folder), "member": MemberName(settings.member)}
     session.out.say("note: no private keys here, so sealed bytes are checked but not opened")
     return {}
 
@@ -75,8 +82,10 @@ def _show_report(session: Session, report: Report) -> None:
     for fault in report.faults:
         place = "" if fault.log is None else f" in {fault.log}" + ("" if fault.index is None else f"#{fault.index}")
         session.out.line(f"fault: {fault.what}{place}: {fault.reason}")
+    for gap in report.missing:
+        session.out.line(f"missing: body of {gap.log}#{gap.index}: {gap.reason}")
     counts = asdict(report)
-    counts.pop("faults")
+    del counts["faults"], counts["missing"]
     session.out.pairs(counts)
     verdict = "sound" if report.is_sound else f"{len(report.faults)} faults"
     session.out.line(

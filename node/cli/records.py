@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _Log = Annotated[str | None, typer.Option(help="Only of this log: a member's name, or an origin.")]
 _Type = Annotated[str | None, typer.Option("--type", help="Only of this type.")]
 _Contract = Annotated[str | None, typer.Option(help="Only under this contract.")]
-_COLUMNS: Final = ("log", "index", "time", "type", "state", "withheld")
+_COLUMNS: Final = ("log", "index", "time", "type", "state", "withheld", "problems")
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +46,9 @@ def list_some(
     since: Annotated[str | None, typer.Option(help="Not before this time (ISO 8601), by the author's clock.")] = None,
     until: Annotated[str | None, typer.Option(help="Before this time (ISO 8601).")] = None,
     flag: Annotated[str | None, typer.Option(help="Only own records with this flag, e.g. invalid.")] = None,
+    problem: Annotated[
+        str | None, typer.Option(help="Only others' records with this problem, e.g. audience-wider, or any.")
+    ] = None,
     state: Annotated[str | None, typer.Option(help="Only these: open, closed, invalid, newer or broken.")] = None,
     oldest: Annotated[bool, typer.Option("--oldest", help="Begin with the oldest, not the newest.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
@@ -55,7 +58,7 @@ def list_some(
     with session.client() as client:
         filters = {
             "log": log, "author": author, "type": kind, "event_id": event_id, "epc": epc, "biz_step": biz_step,
-            "flag": flag, "state": state, "order": "oldest" if oldest else "newest",
+            "flag": flag, "problem": problem, "state": state, "order": "oldest" if oldest else "newest",
             "contract": None if contract is None else find_contract(client, contract),
             "from_ms": _parse_time(since), "to_ms": _parse_time(until),
         }  # fmt: skip
@@ -84,7 +87,7 @@ def show(
     fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     body = bytes(fields.pop("body"))
     values = {name: _decode(bytes(raw)) for name, raw in fields.items()}
-    withheld = values.pop("withheld")
+    withheld, problems = values.pop("withheld"), values.pop("problems")
     shown = {name: _one_line(value) for name, value in values.items() if value not in (None, [], {})}
     session.out.pairs(shown | {"time": format_time(values["time_ms"])})
     session.out.line()
@@ -92,6 +95,8 @@ def show(
     for section in withheld:
         readers = ", ".join(section["audience"]) or "its author alone"
         session.out.line(f"withheld: section {section['section']}, {section['size']} bytes, for {readers}")
+    for problem in problems:
+        session.out.line(describe_problem(problem))
 
 
 def tail(
@@ -120,6 +125,13 @@ def tail(
                 session.out.answer(row)
             else:
                 session.out.line("  ".join("-" if cell is None else str(cell) for cell in _row(_decode(row))))
+
+
+def describe_problem(problem: dict[str, Any]) -> str:
+    """Where a record is not as its contract says, in one line."""
+    section = "" if problem["section"] is None else f"section {problem['section']}"
+    parts = ["problem", problem["code"], section, problem["field"], ", ".join(problem["who"])]
+    return ": ".join(part for part in parts if part)
 
 
 def place_of(client: NodeClient, record: str) -> tuple[str, int]:
@@ -217,7 +229,8 @@ def _parse_time(text: str | None) -> int | None:
 
 def _row(record: dict[str, Any]) -> tuple[object, ...]:
     place = (record["log"], record["index"], format_time(record["time_ms"]))
-    return (*place, record["type"], record["state"], len(record["withheld"]) or None)
+    problems = " ".join(dict.fromkeys(problem["code"] for problem in record["problems"])) or None
+    return (*place, record["type"], record["state"], len(record["withheld"]) or None, problems)
 
 
 def _decode(content: bytes) -> Any:

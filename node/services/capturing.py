@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ledger.errors import TallyError
 from ledger.jsontext import encode_canonical
-from ledger.names import encode_id, lp, sha256
+from ledger.names import encode_id, lp
 from ledger.record import Link
 from node.agreements import Contract, ContractNotActive, RoleNotAllowed, Status, TypeUnknown
 from node.append import Appended, NewRecord, Outcome
@@ -107,9 +107,9 @@ def _draft(node: Node, record: CapturedRecord, order: Order) -> NewRecord:
         draft, contract = intake.draft(type_name, record.body, by=order.by, flags=flags), None
     return NewRecord(
         draft,
-        answer_key=sha256(_BYTES + (contract or b"") + lp(type_name) + record.body),
-        request=sha256(record.body),
-        subject=None if record.event_id is None else sha256(_SUBJECT + record.event_id.encode()),
+        answer_key=intake.digest(_BYTES + (contract or b"") + lp(type_name) + record.body),
+        request=intake.digest(record.body),
+        subject=None if record.event_id is None else intake.digest(_SUBJECT + record.event_id.encode()),
     )
 
 

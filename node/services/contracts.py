@@ -12,6 +12,7 @@ from ledger.names import Digest, RecordId, decode_hex, encode_b64, encode_id
 from ledger.record import Draft
 from node import agreements as agree
 from node.agreements import Contract, ProposalBroken, RoleNotAllowed, Status
+from node.batch import check_body
 from node.node import Node
 
 _MEMBERS: Final = ("source", "terms", "parties")
@@ -48,6 +49,7 @@ def draft_proposal(node: Node, text: bytes, *, by: bytes) -> Draft:
     texts = (given["source"], given.get("terms", b"{}"), given["parties"], secret)
     body = b'{"source":%b,"terms":%b,"parties":%b,"secret":"%b"}' % texts
     nobody = Digest(bytes(32))
+    check_body(body, node.membership.limits)
     contract = agree.decode_proposal(
         body, contract_id=nobody, record=RecordId(bytes(16)), log="", index=0, proposer=node.member
     )
@@ -68,7 +70,11 @@ def draft_statement(node: Node, contract: Contract, type_name: str, *, by: bytes
         return None
     if contract.status not in _POSSIBLE[type_name]:
         raise ContractSettled(contract=contract.id.hex(), state=contract.status.value)
-    return agree.draft_addressed(type_name, agree.answer_body(contract), by=by, to=contract.members)
+    to = contract.members
+    if type_name != agree.ACCEPT:
+        # Nothing is sealed to a party that has left; whoever wants out is heard by those who are still there.
+        to = tuple(member for member in to if member in node.membership.names)
+    return agree.draft_addressed(type_name, agree.answer_body(contract), by=by, to=to)
 
 
 def describe(contract: Contract, member: str) -> dict[str, Any]:

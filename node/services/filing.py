@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.errors import TallyError
-from ledger.names import sha256
 from node.append import Appended, IdempotencyConflict, NewRecord
 from node.node import Node
 from node.storage import facts, logs
@@ -20,7 +19,7 @@ def parse_record(node: Node, text: bytes, *, by: bytes, answer_key: bytes | None
     try:
         return node.joined.intake.parse(text, by=by, answer_key=answer_key)
     except TallyError:
-        found = None if answer_key is None else find_answer(node, answer_key, sha256(text))
+        found = None if answer_key is None else find_answer(node, answer_key, node.joined.intake.digest(text))
         if found is None:
             raise
         return found

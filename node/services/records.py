@@ -17,7 +17,8 @@ from ledger.names import encode_id, id_time_ms
 from ledger.record import Link
 from node.agreements import PROPOSE
 from node.node import Node
-from node.reader import Reader, ReadRecord, WithheldSection, is_secret
+from node.problems import Judge, Problem
+from node.reader import ReadRecord, WithheldSection, is_secret
 from node.storage import logs, sidecars
 from node.storage.store import Tx
 from node.storage.viewstore import ViewStore
@@ -37,9 +38,10 @@ class IdAmbiguous(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A record and, where its body was due and is not here, why."""
+    """A record, what of it is not as its contract says, and, where its body was due and is not here, why."""
 
     record: ReadRecord
+    problems: Sequence[Problem] = ()
     gap: str | None = None
 
 
@@ -63,14 +65,12 @@ class Part:
 
 def find_record(node: Node, log: str, index: int) -> Shown:
     """One entry by its log (origin or member's name) and index. Raises: NotAdopted, Missing."""
-    reader = node.joined.reader
     with node.store.read() as tx:
-        return _show(reader, tx, node.find_log(tx, log), index)
+        return _show(node, tx, node.find_log(tx, log), index)
 
 
 def find_record_by_id(node: Node, record_id: bytes) -> Shown:
     """The record with this id, in whichever log. Raises: NotAdopted, Missing, IdAmbiguous."""
-    reader = node.joined.reader
     with node.store.read() as tx:
         found = [
             (log, index) for log in logs.list_logs(tx) if (index := logs.find_id(tx, log.number, record_id)) is not None
@@ -79,7 +79,7 @@ def find_record_by_id(node: Node, record_id: bytes) -> Shown:
             raise Missing(what="record", name=encode_id(record_id))
         if len(found) > 1:
             raise IdAmbiguous(id=encode_id(record_id), logs=", ".join(str(log.origin) for log, _ in found))
-        return _show(reader, tx, *found[0])
+        return _show(node, tx, *found[0])
 
 
 def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> Page:
@@ -93,11 +93,12 @@ def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> 
     found = search(views, filters, cursor=part.cursor, limit=part.limit, newest_first=part.newest_first)
     known = {place.log: place.entries for place in position(views)}
     shown: list[Shown] = []
+    judge = _judge(node)
     volume = 0
     with node.store.read() as tx:
         for row in found.rows:
             record = node.joined.reader.read(tx, sizes[row.log], row.index)
-            shown.append(Shown(record=record, gap=row.gap))
+            shown.append(Shown(record=record, problems=judge.find_problems(record), gap=row.gap))
             volume += sum(len(text) for _, text in record.opened.fields) if record.opened else 0
             if volume >= PAGE_BYTES_MAX and len(shown) < len(found.rows):
                 # Asked again for that many, because only the search knows the cursor behind them.
@@ -130,8 +131,9 @@ def encode_record(shown: Shown, reader: str) -> bytes:
         ("by", notes.get("by", b"null")),
         ("audience", encode_canonical([list(names) for names in meta.audience] if meta else [])),
         ("withheld", encode_canonical([_withheld(section) for section in record.withheld])),
+        ("problems", encode_canonical([_problem(problem) for problem in shown.problems])),
         ("gap", _text(shown.gap)),
-        ("problem", _text(record.problem or None)),
+        ("fault", _text(record.fault or None)),
     ]
     return b"{" + b",".join(b'"%b":%b' % (name.encode(), text) for name, text in members) + b"}"
 
@@ -141,10 +143,14 @@ def encode_page(page: Page, reader: str) -> bytes:
     return b'{"records":[%b],"next":%b,"pending":%d}' % (records, _text(page.next), page.pending)
 
 
-def _show(reader: Reader, tx: Tx, log: logs.StoredLog, index: int) -> Shown:
-    record = reader.read(tx, log, index)
+def _show(node: Node, tx: Tx, log: logs.StoredLog, index: int) -> Shown:
+    record = node.joined.reader.read(tx, log, index)
     gap = None if record.opened else dict(sidecars.list_gaps(tx, log.number)).get(index)
-    return Shown(record=record, gap=gap)
+    return Shown(record=record, problems=_judge(node).find_problems(record), gap=gap)
+
+
+def _judge(node: Node) -> Judge:
+    return Judge(node.agreements.get, node.member)
 
 
 def _body(record: ReadRecord) -> bytes:
@@ -162,6 +168,11 @@ def _link(link: Link) -> dict[str, Any]:
 
 def _withheld(section: WithheldSection) -> dict[str, Any]:
     return {"section": section.section, "audience": list(section.audience), "size": section.size}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    who = list(problem.who)
+    return {"code": problem.code, "section": problem.section, "field": problem.field, "who": who}
 
 
 def _text(value: str | None) -> bytes:

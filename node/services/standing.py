@@ -10,7 +10,8 @@ from typing import Any, Final
 from ledger.names import MemberName
 from ledger.network import encode_network_file
 from node.node import Node
-from node.storage import checkpoints, facts, logs
+from node.storage import checkpoints, facts, logs, sidecars
+from node.storage.store import Tx
 
 NOT_ADOPTED: Final = "not-adopted"
 """Guard state of a node without a charter: it cannot sign, and waits for nobody."""
@@ -42,7 +43,7 @@ def describe_status(node: Node, *, uptime_s: int) -> dict[str, Any]:
     """The node itself: who it is, whether it may sign, and what it holds of every log."""
     joined = node.joined if node.is_joined else None
     with node.store.read() as tx:
-        found = [_describe_log(log) for log in logs.list_logs(tx)]
+        found = [_describe_log(tx, log) for log in logs.list_logs(tx)]
     own = next((log for log in found if joined is not None and log["origin"] == str(joined.origin)), None)
     guard = {"state": NOT_ADOPTED, "waiting_for": []}
     if joined is not None:
@@ -64,12 +65,12 @@ def describe_peers(node: Node, contacts: Contacts) -> list[dict[str, Any]]:
     membership, own, heard = node.membership, node.joined.origin, contacts()
     with node.store.read() as tx:
         held = {log.origin: log for log in logs.list_logs(tx)}
+        described = {origin: _describe_log(tx, log) for origin, log in held.items()}
         cosigned = checkpoints.cosigned_sizes(tx, held[own].number)
     found = []
     for name in membership.names:
         if name == node.member:
             continue
-        log = held.get(membership.origin(name))
         contact = heard.get(name, Contact(endpoint="", state="unknown"))
         found.append(
             {
@@ -80,7 +81,7 @@ def describe_peers(node: Node, contacts: Contacts) -> list[dict[str, Any]]:
                 "error": contact.error or None,
                 "sizes": dict(contact.sizes),
                 "cosigned": cosigned.get(name, 0),
-                "log": None if log is None else _describe_log(log),
+                "log": described.get(membership.origin(name)),
             }
         )
     return found
@@ -96,11 +97,12 @@ def list_evidence(node: Node) -> list[facts.StoredEvidence]:
         return facts.list_evidence(tx)
 
 
-def _describe_log(log: logs.StoredLog) -> dict[str, Any]:
+def _describe_log(tx: Tx, log: logs.StoredLog) -> dict[str, Any]:
     return {
         "origin": str(log.origin),
         "size": log.size,
         "checkpoint_size": log.checkpoint_size,
         "bodies_size": log.bodies_size,
+        "gaps": sidecars.count_gaps(tx, log.number),
         "frozen": log.frozen,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import func, select
 
 from ledger.names import MemberName
@@ -28,15 +30,14 @@ def list_checkpoints(tx: Tx, log: int) -> list[tuple[int, bytes]]:
     return [(row[0], row[1]) for row in rows]
 
 
-def best_cosigned(tx: Tx, log: int, *, at_least: int) -> tuple[int, bytes] | None:
-    """The kept checkpoint of size `at_least` or more that most members cosigned, the newest of those."""
-    row = tx.exec_driver_sql(
-        "SELECT checkpoint.size, checkpoint.note FROM checkpoint JOIN cosignature"
-        " ON cosignature.log = checkpoint.log AND cosignature.size = checkpoint.size"
-        " WHERE checkpoint.log = ? AND checkpoint.size >= ?"
-        " GROUP BY checkpoint.size ORDER BY count(*) DESC, checkpoint.size DESC LIMIT 1",
-        (log, at_least),
-    ).first()
+def best_cosigned(tx: Tx, log: int, *, at_least: int, by: Collection[MemberName]) -> tuple[int, bytes] | None:
+    """The kept checkpoint of size `at_least` or more that most of the members `by` cosigned, the newest of those."""
+    kept, lines = table_of(CheckpointRow), table_of(CosignatureRow)
+    same = (lines.c.log == kept.c.log) & (lines.c.size == kept.c.size)
+    query = select(kept.c.size, kept.c.note).join(lines, same)
+    query = query.where(kept.c.log == log, kept.c.size >= at_least, lines.c.member.in_(list(by)))
+    query = query.group_by(kept.c.size, kept.c.note).order_by(func.count().desc(), kept.c.size.desc())
+    row = tx.execute(query.limit(1)).first()
     return None if row is None else (row[0], row[1])
 
 
@@ -52,6 +53,12 @@ def read_cosignatures(tx: Tx, log: int, size: int) -> list[tuple[MemberName, byt
     table = table_of(CosignatureRow)
     query = select(table.c.member, table.c.line).where(table.c.log == log, table.c.size == size)
     return [(MemberName(row.member), row.line) for row in tx.execute(query.order_by(table.c.member))]
+
+
+def list_cosigned(tx: Tx) -> list[tuple[int, int, MemberName]]:
+    """(log, size, member) of every cosignature there is."""
+    rows = tx.exec_driver_sql("SELECT log, size, member FROM cosignature ORDER BY log, size, member")
+    return [(row[0], row[1], MemberName(row[2])) for row in rows]
 
 
 def cosigned_size(tx: Tx, log: int, member: MemberName) -> int:

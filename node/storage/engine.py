@@ -20,6 +20,8 @@ SCHEMA_VERSION: Final = "0001"
 """Of the newest migration; a test compares."""
 _CACHE_KIB: Final = 65536
 _BUSY_MS: Final = 30_000
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""The second: no room for the index beside the write-ahead log, which every process makes anew."""
 
 
 DatabaseError = exc.DatabaseError
@@ -110,5 +112,5 @@ def _on_begin(connection: Any) -> None:
 def _on_error(context: ExceptionContext) -> None:
     """A full disk is the operator's business and has a name; whatever else the database says is a fault."""
     cause = context.original_exception
-    if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+    if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", None) in _NO_ROOM:
         raise DiskFull() from cause

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, update
 
@@ -43,12 +43,18 @@ def list_documents(tx: Tx, kind: str) -> list[tuple[str, int, bytes]]:
     return [(row.owner, row.version, row.note) for row in tx.execute(query)]
 
 
+def find_document(tx: Tx, *, kind: str, owner: str, version: int) -> bytes | None:
+    values = (kind, owner, version)
+    row = tx.exec_driver_sql("SELECT note FROM document WHERE kind = ? AND owner = ? AND version = ?", values).first()
+    return None if row is None else bytes(row[0])
+
+
 # --- answers to be repeated --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """request: hash of the request's bytes. The records [index, index + count) answered it."""
+    """request: keyed hash of the request's bytes. The records [index, index + count) answered it."""
 
     request: bytes
     index: int
@@ -80,7 +86,7 @@ def find_answers(tx: Tx, keys: Sequence[bytes]) -> dict[bytes, Answer]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvidence:
-    """log: origin, or "" where it is about documents. place: the finding's size in that log, or the version."""
+    """One piece as it convicts `member`. log: origin, or "" for documents. place: the finding's size, or version."""
 
     id: bytes
     kind: str
@@ -91,28 +97,55 @@ class StoredEvidence:
     document: bytes
 
 
-def insert_evidence(tx: Tx, item: StoredEvidence) -> bool:
-    """Keep one piece per finding, and a second about a log only if it goes back further; False if it says nothing new.
-
-    One who forked can sign as many contradictions as it likes: each would be proof, and none would be news.
-    """
+def find_evidence(tx: Tx, about: StoredEvidence) -> StoredEvidence | None:
+    """The piece that is kept of the kind, member and log of `about`."""
     table = table_of(EvidenceRow)
-    about = [table.c.kind == item.kind, table.c.member == item.member, table.c.log == item.log]
-    about.append(table.c.place <= item.place if item.log else table.c.place == item.place)
-    if tx.execute(select(table.c.id).where(*about).limit(1)).first() is not None:
+    same = (table.c.kind == about.kind, table.c.member == about.member, table.c.log == about.log)
+    row = tx.execute(select(table).where(*same)).first()
+    return None if row is None else StoredEvidence(**row._mapping)
+
+
+def insert_evidence(tx: Tx, item: StoredEvidence) -> bool:
+    """Keep a piece in the place of what was kept of its kind, member and log; False if it is the same."""
+    held = find_evidence(tx, item)
+    if held is not None and held.id == item.id:
         return False
-    tx.execute(
-        table.insert().values(
-            id=item.id, kind=item.kind, member=item.member, log=item.log, place=item.place,
-            found_ms=item.found_ms, document=item.document,
-        )
-    )  # fmt: skip
+    tx.exec_driver_sql(
+        "INSERT OR REPLACE INTO evidence (kind, member, log, place, id, found_ms, document) VALUES (?,?,?,?,?,?,?)",
+        (item.kind, item.member, item.log, item.place, item.id, item.found_ms, item.document),
+    )
     return True
 
 
 def list_evidence(tx: Tx) -> list[StoredEvidence]:
+    """Every piece once, in the order found; `member` names all of whom it is the one kept."""
     table = table_of(EvidenceRow)
-    return [StoredEvidence(**row._mapping) for row in tx.execute(select(table).order_by(table.c.found_ms))]
+    found: dict[bytes, StoredEvidence] = {}
+    for row in tx.execute(select(table).order_by(table.c.found_ms, table.c.id, table.c.member)):
+        item = StoredEvidence(**row._mapping)
+        known = found.get(item.id)
+        found[item.id] = item if known is None else replace(known, member=f"{known.member}, {item.member}")
+    return list(found.values())
+
+
+def list_evidence_ids(tx: Tx) -> dict[bytes, list[tuple[str, str, str]]]:
+    """The ids of all pieces in the order found, each with the (kind, member, log) that it is kept for."""
+    found: dict[bytes, list[tuple[str, str, str]]] = {}
+    for id_, *about in tx.exec_driver_sql("SELECT id, kind, member, log FROM evidence ORDER BY found_ms, id, member"):
+        found.setdefault(id_, []).append((about[0], about[1], about[2]))
+    return found
+
+
+def read_evidence(tx: Tx, id_: bytes) -> bytes | None:
+    """The document of that id; None where another has taken its place."""
+    row = tx.exec_driver_sql("SELECT document FROM evidence WHERE id = ? LIMIT 1", (id_,)).first()
+    return None if row is None else bytes(row[0])
+
+
+def list_evidence_rows(tx: Tx) -> list[StoredEvidence]:
+    """Every row as it is kept: one for each kind, member and log."""
+    table = table_of(EvidenceRow)
+    return [StoredEvidence(**row._mapping) for row in tx.execute(select(table))]
 
 
 # --- tokens --------------------------------------------------------------------------------

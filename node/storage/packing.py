@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.entry import SLOT_BYTES, Entry, encode_entry
 from ledger.errors import BadProof
@@ -149,8 +149,7 @@ def _pack_wraps(wraps: Sequence[Wrap], channel_numbers: Mapping[bytes, int]) -> 
     return packed + hashlib.sha256(packed).digest()[:_SUM_LENGTH]
 
 
-@dataclass(frozen=True, slots=True)
-class PackedWrap:
+class PackedWrap(NamedTuple):
     channel_number: int
     sections: bytes
     sealed: bytes
@@ -169,13 +168,20 @@ class PackedSidecar:
 
 def unpack_sidecar(packed: bytes) -> PackedSidecar:
     """The inverse of both packers; hashes of held sections are computed from their bytes. Raises: RowDamaged."""
+    found = unpack_sidecar_if(packed, lambda _: True)
+    assert found is not None, "any wraps will do"
+    return found
+
+
+def unpack_sidecar_if(packed: bytes, is_wanted: Callable[[Sequence[PackedWrap]], bool]) -> PackedSidecar | None:
+    """The same where its wraps make it wanted; else None, which costs no hash of what it holds. Raises: RowDamaged."""
     try:
-        return _unpack_sidecar(packed)
+        return _unpack_sidecar(packed, is_wanted)
     except IndexError:
         raise RowDamaged(reason="it is shorter than its parts") from None
 
 
-def _unpack_sidecar(packed: bytes) -> PackedSidecar:
+def _unpack_sidecar(packed: bytes, is_wanted: Callable[[Sequence[PackedWrap]], bool]) -> PackedSidecar | None:
     section_count, blob_count, wrap_count = packed[0], packed[1], packed[2]
     at = 3
     heads: list[tuple[int, bytes, bytes | None]] = []  # size, root, hash where the ciphertext is not held
@@ -189,6 +195,8 @@ def _unpack_sidecar(packed: bytes) -> PackedSidecar:
         blobs.append(Blob(int.from_bytes(packed[at : at + 8], "big"), Digest(packed[at + 8 : at + 40])))
         at += 40
     wraps, at = _unpack_wraps(packed, at, wrap_count)
+    if not is_wanted(wraps):
+        return None
     sections: dict[int, bytes] = {}
     manifest: list[Section] = []
     for number, (size, root, digest) in enumerate(heads):

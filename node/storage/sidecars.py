@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import select
 
+from ledger import limits
 from ledger.names import MemberName
 from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
 from ledger.sidecar import Bodies, Sidecar
-from node.storage.packing import PackedSidecar, RowDamaged, unpack_sidecar
+from node.storage.packing import PackedSidecar, PackedWrap, RowDamaged, unpack_sidecar, unpack_sidecar_if
 from node.storage.store import Tx, insert_many
 from node.storage.tables import ChannelRow, GapRow, SidecarRow, StatementRow, row_key, table_of
+
+_ROWS_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +44,42 @@ def insert_channel(tx: Tx, *, channel_id: bytes, wrapper: str, reader: str, mess
 
 
 def list_channels(tx: Tx, *, wrapper: MemberName | None = None) -> dict[int, StoredChannel]:
-    """Channels (of one wrapper, or all) by their local number; a few per day and pair of members."""
+    """Channels (of one wrapper, or all) by their local number: all of them, for whoever looks at the whole store."""
     table = table_of(ChannelRow)
     query = select(table) if wrapper is None else select(table).where(table.c.wrapper == wrapper)
     return {row.number: StoredChannel(**row._mapping) for row in tx.execute(query)}
+
+
+class ChannelsByNumber(dict[int, StoredChannel]):
+    """Channels by their local number, each read when it is first asked for: an author makes as many as it likes."""
+
+    def __init__(self, tx: Tx) -> None:
+        super().__init__()
+        self._tx = tx
+
+    def __missing__(self, number: int) -> StoredChannel:
+        table = table_of(ChannelRow)
+        row = self._tx.execute(select(table).where(table.c.number == number)).first()
+        if row is None:
+            raise KeyError(number)
+        self[number] = StoredChannel(**row._mapping)
+        return self[number]
+
+
+def find_channels(tx: Tx, wrapper: MemberName, ids: Iterable[bytes]) -> dict[bytes, StoredChannel]:
+    """Those channels of `wrapper`, by id; what is not there is left out."""
+    table, wanted = table_of(ChannelRow), list(ids)
+    found: dict[bytes, StoredChannel] = {}
+    for at in range(0, len(wanted), 500):
+        query = select(table).where(table.c.wrapper == wrapper, table.c.id.in_(wanted[at : at + 500]))
+        found |= {row.id: StoredChannel(**row._mapping) for row in tx.execute(query)}
+    return found
+
+
+def channel_room(tx: Tx, *, wrapper: str, reader: str) -> int:
+    """How many more channels of `wrapper` to `reader` can be kept."""
+    count = "SELECT count(*) FROM channel WHERE wrapper = ? AND reader = ?"
+    return limits.CHANNELS_MAX - int(tx.exec_driver_sql(count, (wrapper, reader)).scalar_one())
 
 
 # --- sidecars ----------------------------------------------------------------------
@@ -51,7 +87,7 @@ def list_channels(tx: Tx, *, wrapper: MemberName | None = None) -> dict[int, Sto
 
 def insert_sidecars(tx: Tx, log: int, packed: Sequence[tuple[int, bytes]]) -> None:
     """Keep sidecars by (index, packed)."""
-    insert_many(tx, SidecarRow, [(row_key(log, index), data) for index, data in packed])
+    insert_many(tx, SidecarRow, [(row_key(log, index), row) for index, row in packed])
 
 
 def delete_sidecars(tx: Tx, log: int, indexes: Sequence[int]) -> None:
@@ -67,13 +103,8 @@ def read_sidecar(tx: Tx, log: int, index: int) -> PackedSidecar | None:
 
 def scan_sidecars(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, PackedSidecar]]:
     """(index, sidecar) of those held in [start, end), ascending."""
-    rows = tx.exec_driver_sql(
-        "SELECT key, packed FROM sidecar WHERE key >= ? AND key < ? ORDER BY key",
-        (row_key(log, start), row_key(log, end)),
-    )
-    base = row_key(log, 0)
-    for key, packed in rows:
-        yield key - base, unpack_sidecar(packed)
+    for index, packed in _scan_packed(tx, log, start, end):
+        yield index, unpack_sidecar(packed)
 
 
 def scan_rows(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, bytes, bytes | None]]:
@@ -90,16 +121,22 @@ def scan_rows(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, byt
 
 def scan_sidecars_raw(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, PackedSidecar | RowDamaged]]:
     """As `scan_sidecars`, with the fault in the place of a damaged one."""
+    for index, packed in _scan_packed(tx, log, start, end):
+        try:
+            yield index, unpack_sidecar(packed)
+        except RowDamaged as cause:
+            yield index, cause
+
+
+def _scan_packed(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
     rows = tx.exec_driver_sql(
         "SELECT key, packed FROM sidecar WHERE key >= ? AND key < ? ORDER BY key",
         (row_key(log, start), row_key(log, end)),
     )
     base = row_key(log, 0)
-    for key, packed in rows:
-        try:
-            yield key - base, unpack_sidecar(packed)
-        except RowDamaged as cause:
-            yield key - base, cause
+    while some := rows.fetchmany(_ROWS_AT_ONCE):  # one at a time costs as much again
+        for key, packed in some:
+            yield key - base, packed
 
 
 def read_bodies(
@@ -111,14 +148,19 @@ def read_bodies(
     them goes the author's wrap to itself, so that an author that lost its store gets its own back.
     The answer stops early once it holds `bytes_max`.
     """
-    channels = list_channels(tx)
+    channels = ChannelsByNumber(tx)
     used: dict[int, bytes] = {}
     sidecars: dict[int, Sidecar] = {}
     volume = 0
-    for index, packed in scan_sidecars(tx, log, start, end):
-        mine = [w for w in packed.wraps if channels[w.channel_number].reader == caller]
-        if not mine:
+
+    def is_to_caller(wraps: Iterable[PackedWrap]) -> bool:
+        return any([channels[wrap.channel_number].reader == caller for wrap in wraps])
+
+    for index, row in _scan_packed(tx, log, start, end):
+        packed = unpack_sidecar_if(row, is_to_caller)
+        if packed is None:
             continue
+        mine = [w for w in packed.wraps if channels[w.channel_number].reader == caller]
         if volume > bytes_max:
             return Bodies(messages=list(used.values()), sidecars=sidecars), index
         own = [w for w in packed.wraps if channels[w.channel_number].reader == author and caller != author]
@@ -150,6 +192,11 @@ def list_gaps(tx: Tx, log: int, *, start: int = 0, end: int | None = None) -> li
     table = table_of(GapRow)
     query = select(table).where(table.c.key >= row_key(log, start), table.c.key < last)
     return [(row.key - row_key(log, 0), row.reason) for row in tx.execute(query.order_by(table.c.key))]
+
+
+def count_gaps(tx: Tx, log: int) -> int:
+    keys = (row_key(log, 0), row_key(log + 1, 0))
+    return int(tx.exec_driver_sql("SELECT count(*) FROM gap WHERE key >= ? AND key < ?", keys).scalar_one())
 
 
 def has_gaps(tx: Tx, log: int) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert
 from sqlmodel import SQLModel
 
+from ledger.errors import Unavailable
 from node.crash import crash_point
 from node.storage.engine import open_engine, open_engine_readonly
 from node.storage.tables import table_of
@@ -19,18 +20,26 @@ Tx = Connection
 """A transaction on the store; every function of this folder takes one first."""
 
 
+class DatabaseReplaced(Unavailable):
+    code = "database-replaced"
+    template = "another file stands in the place of the database that this node opened"
+    hint = "The node ends by itself. Start it again: it then sees what is there now, and what it had signed."
+
+
 class Store:
     """Transactions on `ledger.db`. A write that raised is rolled back whole."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, path: Path | None = None) -> None:
         self.engine = engine
+        self._path = path
+        self._identity = None if path is None else _identity(path)
         self._writer = engine.execution_options(tally_write=True)
         self._lock = threading.Lock()
 
     @classmethod
     def open(cls, path: Path | None) -> Store:
         """Open and migrate the database at `path`; None keeps it in memory, for tests."""
-        return cls(open_engine(path))
+        return cls(open_engine(path), path)
 
     @classmethod
     def open_readonly(cls, path: Path) -> Store:
@@ -43,6 +52,7 @@ class Store:
         with self._lock, self._writer.connect() as connection:
             with connection.begin():
                 yield connection
+                self.check_identity()
                 crash_point(f"{crash_name}.before-commit")
             crash_point(f"{crash_name}.after-commit")
 
@@ -52,8 +62,24 @@ class Store:
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
+    def check_identity(self) -> None:
+        """See that the file is the one that was opened: what is written to a file without a name is lost.
+
+        Raises: DatabaseReplaced.
+        """
+        if self._path is not None and _identity(self._path) != self._identity:
+            raise DatabaseReplaced()
+
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 _INSERTS: dict[tuple[str, str], str] = {}

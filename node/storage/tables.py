@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Table, UniqueConstraint
+from sqlalchemy import Index, Table, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 KEY_BITS: Final = 40
@@ -106,7 +106,7 @@ class IdRow(SQLModel, table=True):
 
 
 class SlotRow(SQLModel, table=True):
-    """Where a slot stands, per member (epochs share their slots)."""
+    """Where a slot stands. A member's logs share their slots and ids: with epochs, a repeat is looked for in all."""
 
     __tablename__ = "slot"
     log: int = Field(primary_key=True)
@@ -137,7 +137,7 @@ class ChannelRow(SQLModel, table=True):
     """A channel message; sidecars refer to channels by number. An id counts per wrapper: others may copy it."""
 
     __tablename__ = "channel"
-    __table_args__ = (UniqueConstraint("wrapper", "id"),)
+    __table_args__ = (UniqueConstraint("wrapper", "id"), Index("channel_pair", "wrapper", "reader"))
     number: int | None = Field(default=None, primary_key=True)
     wrapper: str
     id: bytes
@@ -172,14 +172,14 @@ class GapRow(SQLModel, table=True):
 
 
 class EvidenceRow(SQLModel, table=True):
-    """Two signed things that contradict each other, or an observation about a peer."""
+    """The one piece of evidence that is kept of a kind, an accused member and a log ("" for documents)."""
 
     __tablename__ = "evidence"
-    id: bytes = Field(primary_key=True)
-    kind: str
-    member: str
-    log: str = ""
+    kind: str = Field(primary_key=True)
+    member: str = Field(primary_key=True)
+    log: str = Field(primary_key=True)
     place: int = 0
+    id: bytes
     found_ms: int
     document: bytes
 

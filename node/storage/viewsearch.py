@@ -17,7 +17,7 @@ from ledger.errors import BadInput
 from ledger.names import Digest, decode_origin
 from node.storage.tables import table_of
 from node.storage.viewstore import ViewTx, read_positions
-from node.storage.viewtables import FlagRow, IdentifierRow, RecordValues, ViewRecordRow
+from node.storage.viewtables import FlagRow, IdentifierRow, ProblemRow, RecordValues, ViewRecordRow
 
 _TIME_END: Final = 1 << 48  # a UUIDv7 has 48 bits of time
 _STEPS: Final = 10_000  # of SQLite's machine between two looks at the clock
@@ -36,7 +36,8 @@ class Filters:
     """What a record must have; None asks for nothing. Times: Unix milliseconds of the author's clock, [from, to).
 
     log: its origin, or its member's name. epc: any EPC or EPC class that the readable part of an event names.
-    flag, by which only own records can be found: others' flags are not ours to read.
+    flag, by which only own records can be found: others' flags are not ours to read. problem: a code of
+    `node.problems`, by which only others' records can be found, or "any".
     """
 
     log: str | None = None
@@ -48,6 +49,7 @@ class Filters:
     epc: str | None = None
     biz_step: str | None = None
     flag: str | None = None
+    problem: str | None = None
     from_ms: int | None = None
     to_ms: int | None = None
 
@@ -93,9 +95,10 @@ def _query(filters: Filters, numbers: list[int] | None, *, after: bytes | None, 
 
 
 def _marked(filters: Filters) -> tuple[Select[Any], ColumnElement[bytes]]:
-    """The records with that identifier and that flag, and the column of places that leads to them."""
-    record, identifier, flag = (table_of(model) for model in (ViewRecordRow, IdentifierRow, FlagRow))
-    marks = [(table, value) for table, value in ((identifier, filters.epc), (flag, filters.flag)) if value is not None]
+    """The records with that problem, identifier and flag, and the column of places that leads to them."""
+    record = table_of(ViewRecordRow)
+    given = ((ProblemRow, filters.problem), (IdentifierRow, filters.epc), (FlagRow, filters.flag))
+    marks = [(table_of(model), value) for model, value in given if value is not None]
     if not marks:
         return select(record), record.c.place
     (leading, value), *others = marks

@@ -43,6 +43,11 @@ def count_documents(tx: Tx) -> int:
     return int(tx.exec_driver_sql("SELECT count(*) FROM document").scalar() or 0)
 
 
+def count_statements(tx: Tx) -> int:
+    """How many statements of contracts there are; they only ever become more."""
+    return int(tx.exec_driver_sql("SELECT count(*) FROM statement").scalar() or 0)
+
+
 def chunk_end(tx: Tx, log: int, start: int, *, end: int, bytes_max: int) -> int:
     """Up to where [start, end) can be read within `bytes_max` of sidecars; one entry at least."""
     volume = 0

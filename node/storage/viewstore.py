@@ -15,19 +15,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, insert, select
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlmodel import SQLModel
 
+from ledger import limits
 from ledger.errors import Unavailable
 from node.storage.store import insert_many
 from node.storage.tables import row_key, table_of
 from node.storage.viewtables import (
+    ANY,
     LAYOUT,
     FlagRow,
     IdentifierRow,
+    JudgedRow,
     Position,
     PositionRow,
+    ProblemRow,
     RecordValues,
     ViewModel,
     ViewRecordRow,
@@ -142,7 +147,13 @@ def replace_rows(tx: ViewTx, rows: Sequence[RecordValues]) -> None:
     for at in range(0, len(rows), 500):
         places = [row.place for row in rows[at : at + 500]]
         held.update((found.place, tuple(found)) for found in tx.execute(select(table).where(table.c.place.in_(places))))
-    _insert_or(tx, "REPLACE", ViewRecordRow, [row for row in rows if held.get(row.place) != row])
+    changed = [row for row in rows if held.get(row.place) != row]
+    _insert_or(tx, "REPLACE", ViewRecordRow, changed)
+    old = [(row.place, RecordValues(*held[row.place]).problems) for row in changed if row.place in held]
+    # Unlike all else, a problem can go: what was missing has come.
+    gone = [(value, place) for place, problems in old if problems for value in (ANY, *orjson.loads(problems))]
+    if gone:
+        tx.exec_driver_sql("DELETE FROM problem WHERE value = ? AND place = ?", gone)
 
 
 def add_identifiers(tx: ViewTx, identifiers: Sequence[tuple[str, bytes]]) -> None:
@@ -153,6 +164,35 @@ def add_identifiers(tx: ViewTx, identifiers: Sequence[tuple[str, bytes]]) -> Non
 def add_flags(tx: ViewTx, flags: Sequence[tuple[str, bytes]]) -> None:
     """(value, place)."""
     _insert_or(tx, "IGNORE", FlagRow, flags)
+
+
+def add_problems(tx: ViewTx, problems: Sequence[tuple[str, bytes]]) -> None:
+    """(code, place); after `replace_rows`, which takes away what stood there."""
+    marks = {mark for code, place in problems for mark in ((code, place), (ANY, place))}
+    _insert_or(tx, "IGNORE", ProblemRow, sorted(marks))
+
+
+def list_marked(tx: ViewTx, *, code: str, after: bytes) -> list[bytes]:
+    """The next places, a chunk at most, of records with this problem."""
+    query = "SELECT place FROM problem WHERE value = ? AND place > ? ORDER BY place LIMIT ?"
+    return list(tx.exec_driver_sql(query, (code, after, limits.VIEW_CHUNK_RECORDS)).scalars())
+
+
+def list_under(tx: ViewTx, *, contract: bytes, keys: tuple[int, int], after: bytes) -> list[bytes]:
+    """The next places, a chunk at most, of records under this contract with a key in the range."""
+    query = (
+        'SELECT place FROM record WHERE contract = ? AND "key" >= ? AND "key" < ? AND place > ? ORDER BY place LIMIT ?'
+    )
+    return list(tx.exec_driver_sql(query, (contract, *keys, after, limits.VIEW_CHUNK_RECORDS)).scalars())
+
+
+def read_judged(tx: ViewTx) -> int:
+    """By how many statements the problems of all rows were found."""
+    return int(tx.exec_driver_sql("SELECT statements FROM judged").scalar() or 0)
+
+
+def keep_judged(tx: ViewTx, statements: int) -> None:
+    _insert_or(tx, "REPLACE", JudgedRow, [(0, statements)])
 
 
 def list_row_gaps(tx: ViewTx, log: int) -> Iterator[tuple[int, str]]:

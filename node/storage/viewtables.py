@@ -14,8 +14,11 @@ from sqlmodel import Field, SQLModel
 
 from node.storage.tables import KEY_BITS, table_of
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Raised whenever a table changes, or what is filled into it: older files are then dropped and filled again."""
+
+ANY: Final = "any"
+"""Finds every record that has a problem."""
 
 _NO_ROWID: Final = {"sqlite_with_rowid": False}
 
@@ -25,7 +28,7 @@ class RecordValues(NamedTuple):
 
     place: see `make_place`. gap: why a body that is due is not here. flags: JSON text of a list.
     document: `origin#index` of the record of the file that this event came in. by: JSON text, own records only.
-    is_cut: the record names more identifiers than are searched.
+    is_cut: the record names more identifiers than are searched. problems: JSON text of a list of codes.
     """
 
     place: bytes
@@ -46,6 +49,7 @@ class RecordValues(NamedTuple):
     document: str | None = None
     by: str | None = None
     is_cut: bool = False
+    problems: str | None = None
 
 
 class Position(NamedTuple):
@@ -98,6 +102,7 @@ class ViewRecordRow(ViewModel, table=True):
     document: str | None = None
     by: str | None = None
     is_cut: bool = False
+    problems: str | None = None
 
 
 class IdentifierRow(ViewModel, table=True):
@@ -116,6 +121,23 @@ class FlagRow(ViewModel, table=True):
     __table_args__ = _NO_ROWID
     value: str = Field(primary_key=True)
     place: bytes = Field(primary_key=True)
+
+
+class ProblemRow(ViewModel, table=True):
+    """The code of a problem, and a record that has it; every such record also under `ANY`."""
+
+    __tablename__ = "problem"
+    __table_args__ = _NO_ROWID
+    value: str = Field(primary_key=True)
+    place: bytes = Field(primary_key=True)
+
+
+class JudgedRow(ViewModel, table=True):
+    """By how many statements of contracts the problems were found."""
+
+    __tablename__ = "judged"
+    id: int = Field(primary_key=True)
+    statements: int
 
 
 class PositionRow(ViewModel, table=True):

@@ -20,7 +20,7 @@ from ledger.tiles import Tile, decode_tile_path, encode_bundle, encode_tile, wid
 from node.node import Node
 from node.storage import checkpoints, facts, logs, sidecars
 from node.storage.store import Tx
-from node.sync.client import Head, Heads
+from node.sync.client import HeadHint, Heads
 
 _BODIES_SOFT_MAX: Final = 4 << 20
 
@@ -32,7 +32,7 @@ def heads(node: Node, since: str) -> bytes:
     with node.store.read() as tx:
         moved = [log for log in logs.list_logs(tx) if node.changes.moved(log.origin.hash, known)]
         items = [
-            Head(
+            HeadHint(
                 log.origin.hash.hex(),
                 log.checkpoint_size,
                 root_hint(log),
@@ -124,15 +124,15 @@ def charter(node: Node, version: int) -> bytes:
 
 def card(node: Node, member: str, version: int) -> bytes:
     with node.store.read() as tx:
-        for owner, found, note in facts.list_documents(tx, "card"):
-            if (owner, found) == (member, version):
-                return note
-    raise Missing(what="card", name=f"{member}/{version}")
+        note = facts.find_document(tx, kind="card", owner=member, version=version)
+    if note is None:
+        raise Missing(what="card", name=f"{member}/{version}")
+    return note
 
 
 def evidence_ids(node: Node) -> bytes:
     with node.store.read() as tx:
-        return msgspec.json.encode([item.id.hex() for item in facts.list_evidence(tx)])
+        return msgspec.json.encode([id_.hex() for id_ in facts.list_evidence_ids(tx)])
 
 
 def _find(tx: Tx, node: Node, log: str) -> logs.StoredLog:

@@ -100,11 +100,11 @@ def _has_come(asked: asyncio.Task[_Answer]) -> bool:
 
 
 async def _ask_one(peer: PeerClient, log: logs.StoredLog, start: int, size: int) -> _Answer:
-    data = await peer.bodies(log.origin.hash.hex(), start // limits.TILE_WIDTH, start)
-    end = int.from_bytes(data[:8], "big")
+    raw = await peer.bodies(log.origin.hash.hex(), start // limits.TILE_WIDTH, start)
+    end = int.from_bytes(raw[:8], "big")
     if not start < end <= start - start % limits.TILE_WIDTH + limits.TILE_WIDTH:
         raise EncodingError(field="bodies", reason="the answer does not say up to which entry it speaks")
-    bodies = decode_bodies(data[8:], start=start, end=end)
+    bodies = decode_bodies(raw[8:], start=start, end=end)
     end = min(end, size)  # the peer may have grown meanwhile; what it tells of that is asked for in its turn
     held = {index: sidecar for index, sidecar in bodies.sidecars.items() if index < end}
     return _Answer(start, end, Bodies(messages=bodies.messages, sidecars=held))

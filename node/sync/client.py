@@ -10,23 +10,28 @@ from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Annotated, Any, Final, TypeVar
 
+import aiohttp
 import httpx
 import msgspec
+from httpx_aiohttp import AiohttpTransport
 
 from ledger import limits
 from ledger.errors import BadProof, EncodingError, Missing, Unavailable
 from ledger.names import MemberName
 from node.config import Settings
-from node.sync.signing import CallSigner
+from node.sync.signing import CallEarly, CallSigner
 
 HEADS_BYTES_MAX: Final = 1 << 20
 BODIES_BYTES_MAX: Final = 16 << 20
 _TILE_BYTES: Final = 32 * limits.TILE_WIDTH
 _ERROR_BYTES: Final = 4096
 _REASON_LETTERS: Final = 300
+_USER_AGENT: Final = "tally"  # no version: who calls is told by the signature, how to attack it by nothing
 
 KEEP_ALIVE_S: Final = 50
 """Seconds after which a connection is given up whose other end says nothing any more: a long poll would wait it out."""
+_IDLE_CONNECTION_S: Final = 20
+"""An unused connection is closed before its server, which waits for 30 seconds, does it in the midst of a call."""
 _KEEP_ALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *(
@@ -54,13 +59,19 @@ class PeerRefused(Unavailable):
     hint = "The peer does not accept this node's calls: compare clocks, and whether both hold the newest cards."
 
 
+class PeerRestarted(PeerRefused):
+    code = "peer-restarted"
+    template = "{peer} started while this call was on its way; the next is signed at {started} or later"
+    hint = "The node calls again by itself. If it goes on for longer than a minute, compare both clocks."
+
+
 class AnswerTooLarge(BadProof):
     code = "answer-too-large"
     template = "{peer} sent more than {limit} bytes for {what}"
     hint = "The peer is faulty or hostile; nothing of the answer was kept."
 
 
-class Head(msgspec.Struct, array_like=True):
+class HeadHint(msgspec.Struct, array_like=True):
     """A peer's hint about one log: never trusted, only a reason to ask.
 
     size, root: of the newest checkpoint it holds; root is its first 8 bytes in hex.
@@ -77,21 +88,17 @@ class Heads(msgspec.Struct):
     """cursor: goes back to the peer in a query as it came, so it has no letter that means something there."""
 
     cursor: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~-]{1,100}\Z")]
-    heads: Annotated[list[Head], msgspec.Meta(max_length=4096)]
+    heads: Annotated[list[HeadHint], msgspec.Meta(max_length=4096)]
 
 
 def make_http_client(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> HttpClient:
     """One connection pool for all peers; verifies TLS certificates against `tls_ca` or the system's store."""
-    context: ssl.SSLContext | bool = True
-    if settings.tls_ca is not None:
-        context = ssl.create_default_context(cafile=str(settings.tls_ca))
     if transport is None:
-        bounds = httpx.Limits(max_connections=256, max_keepalive_connections=128, keepalive_expiry=20)
-        transport = httpx.AsyncHTTPTransport(
-            verify=context, limits=bounds, trust_env=False, socket_options=list(_KEEP_ALIVE)
-        )
+        context = ssl.create_default_context(cafile=settings.tls_ca and str(settings.tls_ca))
+        transport = AiohttpTransport(verify=context, client=lambda: _open_session(context))
     return httpx.AsyncClient(
         transport=transport,
+        headers={"user-agent": _USER_AGENT},
         follow_redirects=False,
         trust_env=False,
         # Each call has one bound on its whole (PeerClient._answer), long polls theirs.
@@ -99,6 +106,25 @@ def make_http_client(settings: Settings, *, transport: httpx.AsyncBaseTransport 
         # Else a peer could have us send so much to others under its domain that they refuse our calls.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
+
+
+def _open_session(context: ssl.SSLContext) -> aiohttp.ClientSession:
+    """Connections, and nothing else that a session can do: httpx does it, or nobody shall."""
+    connector = aiohttp.TCPConnector(
+        ssl=context, limit=256, keepalive_timeout=_IDLE_CONNECTION_S, socket_factory=_open_socket
+    )
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
+    )
+
+
+def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    opened = socket.socket(family, kind, protocol)
+    for level, name, value in _KEEP_ALIVE:
+        opened.setsockopt(level, name, value)
+    opened.setblocking(False)
+    return opened
 
 
 class PeerClient:
@@ -116,9 +142,9 @@ class PeerClient:
     async def heads(self, since: str, wait_s: float) -> Heads:
         """What the peer holds, once it moved past `since` or after `wait_s`."""
         path = f"/v1/heads?since={since}&wait={wait_s:g}"
-        data = await self._get(path, HEADS_BYTES_MAX, timeout_s=self._timeout_s + wait_s)
+        answer = await self._get(path, HEADS_BYTES_MAX, timeout_s=self._timeout_s + wait_s)
         try:
-            return msgspec.json.decode(data, type=Heads)
+            return msgspec.json.decode(answer, type=Heads)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
             raise EncodingError(field="heads", reason=f"of {self.peer}: {_printable(str(cause))}") from None
 
@@ -126,10 +152,13 @@ class PeerClient:
         """Raises: Missing where the peer holds nothing of that log."""
         return await self._get(f"/v1/logs/{log}/checkpoint", limits.CHECKPOINT_BYTES_MAX)
 
-    async def resource(self, log: str, path: str) -> bytes:
-        """A tile or an entry bundle, by its C2SP path."""
-        most = limits.BUNDLE_BYTES_MAX if path.startswith("tile/entries/") else _TILE_BYTES
-        return await self._get(f"/v1/logs/{log}/{path}", most)
+    async def tile(self, log: str, path: str) -> bytes:
+        """A hash tile, by its C2SP path."""
+        return await self._get(f"/v1/logs/{log}/{path}", _TILE_BYTES)
+
+    async def bundle(self, log: str, path: str, bytes_max: int = limits.BUNDLE_BYTES_MAX) -> bytes:
+        """An entry bundle, by its C2SP path."""
+        return await self._get(f"/v1/logs/{log}/{path}", bytes_max)
 
     async def cosignatures(self, log: str, size: int) -> bytes:
         return await self._get(f"/v1/logs/{log}/cosignatures?size={size}", limits.NOTE_BYTES_MAX)
@@ -171,7 +200,7 @@ class PeerClient:
                 self._http.stream(method, url, headers=headers, content=body) as answer,
             ):
                 yield answer
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ssl.SSLError) as cause:
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, TimeoutError, OSError) as cause:
             reason = _printable(f"{type(cause).__name__} {cause}".strip())
             raise PeerUnreachable(peer=self.peer, endpoint=self.endpoint, reason=reason) from cause
 
@@ -179,7 +208,11 @@ class PeerClient:
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise Missing(what="resource at the peer", name=what)
         if answer.status_code >= httpx.codes.MULTIPLE_CHOICES:
-            reason = await _first_bytes(answer)
+            reason, started = await _read_refusal(answer)
+            if started is not None:
+                raise PeerRestarted(
+                    peer=self.peer, status=answer.status_code, what=what, reason=reason, started=started
+                )
             raise PeerRefused(peer=self.peer, status=answer.status_code, what=what, reason=reason)
 
 
@@ -193,8 +226,11 @@ async def at_once(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def _first_bytes(answer: httpx.Response) -> str:
-    """What a refusal says of itself: of the peer's own words, so bounded, and only letters that can be shown."""
+async def _read_refusal(answer: httpx.Response) -> tuple[str, int | None]:
+    """What a refusal says of itself, and since when the peer runs if that is why (Unix seconds).
+
+    Of the peer's own words, so bounded, and only letters that can be shown.
+    """
     text = b""
     async for chunk in answer.aiter_raw():
         text += chunk[:_ERROR_BYTES]
@@ -202,9 +238,10 @@ async def _first_bytes(answer: httpx.Response) -> str:
             break
     try:
         problem: Any = msgspec.json.decode(text)
-        return _printable(str(problem["detail"]))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
-        return _printable(text.decode(errors="replace"))
+        started = problem["started"] if problem.get("code") == CallEarly.code else None
+        return _printable(str(problem["detail"])), started if type(started) is int else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError, KeyError, TypeError):
+        return _printable(text.decode(errors="replace")), None
 
 
 def _printable(text: str) -> str:

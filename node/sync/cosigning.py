@@ -9,10 +9,10 @@ from ledger.names import MemberName, Origin
 from ledger.note import Note, decode_note, encode_note
 from node.node import Node
 from node.storage import checkpoints
-from node.sync.client import Head, PeerClient
+from node.sync.client import HeadHint, PeerClient
 
 
-async def collect_cosignatures(node: Node, peer: PeerClient, origin: Origin, head: Head) -> bool:
+async def collect_cosignatures(node: Node, peer: PeerClient, origin: Origin, head: HeadHint) -> bool:
     """Fetch the cosignatures that the peer has of the size it cosigned last, if we hold that checkpoint.
 
     Returns whether any was new.

@@ -1,23 +1,29 @@
 """The sync driver: two tasks per peer, one that polls it and takes its turn, one that passes evidence on.
 
 It also opens the start-up guard: no log entry of ours is signed before enough members
-have proved what they hold of our log, and what we miss of it was fetched back.
+have proved what they hold of our log, and what we miss of it was fetched back. What
+goes wrong with one peer, of its making or ours, is between it and us, and stops nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import structlog
 
+from ledger.card import is_loopback
 from ledger.errors import Missing, TallyError, Unavailable
 from ledger.names import MemberName
 from node.changes import EVIDENCE
+from node.guard import OtherHistory, RestoreProved
 from node.node import Node
-from node.sync.client import Heads, HttpClient, PeerClient, make_http_client
-from node.sync.evidence import pass_on
+from node.storage.engine import DatabaseError
+from node.sync.client import Heads, HttpClient, PeerClient, PeerRestarted, make_http_client
+from node.sync.evidence import Sent, pass_on
 from node.sync.signing import CallSigner
 from node.sync.turn import PeerState, Turns
 
@@ -28,7 +34,15 @@ _IDLE_FREE: Final = 8
 _IDLE_S: Final = (0.02, 5.0)
 """Pause after more than `_IDLE_FREE` answers in a row that came at once and told nothing new."""
 _WATCH_S: Final = 60.0
+_RESTARTED_S: Final = 120.0
+"""Longest pause that a peer's word of when it started can make us take: twice the clocks' usual skew."""
 _log = structlog.get_logger("tally.sync")
+
+
+class StoreFailed(Unavailable):
+    code = "store-failed"
+    template = "the database of this node failed: {reason}"
+    hint = "Look at the disk that holds the node's folder; `tally fsck` says whether something is damaged."
 
 
 class SyncDriver:
@@ -40,6 +54,7 @@ class SyncDriver:
     def __init__(self, node: Node, *, http: HttpClient | None = None, chance: random.Random | None = None) -> None:
         self._node = node
         self.peers: dict[MemberName, PeerState] = {}
+        self.fault: BaseException | None = None  # the newest that no error of ours foresees; the log has all
         self._given_http = http
         self._chance = chance or random.Random()  # noqa: S311  # no secret
         self._turns = Turns(node)
@@ -65,33 +80,60 @@ class SyncDriver:
         for member in self._node.membership.names:
             if member not in self.peers and member != self._node.member:
                 self.peers[member] = PeerState(member, "")
-                group.create_task(self._keep_up(member))
-                group.create_task(self._spread(member))
+                group.create_task(self._tend(member, self._keep_up))
+                group.create_task(self._tend(member, self._spread))
 
     async def _open_when_ready(self, *, not_restored: bool) -> None:
         """Begin to sign once the guard allows it, or an operator said that it need not be asked."""
         guard = self._node.joined.guard
-        if not_restored and guard.proves_restore:
-            _log.error("--not-restored is refused", signed=guard.target, member=self._node.member)
-            not_restored = False
-        if not (guard.is_ready or not_restored):
-            await self._guard_opened.wait()
         failures = 0
+        if not_restored:
+            await self._hear_all_once()
+            not_restored = not guard.is_ready  # no word is needed then, and none is recorded
         while True:
+            if not (guard.is_ready or not_restored):
+                await self._guard_opened.wait()
             try:
-                await asyncio.to_thread(self._node.open_for_writing, not_restored=not_restored)
+                with _store_faults_named():
+                    await asyncio.to_thread(self._node.open_for_writing, not_restored=not_restored)
                 break
             except Unavailable as cause:  # a full disk, say
                 failures += 1
                 _log.warning("cannot begin to write", code=cause.code, error=str(cause))
                 await asyncio.sleep(self._pause(failures))
+            except (OtherHistory, RestoreProved) as cause:
+                _log.error("--not-restored is refused", code=cause.code, error=str(cause))
+                not_restored = False
             except TallyError as cause:
                 _log.error("cannot write", code=cause.code, error=str(cause))
                 return
         self._guard_opened.set()
         _log.info("writing", member=self._node.member)
 
+    async def _hear_all_once(self) -> None:
+        """Wait until every peer was asked, with an answer or without: one may prove that a word is not true."""
+        while any(state.state == "connecting" for state in self.peers.values()):  # noqa: ASYNC110  # once in a life
+            await asyncio.sleep(_GUARD_POLL_S[0])
+
     # --- one peer ---------------------------------------------------------------------
+
+    async def _tend(self, member: MemberName, work: Callable[[MemberName], Coroutine[Any, Any, None]]) -> None:
+        """The outermost door of a task about one peer: what nobody foresaw is told, and the task begins anew."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            began = loop.time()
+            outcomes = await asyncio.gather(work(member), return_exceptions=True)
+            fault: BaseException | None = outcomes[0]
+            assert fault is not None, "such a task has no end"
+            if not isinstance(fault, Exception | asyncio.CancelledError):
+                raise fault
+            self.fault = fault
+            failures = 1 if loop.time() - began > _WATCH_S else failures + 1
+            _log.error("fault of this node", peer=member, task=work.__name__, failures=failures, exc_info=fault)
+            state = self.peers[member]
+            state.state, state.error = "failing", "internal: a fault of this node, told in its log"
+            await asyncio.sleep(self._pause(failures))
 
     async def _keep_up(self, member: MemberName) -> None:
         state = self.peers[member]
@@ -108,7 +150,7 @@ class SyncDriver:
             except TallyError as cause:
                 cursor = ""
                 self._note_failure(state, cause)
-                await asyncio.sleep(self._pause(state.failures))
+                await asyncio.sleep(self._pause_after(cause, state.failures))
                 continue
             if not was_ready:
                 # All is asked for again: above all what the peer holds of our log, but also of others, as nothing
@@ -127,6 +169,9 @@ class SyncDriver:
     def _client(self, member: MemberName) -> PeerClient:
         node = self._node
         endpoints = node.membership.card(member).endpoints
+        if not any(map(is_loopback, node.membership.card(node.member).endpoints)):
+            # A member on another machine has no say over who is called on this one.
+            endpoints = tuple(endpoint for endpoint in endpoints if not is_loopback(endpoint))
         if not endpoints:
             raise Missing(what="endpoint in the card of", name=member)
         endpoint = endpoints[self.peers[member].failures % len(endpoints)]
@@ -138,7 +183,8 @@ class SyncDriver:
         wait_s = self._node.settings.poll_wait_s if cursor else 0.0
         heads = await peer.heads(cursor, wait_s)
         state.last_contact_ms = self._node.clock()
-        has_moved = await self._turns.take(peer, state, heads, is_first=not cursor)
+        with _store_faults_named():
+            has_moved = await self._turns.take(peer, state, heads, is_first=not cursor)
         if self._node.joined.guard.is_ready:
             self._guard_opened.set()
         return heads, has_moved
@@ -153,21 +199,24 @@ class SyncDriver:
 
     def _note_failure(self, state: PeerState, cause: TallyError) -> None:
         state.failures += 1
-        state.state, state.error = "failing", f"{cause.code}: {cause}"
+        state.error = f"{cause.code}: {cause}"
+        if not (isinstance(cause, PeerRestarted) and state.failures == 1):  # that one was not heard yet
+            state.state = "failing"
         if state.failures in (1, 10, 100):
             _log.warning("peer", peer=state.member, code=cause.code, error=str(cause), failures=state.failures)
 
     async def _spread(self, member: MemberName) -> None:
         """Pass evidence on as soon as there is some; a peer that refuses a piece gets it again, ever more rarely."""
         changes = self._node.changes
-        sent: set[bytes] = set()
+        sent = Sent()
         seen: int | None = None
         failures = 0
         while True:
             count = changes.count
             if failures or changes.moved(EVIDENCE, seen):
                 try:
-                    await pass_on(self._node, self._client(member), sent)
+                    with _store_faults_named():
+                        await pass_on(self._node, self._client(member), sent)
                     failures = 0
                 except TallyError as cause:
                     failures += 1
@@ -177,7 +226,24 @@ class SyncDriver:
             seen = count
             await changes.wait(count, _WATCH_S)
 
+    def _pause_after(self, cause: TallyError, failures: int) -> float:
+        """As `_pause`; but a peer that started just now is called again at once, by its clock."""
+        if isinstance(cause, PeerRestarted) and failures == 1:
+            started = cause.fields["started"]
+            assert isinstance(started, int), "the client looked"
+            return min(_RESTARTED_S, max(0.0, started - self._node.clock() / 1000) + 0.01)
+        return self._pause(failures)
+
     def _pause(self, failures: int) -> float:
         """Seconds: doubling up to a limit, with jitter, so that peers do not all come back at once."""
         least, most = _BACK_OFF_S
         return min(most, least * 2.0 ** min(failures, 12)) * self._chance.uniform(0.5, 1.0)
+
+
+@contextmanager
+def _store_faults_named() -> Iterator[None]:
+    """A database that is locked, or a disk that fails, is tried again as a peer is that does not answer."""
+    try:
+        yield
+    except DatabaseError as cause:
+        raise StoreFailed(reason=str(cause.orig)) from cause

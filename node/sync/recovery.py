@@ -34,11 +34,11 @@ class _Readers(NamedTuple):
 
 
 def take_back(node: Node, log: logs.StoredLog, start: int, end: int, *, bodies: Bodies) -> bool:
-    """Keep what an answer adds to own bodies that are due. Returns whether anything was added."""
+    """Keep what an answer adds to own bodies that are due. Returns whether anything came of it."""
     sieve = Sieve.make(node, log, start, end)
     found = sieve.sift(bodies.messages, bodies.sidecars)
     kept = _commit(sieve, found, end)
-    if not kept.good:
+    if not kept.good and not kept.gaps:
         return False
     announce(node, log, kept)
     if any(True for _ in kept.statements):
@@ -71,7 +71,9 @@ def _commit(sieve: Sieve, found: Sifted, end: int) -> Sifted:
             if held is None or (len(fuller.wraps), len(fuller.sections)) > (len(held.wraps), len(held.sections)):
                 kept.good.append(body._replace(sidecar=fuller))
             wrapped = {reader_of[wrap.channel] for wrap in fuller.wraps}
-            kept.gaps.append((body.index, _missing(fuller, readers, wrapped)))
+            missing = _missing(fuller, readers, wrapped)
+            if missing != due[body.index]:
+                kept.gaps.append((body.index, missing))
         keep(tx, log, kept)
         for index, reason in kept.gaps:
             if not reason:

@@ -32,14 +32,16 @@ from ledger.replica import (
     Steps,
 )
 from ledger.replica import replicate as step
-from ledger.tiles import Tile, entries_path, tile_path
+from ledger.tiles import Tile, bundles_between, entries_path, tile_path
 from node.node import Node
 from node.storage import checkpoints, logs, replicas, sidecars
-from node.sync.client import PeerClient, at_once
+from node.sync.client import AnswerTooLarge, PeerClient, at_once
 from node.sync.evidence import keep_evidence
 from node.sync.recovery import REPLACED
 
 _AT_ONCE: Final = 8
+_PLAIN_BYTES: Final = limits.TILE_WIDTH * (2 + limits.ENTRY_BYTES_MAX)
+"""Bytes of a bundle whose entries are all as short as good ones: a longer one is asked for again, alone."""
 
 
 async def run_round(node: Node, peer: PeerClient, origin: Origin, *, may_cosign: bool) -> Outcome:
@@ -50,13 +52,19 @@ async def run_round(node: Node, peer: PeerClient, origin: Origin, *, may_cosign:
         head, node.membership.network, peer_is_author=is_author, may_cosign=may_cosign and origin.member != node.member
     )
     answer: Any = None
-    while True:
-        try:
+    bundles = _Bundles(peer, origin)
+    try:
+        while True:
             # The checking between two actions hashes whole batches: not on the event loop.
             action = await asyncio.to_thread(_next_action, steps, answer)
-        except _Done as done:
-            return done.outcome
-        answer = await _carry_out(node, peer, action)
+            if isinstance(action, GetEntries):
+                answer = await bundles.get(action)
+            else:
+                answer = await _carry_out(node, peer, action)
+    except _Done as done:
+        return done.outcome
+    finally:
+        await bundles.drop()
 
 
 class _Done(Exception):  # it carries a result out of a thread; StopIteration cannot
@@ -84,8 +92,6 @@ async def _carry_out(node: Node, peer: PeerClient, action: Action) -> Any:
     match action:
         case GetCheckpoint(origin=origin):
             return await _checkpoint(peer, origin)
-        case GetEntries(origin=origin, bundles=bundles):
-            return await _bundles(peer, origin, bundles)
         case GetTiles(origin=origin, tiles=tiles):
             paths = [tile_path(tile.level, tile.n, tile.width) for tile in tiles]
             return await _gather(peer, origin, paths)
@@ -126,28 +132,64 @@ async def _checkpoint(peer: PeerClient, origin: Origin) -> bytes | None:
         return None
 
 
-async def _bundles(peer: PeerClient, origin: Origin, bundles: Sequence[Tile]) -> list[bytes]:
-    """The first bundles asked for, as many as keep the answer within bounds."""
-    answers: list[bytes] = []
-    for at in range(0, len(bundles), _AT_ONCE):
-        paths = [entries_path(tile.n, tile.width) for tile in bundles[at : at + _AT_ONCE]]
-        answers += await _gather(peer, origin, paths)
-        if sum(map(len, answers)) > limits.CATCH_UP_BYTES:
-            break
-    return answers
+class _Bundles:
+    """The entries of one round: while some are checked and committed, the next ones are under way.
+
+    At most `_AT_ONCE` of `_PLAIN_BYTES` each, and beside them one of any length that a bundle may have.
+    """
+
+    def __init__(self, peer: PeerClient, origin: Origin) -> None:
+        self._peer = peer
+        self._log = origin.hash.hex()
+        self._asked: dict[Tile, asyncio.Task[bytes]] = {}
+
+    async def get(self, action: GetEntries) -> list[bytes]:
+        """The first bundles asked for, as many as keep the answer within bounds."""
+        answers: list[bytes] = []
+        volume = 0
+        for at, tile in enumerate(action.bundles):
+            self._ask(action.bundles[at : at + _AT_ONCE])
+            answers.append(await self._take(tile))
+            volume += len(answers[-1])
+            if volume > limits.CATCH_UP_BYTES:
+                break
+        start = (action.bundles[len(answers) - 1].n + 1) * limits.TILE_WIDTH
+        if start < action.size:
+            self._ask(bundles_between(start, min(action.size, start + _AT_ONCE * limits.TILE_WIDTH)))
+        return answers
+
+    async def drop(self) -> None:
+        """Give up what was asked for and is not wanted any more."""
+        for task in self._asked.values():
+            task.cancel()
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+
+    def _ask(self, bundles: Sequence[Tile]) -> None:
+        for tile in bundles:
+            if tile not in self._asked:
+                call = self._peer.bundle(self._log, entries_path(tile.n, tile.width), _PLAIN_BYTES)
+                self._asked[tile] = asyncio.create_task(call)
+
+    async def _take(self, tile: Tile) -> bytes:
+        try:
+            return await self._asked.pop(tile)
+        except AnswerTooLarge:
+            return await self._peer.bundle(self._log, entries_path(tile.n, tile.width))
 
 
 async def _gather(peer: PeerClient, origin: Origin, paths: Sequence[str]) -> list[bytes]:
-    return await at_once([peer.resource(origin.hash.hex(), path) for path in paths])
+    return await at_once([peer.tile(origin.hash.hex(), path) for path in paths])
 
 
 async def _cards(node: Node, peer: PeerClient, member: str, after: int) -> Network:
+    """The newest card held is asked for as well: a member that signs with an unknown key may have made two of it."""
     notes: list[bytes] = []
-    for version in range(after + 1, after + 1 + limits.KEYS_MAX):
+    for version in range(max(after, 1), after + 1 + limits.KEYS_MAX):
         try:
             notes.append(await peer.card(member, version))
         except Missing:
-            break
+            if version > after:
+                break
     if notes:
         await asyncio.to_thread(node.learn_cards, notes)
     return node.membership.network

@@ -1,5 +1,7 @@
 """The peer routes: who calls is proved first, then `answers` is asked.
 
+Nobody has more than its share: calls under way and polls that wait are counted by member.
+
 Spec: docs/spec/sync.md.
 """
 
@@ -7,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -15,8 +19,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from ledger import limits
-from ledger.errors import EncodingError, TooLarge
+from ledger.errors import EncodingError, TooLarge, Unavailable
 from ledger.names import MemberName, decode_size
+from node.changes import Changes
 from node.node import Node
 from node.sync import answers
 from node.sync.evidence import take_evidence
@@ -24,12 +29,22 @@ from node.sync.signing import CallVerifier, Message
 
 _WAIT_MAX_S: Final = 600.0
 _UPLOAD_S: Final = 30.0
-_UPLOADS_MAX: Final = 4
-"""Pieces of evidence read at a time: who sends one is known only once it is read whole."""
+_UPLOADS_MAX: Final = 16
+"""Pieces of evidence read at a time: one of each member, and so many held in memory."""
+CALLS_MAX: Final = 24
+"""Calls of one member under way, polls that wait apart: twice what an honest node makes side by side."""
+POLLS_MAX: Final = 4
+"""Polls of one member that wait. An honest node has one, and for a while those of connections that broke."""
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?\Z")
 _TEXT: Final = "text/plain; charset=utf-8"
 _BYTES: Final = "application/octet-stream"
 _JSON: Final = "application/json"
+
+
+class TooManyCalls(Unavailable):
+    code = "too-many-calls"
+    template = "{member} has {limit} calls under way at this node already"
+    hint = "Wait until some of them are answered, and make fewer at a time."
 
 
 def make_router(node: Node, verifier: CallVerifier) -> APIRouter:
@@ -57,17 +72,20 @@ class _Doors:
     def __init__(self, node: Node, verifier: CallVerifier) -> None:
         self._node = node
         self._verifier = verifier
+        self._calls = _Calls()
+        self._polls = _Polls(node.changes)
         self._uploads = asyncio.Semaphore(_UPLOADS_MAX)
+        self._uploading: defaultdict[MemberName, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def heads(self, request: Request) -> Response:
-        await self._caller(request)
+        caller = await self._caller(request)
         since = request.query_params.get("since", "")
         wait_s = _seconds(request.query_params.get("wait", "0"))
-        changes = self._node.changes
-        known = changes.parse_cursor(since)
+        known = self._node.changes.parse_cursor(since)
         if wait_s and known is not None:
-            await changes.wait(known, min(wait_s, _WAIT_MAX_S))
-        return Response(await run_in_threadpool(answers.heads, self._node, since), media_type=_JSON)
+            await self._polls.wait(caller, known, min(wait_s, _WAIT_MAX_S))
+        with self._calls.one_of(caller):
+            return Response(await run_in_threadpool(answers.heads, self._node, since), media_type=_JSON)
 
     async def checkpoint(self, request: Request, log: str) -> Response:
         return await self._answer(request, _TEXT, lambda _: answers.checkpoint(self._node, log))
@@ -98,28 +116,87 @@ class _Doors:
         return await self._answer(request, _JSON, lambda _: answers.evidence_ids(self._node))
 
     async def post_evidence(self, request: Request) -> Response:
-        async with self._uploads:
-            body = await _read_bounded(request)
-            await self._caller(request, body)
-            await run_in_threadpool(take_evidence, self._node, body)
+        """The body is read once it is known whose it is, and that it is not too long."""
+        _check_length(request)
+        head = await run_in_threadpool(self._verifier.verify_head, _message(request), has_body=True)
+        with self._calls.one_of(head.member):
+            async with self._uploading[head.member], self._uploads:
+                body = await _read_bounded(request)
+                await run_in_threadpool(self._verifier.verify_body, head, body)
+                await run_in_threadpool(take_evidence, self._node, body)
         return Response(status_code=204)
 
     async def _answer(self, request: Request, media_type: str, work: Callable[[MemberName], bytes]) -> Response:
         caller = await self._caller(request)
-        return Response(await run_in_threadpool(work, caller), media_type=media_type)
+        with self._calls.one_of(caller):
+            return Response(await run_in_threadpool(work, caller), media_type=media_type)
 
-    async def _caller(self, request: Request, body: bytes = b"") -> MemberName:
+    async def _caller(self, request: Request) -> MemberName:
         """The member that signed this call. Raises: CallRefused."""
-        # The library sees the raw target, so that what was signed is what was asked.
-        target = request.scope["raw_path"].decode("ascii", "replace")
-        query = request.scope["query_string"].decode("ascii", "replace")
-        url = f"http://{request.headers.get('host', '')}{target}" + (f"?{query}" if query else "")
-        headers: dict[str, str] = {}
-        for name, value in request.headers.items():
-            # All lines of a field count: of a second signature none may go unseen.
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        message = Message(request.method, url, headers)
-        return await run_in_threadpool(self._verifier.verify, message, body)
+        return await run_in_threadpool(self._verifier.verify, _message(request))
+
+
+class _Calls:
+    """Counts the calls under way by member. Owned by the event loop."""
+
+    def __init__(self) -> None:
+        self._under_way: Counter[MemberName] = Counter()
+
+    @contextmanager
+    def one_of(self, member: MemberName) -> Iterator[None]:
+        """Raises: TooManyCalls."""
+        if self._under_way[member] >= CALLS_MAX:
+            raise TooManyCalls(member=member, limit=CALLS_MAX)
+        self._under_way[member] += 1
+        try:
+            yield
+        finally:
+            self._under_way[member] -= 1
+
+
+class _Polls:
+    """The polls that wait. Owned by the event loop.
+
+    Where a member has too many, its oldest is answered: who made it has likely gone, which nobody told us.
+    """
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._waiting: defaultdict[MemberName, OrderedDict[asyncio.Task[int], None]] = defaultdict(OrderedDict)
+
+    async def wait(self, member: MemberName, since: int, timeout_s: float) -> None:
+        """Return once something moved after `since`, or `timeout_s` has passed, or newer polls take its place."""
+        waiting = self._waiting[member]
+        task = asyncio.ensure_future(self._changes.wait(since, timeout_s))
+        waiting[task] = None
+        if len(waiting) > POLLS_MAX:
+            waiting.popitem(last=False)[0].cancel()
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+            waiting.pop(task, None)
+
+
+def _message(request: Request) -> Message:
+    # The library sees the raw target, so that what was signed is what was asked.
+    target = request.scope["raw_path"].decode("ascii", "replace")
+    query = request.scope["query_string"].decode("ascii", "replace")
+    url = f"http://{request.headers.get('host', '')}{target}" + (f"?{query}" if query else "")
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        # All lines of a field count: of a second signature none may go unseen.
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Message(request.method, url, headers)
+
+
+def _check_length(request: Request) -> None:
+    """Refuse a body by the length that its head claims; one of unknown length is counted as it comes."""
+    claimed = request.headers.get("content-length", "0")
+    if not claimed.isdigit() or len(claimed) > limits.SIZE_DIGITS:
+        raise EncodingError(field="content-length", reason="not the length of a body")
+    if int(claimed) > limits.EVIDENCE_BYTES_MAX:
+        raise TooLarge(what="evidence", got=int(claimed), limit=limits.EVIDENCE_BYTES_MAX, unit="bytes")
 
 
 async def _read_bounded(request: Request) -> bytes:

@@ -10,13 +10,13 @@ Spec: docs/spec/bodies.md, "Checking".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ledger.errors import EncodingError, TallyError
 from ledger.manifest import Manifest, decode_manifest
-from ledger.names import sha256
+from ledger.names import MemberName, sha256
 from ledger.record import Opened, check_ciphertext, open_record
 from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
 from ledger.sidecar import Sidecar
@@ -66,19 +66,21 @@ class Sieve:
     log: logs.StoredLog
     start: int
     rows: Sequence[PackedEntry]
-    known: Mapping[bytes, ChannelMessage]
 
     @classmethod
     def make(cls, node: Node, log: logs.StoredLog, start: int, end: int) -> Sieve:
         with node.store.read() as tx:
             rows = logs.read_packed(tx, log.number, start, end)
-            channels = sidecars.list_channels(tx, wrapper=log.origin.member).values()
-        return cls(node, log, start, rows, {channel.id: channel.decoded() for channel in channels})
+        return cls(node, log, start, rows)
 
     def sift(self, messages: Sequence[bytes], given: Mapping[int, Sidecar]) -> Sifted:
         """Check every sidecar by itself; what fails becomes a gap with its reason."""
-        fresh = self._check_messages(messages)
-        all_known = {**self.known, **{id_: message for id_, (_, message) in fresh.items()}}
+        wanted = {wrap.channel for sidecar in given.values() for wrap in sidecar.wraps}
+        with self.node.store.read() as tx:
+            channels = sidecars.find_channels(tx, self.log.origin.member, wanted)
+            known = {id_: channel.decoded() for id_, channel in channels.items()}
+            fresh = self._check_messages(tx, messages, wanted - known.keys())
+        all_known = {**known, **{id_: message for id_, (_, message) in fresh.items()}}
         found = Sifted()
         for index, sidecar in given.items():
             if not sidecar.manifest:
@@ -94,18 +96,29 @@ class Sieve:
                 found.messages |= {wrap.channel: fresh[wrap.channel] for wrap in sidecar.wraps if wrap.channel in fresh}
         return found
 
-    def _check_messages(self, messages: Sequence[bytes]) -> dict[bytes, tuple[bytes, ChannelMessage]]:
-        """New channel messages that the log's author signed; a second one with the id of another is refused."""
+    def _check_messages(
+        self, tx: Tx, messages: Sequence[bytes], wanted: Set[bytes]
+    ) -> dict[bytes, tuple[bytes, ChannelMessage]]:
+        """New channel messages that the log's author signed; a second one with the id of another is refused.
+
+        wanted: the ids that wraps name and that are not known. No more are kept than there is room for.
+        """
         fresh: dict[bytes, tuple[bytes, ChannelMessage]] = {}
-        for data in messages:
+        room: dict[MemberName, int] = {}
+        for raw in messages:
             try:
-                message = decode_channel_message(data)
-                if message.wrapper != self.log.origin.member or message.id in self.known or message.id in fresh:
+                message = decode_channel_message(raw)
+                if message.wrapper != self.log.origin.member or message.id not in wanted or message.id in fresh:
                     continue
                 self.node.joined.channels.check_message(message)
             except TallyError:
                 continue  # wraps under it then name a channel that we do not know, and are gaps
-            fresh[message.id] = (data, message)
+            reader = message.reader
+            if reader not in room:
+                room[reader] = sidecars.channel_room(tx, wrapper=message.wrapper, reader=reader)
+            if room[reader] > 0:
+                fresh[message.id] = (raw, message)
+                room[reader] -= 1
         return fresh
 
     def _check(
@@ -120,7 +133,7 @@ class Sieve:
             message = messages.get(wrap.channel)
             if message is None:
                 raise EncodingError(
-                    field="wrap", reason="its channel message is missing, or the author did not sign it"
+                    field="wrap", reason="its channel message is missing, or one too many, or not signed by the author"
                 )
             if message.reader == self.node.member:
                 mine = mine or wrap
@@ -154,11 +167,12 @@ class Sieve:
 
 def keep(tx: Tx, log: logs.StoredLog, found: Sifted) -> None:
     """Write what was sifted, bodies in the place of emptier ones."""
-    numbers = {c.id: c.number for c in sidecars.list_channels(tx, wrapper=log.origin.member).values()}
-    for id_, (data, message) in found.messages.items():
+    ids = {wrap.channel for body in found.good for wrap in body.sidecar.wraps} | found.messages.keys()
+    numbers = {id_: c.number for id_, c in sidecars.find_channels(tx, log.origin.member, ids).items()}
+    for id_, (raw, message) in found.messages.items():
         if id_ not in numbers:
             numbers[id_] = sidecars.insert_channel(
-                tx, channel_id=id_, wrapper=message.wrapper, reader=message.reader, message=data
+                tx, channel_id=id_, wrapper=message.wrapper, reader=message.reader, message=raw
             )
     sidecars.delete_sidecars(tx, log.number, [body.index for body in found.good])
     packed = [(body.index, pack_received(body.sidecar, numbers, manifest=body.manifest)) for body in found.good]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from ledger.errors import TallyError
+from ledger.errors import BadProof, TallyError
 from ledger.names import MemberName, Origin
 from ledger.replica import Outcome, Result
 from node.node import Node
@@ -23,7 +23,7 @@ from node.storage import checkpoints, sidecars
 from node.storage.replicas import ReplicaMoved
 from node.sync.answers import root_hint
 from node.sync.bodies import fetch_from_author, fill_gaps, find_log
-from node.sync.client import Head, Heads, PeerClient, PeerUnreachable
+from node.sync.client import HeadHint, Heads, PeerClient, PeerUnreachable
 from node.sync.cosigning import collect_cosignatures
 from node.sync.ownlog import check_own_log
 from node.sync.rounds import run_round
@@ -61,7 +61,7 @@ class Turns:
         """Do what the peer's heads give reason for. Returns whether anything came of it.
 
         is_first: the peer was asked for everything it has, so that nothing that happened meanwhile is passed over.
-        Raises: PeerUnreachable at once; the first of all other faults of the peer when all is done.
+        Raises: PeerUnreachable at once; else one of the peer's faults when all is done, a false proof before others.
         """
         faults: list[TallyError] = []
         has_moved = False
@@ -75,7 +75,7 @@ class Turns:
             except TallyError as cause:
                 faults.append(cause)
         if faults:
-            raise faults[0]
+            raise next((fault for fault in faults if isinstance(fault, BadProof)), faults[0])
         return has_moved
 
     def _works(
@@ -100,7 +100,7 @@ class Turns:
 
     # --- other logs --------------------------------------------------------------------
 
-    async def _mirror(self, peer: PeerClient, origin: Origin, head: Head, state: PeerState) -> bool:
+    async def _mirror(self, peer: PeerClient, origin: Origin, head: HeadHint, state: PeerState) -> bool:
         node = self._node
         async with self._alone(origin):
             if not await asyncio.to_thread(self._has_news, origin, peer.peer, head):
@@ -129,7 +129,7 @@ class Turns:
         finally:
             lock.release()
 
-    def _has_news(self, origin: Origin, peer: MemberName, head: Head) -> bool:
+    def _has_news(self, origin: Origin, peer: MemberName, head: HeadHint) -> bool:
         """Whether a round could change anything: entries to fetch, a fork to find, a checkpoint to cosign."""
         node = self._node
         log = find_log(node, origin)
@@ -147,7 +147,7 @@ class Turns:
 
     # --- the own log, and what is missing ------------------------------------------------
 
-    async def _check_own(self, peer: PeerClient, head: Head | None, *, is_first: bool) -> bool:
+    async def _check_own(self, peer: PeerClient, head: HeadHint | None, *, is_first: bool) -> bool:
         if not is_first and head is not None:
             log = await asyncio.to_thread(find_log, self._node, self._node.joined.origin)
             if head.size < log.checkpoint_size or (head.size, head.root) == (log.checkpoint_size, root_hint(log)):

@@ -28,6 +28,7 @@ from node.storage.tables import row_key
 from node.storage.viewstore import ViewStore
 from node.storage.viewtables import Position
 from node.views.glancing import Glancer
+from node.views.judging import Judging
 from node.views.rows import Projected, clip, project
 
 GAPS_REST_S: Final = 1.0
@@ -54,6 +55,7 @@ class Projector:
             transport=None,
             opening=opening,
         )
+        self._judging = Judging(member)
         self._gaps_version = -1
         self._gaps_due_s = 0.0
 
@@ -64,10 +66,15 @@ class Projector:
                 return False
             heads = logs.list_logs(tx)
             with self._views.read() as views:
-                positions = viewstore.read_positions(views)
+                positions, judged = viewstore.read_positions(views), viewstore.read_judged(views)
             is_agreed = _agrees(tx, heads, positions)
+            assert self._reader is not None, "it was made with the membership"
+            statements = self._judging.refresh(tx, self._reader) if is_agreed else 0
         if not is_agreed:
             self._views.reset()
+            self._judging = Judging(self._member)
+            return True
+        if judged != statements and not self._judge_again(heads, positions, statements):
             return True
         moved = [self._advance(head, positions.get(head.number)) for head in heads]
         return any(moved) or self._revisit_gaps(heads)
@@ -96,7 +103,7 @@ class Projector:
             self._reader = Reader(
                 self._ledger, member=self._member, membership=self._membership, channels=self._channels
             )
-            self._glancer = Glancer(self._reader, self._channels)
+            self._glancer = Glancer(self._member, self._reader, self._channels)
         return self._reader is not None
 
     def _known_membership(self) -> Membership:
@@ -137,17 +144,18 @@ class Projector:
             if record.id is not None:
                 time_ms = id_time_ms(record.id)
             key = row_key(head.number, record.index)
-            chunk.append(project(record, key=key, time_ms=time_ms, gap=gaps.get(record.index), is_own=is_own))
+            problems = () if is_own else self._judging.find_codes(record)
+            gap = gaps.get(record.index)
+            chunk.append(project(record, key=key, time_ms=time_ms, gap=gap, is_own=is_own, problems=problems))
         return chunk, time_ms
 
     def _scan(self, tx: Tx, head: logs.StoredLog, start: int, end: int) -> Iterator[ReadRecord]:
         """Every record of [start, end). One that cannot be read at all is broken, and holds up none after it."""
-        assert self._reader is not None and self._glancer is not None, "nothing is read before a charter was adopted"
-        scan = self._glancer.scan if head.origin.member == self._member else self._reader.scan
+        assert self._glancer is not None, "nothing is read before a charter was adopted"
         at = start
         while at < end:
             try:
-                for record in scan(tx, head, at, end):
+                for record in self._glancer.scan(tx, head, at, end):
                     at = record.index + 1
                     yield record
             except (TallyError, LookupError):
@@ -156,10 +164,11 @@ class Projector:
                 yield _broken(tx, head, at)
                 at += 1
 
-    def _keep(self, before: Position | None, after: Position, chunk: list[Projected], *, is_new: bool) -> None:
+    def _keep(self, before: Position | None, after: Position, chunk: list[Projected], *, is_new: bool) -> bool:
+        """False if another worker was here, or the view was dropped: the next round begins from what is there."""
         with self._views.write() as tx:
             if viewstore.read_positions(tx).get(after.log) != before:
-                return  # another worker was here, or the view was dropped: the next round begins from what is there
+                return False
             if is_new:
                 viewstore.insert_rows(tx, [item.row for item in chunk])
             else:
@@ -167,8 +176,35 @@ class Projector:
                 viewstore.replace_rows(tx, [item.row for item in chunk if item.row.id is not None])
             viewstore.add_identifiers(tx, [(value, item.row.place) for item in chunk for value in item.identifiers])
             viewstore.add_flags(tx, [(flag, item.row.place) for item in chunk for flag in item.flags])
+            viewstore.add_problems(tx, [(code, item.row.place) for item in chunk for code in item.problems])
             if after != before:
                 viewstore.keep_position(tx, after)
+        return True
+
+    # --- problems -----------------------------------------------------------------------
+
+    def _judge_again(self, heads: list[logs.StoredLog], positions: dict[int, Position], statements: int) -> bool:
+        """Project again what is judged otherwise by the statements that there are now; False if it was not kept."""
+        by_number = {head.number: head for head in heads}
+        for places in self._judging.list_due(self._views, heads):
+            for number, found in groupby(places, key=itemgetter(0)):
+                head, position = by_number[number], positions[number]
+                if not all(self._project_again(head, position, *run) for run in _runs([index for _, index in found])):
+                    return False
+        with self._views.write() as tx:
+            viewstore.keep_judged(tx, statements)
+        return True
+
+    def _project_again(self, head: logs.StoredLog, position: Position, start: int, end: int) -> bool:
+        """Rows [start, end) made anew; False if they were not kept."""
+        while start < end:
+            with self._ledger.read() as tx:
+                part_end = _chunk_end(tx, head.number, start, end)
+                chunk, _ = self._project(tx, head, start, part_end, time_ms=0)
+            if not self._keep(position, position, chunk, is_new=False):
+                return False
+            start = part_end
+        return True
 
     # --- gaps ---------------------------------------------------------------------------
 

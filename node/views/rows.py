@@ -44,9 +44,12 @@ class Projected:
     row: RecordValues
     identifiers: Sequence[str] = ()
     flags: Sequence[str] = ()
+    problems: Sequence[str] = ()
 
 
-def project(record: ReadRecord, *, key: int, time_ms: int, gap: str | None, is_own: bool) -> Projected:
+def project(
+    record: ReadRecord, *, key: int, time_ms: int, gap: str | None, is_own: bool, problems: Sequence[str] = ()
+) -> Projected:
     """The row of `record`. time_ms: where it stands if it has no id of its own; gap: why its body is not here."""
     meta = record.meta
     said: dict[str, Any] = {}
@@ -69,9 +72,10 @@ def project(record: ReadRecord, *, key: int, time_ms: int, gap: str | None, is_o
         id=record.id,
         state=record.state,
         gap=None if gap is None else clip(gap),
+        problems=orjson.dumps(problems).decode() if problems else None,
         **said,
     )
-    return Projected(row, tuple(identifiers), flags)
+    return Projected(row, tuple(identifiers), flags, problems)
 
 
 def is_event(type_name: str) -> bool:

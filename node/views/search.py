@@ -40,6 +40,7 @@ class Found:
 
     state, and the members that only open records have: as in `node.reader`. gap: why a body that is due is missing.
     document: `origin#index` of the record of the document that an event came in. by, flags: own records only.
+    problems: codes of `node.problems`, others' records only.
     has_more_identifiers: it names more than are searched.
     """
 
@@ -58,6 +59,7 @@ class Found:
     disposition: str | None
     action: str | None
     flags: tuple[str, ...]
+    problems: tuple[str, ...]
     document: str | None
     by: str | None
     has_more_identifiers: bool
@@ -132,7 +134,7 @@ def wait_until(views: ViewStore, log: Origin, index: int, *, timeout_s: float) -
 def _stored_form(filters: Filters) -> Filters:
     """The filters with their texts as the view writes them."""
     texts: dict[str, str] = {}
-    for name in ("log", "author", "state", "type", "event_id", "epc", "biz_step", "flag"):
+    for name in ("log", "author", "state", "type", "event_id", "epc", "biz_step", "flag", "problem"):
         value = getattr(filters, name)
         if value is None:
             continue
@@ -153,6 +155,7 @@ def _found(row: RecordValues, log: Origin) -> Found:
         time_ms=None if row.id is None else id_time_ms(RecordId(row.id)),
         contract=None if row.contract is None else Digest(row.contract),
         flags=() if row.flags is None else tuple(orjson.loads(row.flags)),
+        problems=() if row.problems is None else tuple(orjson.loads(row.problems)),
         has_more_identifiers=row.is_cut,
         **{name: getattr(row, name) for name in _AS_STORED},
     )

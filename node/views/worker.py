@@ -17,7 +17,7 @@ from typing import Final
 from ledger.errors import TallyError
 from ledger.names import MemberName
 from node.config import DATABASE_NAME, load_settings
-from node.keyring import load_keyring
+from node.keyring import load_opening_keys
 from node.storage.viewsource import open_ledger
 from node.storage.viewstore import VIEWS_NAME, ViewsDamaged, ViewStore, discard
 from node.views.projecting import Projector
@@ -45,9 +45,9 @@ def open_projector(folder: Path) -> Projector:
     """What fills the view of the node in `folder`. Raises: ConfigBroken, KeyFileBroken."""
     settings = load_settings(folder)
     passphrase = settings.passphrase_file.read_text().rstrip("\n") if settings.passphrase_file else None
-    keyring = load_keyring(folder, passphrase)
+    opening = load_opening_keys(folder, passphrase)
     ledger, views = open_ledger(folder / DATABASE_NAME), ViewStore.open(folder / VIEWS_NAME)
-    return Projector(ledger, views, member=MemberName(settings.member), keyring=keyring)
+    return Projector(ledger, views, member=MemberName(settings.member), opening=opening)
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,17 +26,20 @@ _LOOK_S: Final = 0.0005
 
 
 def measure(stage: Stage) -> Iterator[Row]:
-    reader = stage.trade.firm(records.READERS[0])
-    reader.start()
+    # All parties run, as they do in a network: a node that has not heard of most others asks for everything anew.
+    readers = [stage.trade.firm(name) for name in records.READERS]
+    reader = readers[0]
+    stage.trade.each(lambda firm: firm.start(), readers)
     try:
-        wait_until(lambda: _is_level(stage, reader), LIMIT_S, "the reader holds what was filed before")
+        for firm in readers:
+            wait_until(partial(_is_level, stage, firm), LIMIT_S, f"{firm.name} holds what was filed before")
         bodies = list(records.bodies(stage.sizes.latencies))
         rounds = []
         for number in range(_ROUNDS):
             stage.say(f"record to readable, round {number + 1} of {_ROUNDS}: {len(bodies)} records")
             rounds.append(sorted(_measure(stage, reader, bodies)))
     finally:
-        reader.stop()
+        stage.trade.each(lambda firm: firm.stop(), readers)
     yield at_most(20)(make_row("readable-p50", [percentile(times, 50) for times in rounds], "ms"))
     yield at_most(100)(make_row("readable-p99", [percentile(times, 99) for times in rounds], "ms"))
 

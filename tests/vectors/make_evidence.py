@@ -10,10 +10,18 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from ledger.evidence import Evidence, encode_evidence, evidence_id, verify_evidence
+from ledger.evidence import (
+    Evidence,
+    EvidenceKind,
+    encode_evidence,
+    evidence_id,
+    make_contradiction,
+    verify_evidence,
+)
 from ledger.jsontext import encode_canonical
 from ledger.names import sha256
 from ledger.network import encode_network_file
+from ledger.note import add_signature, decode_note, encode_note
 from tests.make import Log, network, record_id
 from tests.make_evidence import LIAR, fork, forked, repeated, two_cards, two_charters
 from tests.make_membership import FOUR, firm, firms, network_file
@@ -43,7 +51,9 @@ def build() -> dict[str, Any]:
             refused("a charter signed by two of four", encode_evidence(few_signed()), "missing-signature"),
             refused("cards of a stranger", encode_evidence(of_stranger()), "unknown-member"),
             refused("halves in the wrong order", turned(text), "encoding"),
-            refused("an unknown kind", encode_canonical({**text, "kind": "rollback"}) + b"\n", "encoding"),
+            refused("an unknown kind", encode_canonical({**text, "kind": "rollback"}) + b"\n", "evidence-kind-unknown"),
+            refused("a line that is of no root key", encode_evidence(padded()), "proof-invalid"),
+            refused("cards that follow no known card", encode_evidence(of_nowhere()), "proof-invalid"),
             refused("a member too many", encode_canonical({**text, "note": ""}) + b"\n", "encoding"),
             refused("no newline at the end", encode_evidence(forked())[:-1], "encoding"),
         ],
@@ -89,6 +99,20 @@ def proven(why: str, evidence: Evidence) -> dict[str, Any]:
         },
         "evidence": raw.decode(),
     }
+
+
+def padded() -> Evidence:
+    """Two cards, one with the line of another member besides."""
+    evidence = two_cards()
+    busy = encode_note(add_signature(decode_note(evidence.first), firm("carrier").root_keys[0]))
+    return replace(evidence, first=busy)
+
+
+def of_nowhere() -> Evidence:
+    """Two cards of version 3, of which nobody has version 2."""
+    second = LIAR.card(previous=LIAR.card())
+    notes = (LIAR.signed(LIAR.card(previous=second, endpoints=(f"https://{name}.example",))) for name in ("a", "b"))
+    return make_contradiction(EvidenceKind.CARDS, *notes)
 
 
 def refused(why: str, raw: bytes, code: str) -> dict[str, Any]:

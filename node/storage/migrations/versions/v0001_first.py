@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("message", sa.LargeBinary(), nullable=False),
         sa.UniqueConstraint("wrapper", "id"),
     )
+    op.create_index("channel_pair", "channel", ["wrapper", "reader"])
     op.create_table(
         "checkpoint",
         sa.Column("log", sa.Integer(), primary_key=True),
@@ -59,11 +60,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "evidence",
-        sa.Column("id", sa.LargeBinary(), primary_key=True),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("member", sa.Text(), nullable=False),
-        sa.Column("log", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), primary_key=True),
+        sa.Column("member", sa.Text(), primary_key=True),
+        sa.Column("log", sa.Text(), primary_key=True),
         sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("id", sa.LargeBinary(), nullable=False),
         sa.Column("found_ms", sa.Integer(), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
     )

@@ -1,14 +1,8 @@
-"""fsck: re-prove a whole store: every link, leaf, root, signature, manifest, section and wrap.
-
-Reads only, also a copy of a database, also while the node runs. It stops at nothing: each
-fault is named with its log and entry, and the walk goes on.
-"""
+"""The walk over the logs of a store: entries, subtree hashes, checkpoints, cosignatures, bodies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from ledger.checkpoint import decode_checkpoint, open_checkpoint, verify_cosignature
@@ -18,74 +12,31 @@ from ledger.merkle import Frontier, leaf_hash, node_hash
 from ledger.names import Digest, MemberName, sha256
 from ledger.note import decode_note
 from ledger.record import check_ciphertext, open_record
-from ledger.sealing import Contexts, Wrap, Wrapper, receive_channel, verify_channel_message
-from node.config import DATABASE_NAME
+from ledger.sealing import Contexts, Wrap, Wrapper, receive_channel
+from node.agreements import RESERVED
+from node.fsck.report import Report
+from node.fsck.rows import check_channels, check_cosigned, check_evidence, check_statements
 from node.keyring import Keyring
 from node.membership import Membership, load_membership
 from node.storage import checkpoints, facts, logs, sidecars
-from node.storage.engine import DatabaseError
 from node.storage.packing import PackedEntry, PackedSidecar, RowDamaged
 from node.storage.sidecars import StoredChannel
-from node.storage.store import Store, Tx
+from node.storage.store import Tx
 
 _CHUNK: Final = 4096
-_FAULTS_MAX: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Something that does not hold. `log` and `index` where it stands in a log."""
+class Walk:
+    """One walk over all that a store holds."""
 
-    what: str
-    reason: str
-    log: str | None = None
-    index: int | None = None
-
-
-@dataclass(slots=True)
-class Report:
-    """What was checked and what was wrong."""
-
-    entries: int = 0
-    bodies: int = 0
-    sections: int = 0
-    wraps: int = 0
-    checkpoints: int = 0
-    cosignatures: int = 0
-    gaps: int = 0
-    faults: list[Fault] = field(default_factory=list)
-
-    @property
-    def is_sound(self) -> bool:
-        return not self.faults
-
-    def add(self, what: str, reason: object, *, log: str | None = None, index: int | None = None) -> None:
-        if len(self.faults) < _FAULTS_MAX:
-            self.faults.append(Fault(what=what, reason=str(reason), log=log, index=index))
-
-
-def check_store(path: Path, *, keyring: Keyring | None = None, member: MemberName | None = None) -> Report:
-    """Check `ledger.db` at `path` (or in that folder). With the keyring, what this member can open is opened too."""
-    database = path / DATABASE_NAME if path.is_dir() else path
-    report = Report()
-    store = Store.open_readonly(database)
-    try:
-        with store.read() as tx:
-            _Walk(tx, report, keyring, member).run()
-    except DatabaseError as cause:
-        report.add("database", cause.orig)
-    finally:
-        store.close()
-    return report
-
-
-class _Walk:
     def __init__(self, tx: Tx, report: Report, keyring: Keyring | None, member: MemberName | None) -> None:
         self._tx = tx
         self._report = report
         self._keyring = keyring
         self._member = member
         self._wrappers: dict[tuple[int, str], Wrapper] = {}
+        self._listed = {(number, index) for number, index, _ in sidecars.list_statements(tx)}
+        self._opened: dict[tuple[int, int], str] = {}  # type of what is listed, or should be, by (log, index)
 
     def run(self) -> None:
         self._check_pages()
@@ -100,27 +51,17 @@ class _Walk:
             return
         self._own = facts.get_meta(self._tx, facts.OWN_ORIGIN)
         self._membership: Membership = membership
-        self._channels = self._check_channels()
+        self._channels = check_channels(self._tx, membership, self._report)
         for log in logs.list_logs(self._tx):
             self._check_log(log)
+        check_cosigned(self._tx, self._report)
+        check_evidence(self._tx, membership, self._report)
+        check_statements(self._tx, self._opened, self._report)
 
     def _check_pages(self) -> None:
         for row in self._tx.exec_driver_sql("PRAGMA integrity_check(20)"):
             if row[0] != "ok":
                 self._report.add("database pages", row[0])
-
-    def _check_channels(self) -> dict[int, StoredChannel]:
-        channels = sidecars.list_channels(self._tx)
-        for channel in channels.values():
-            try:
-                message = channel.decoded()
-                key = self._membership.past_transport_key(message.wrapper, message.signer)
-                verify_channel_message(message, self._membership.network_id, key)
-                if (message.id, message.wrapper, message.reader) != (channel.id, channel.wrapper, channel.reader):
-                    self._report.add("channel", "its columns are not those of its message")
-            except TallyError as cause:
-                self._report.add("channel", cause)
-        return channels
 
     # --- one log ----------------------------------------------------------------------
 
@@ -135,7 +76,7 @@ class _Walk:
             self._report.add("head", "the stored frontier or last leaf is not that of the entries", log=name)
         if log.checkpoint is not None and kept.get(log.checkpoint_size) != log.checkpoint:
             self._report.add("checkpoint", "the head's is not the kept one of its size", log=name)
-        self._report.gaps += len(sidecars.list_gaps(self._tx, log.number))
+        self._report.add_gaps(sidecars.list_gaps(self._tx, log.number), log=name)
 
     def _check_entries(self, log: logs.StoredLog, sizes: list[int], kept: dict[int, bytes]) -> tuple[Frontier, Digest]:
         frontier, prev = Frontier(), logs.GENESIS
@@ -249,7 +190,7 @@ class _Walk:
                     reason = "manifest or ciphertexts are not those that the entry names"
                     self._report.add("body", reason, log=str(log.origin), index=index)
                     continue
-                self._check_sections(log, packed, record_id=row.id, body=row.body, contexts=contexts)
+                self._check_sections(log, index, packed, record_id=row.id, body=row.body, contexts=contexts)
             except (TallyError, KeyError) as cause:
                 self._report.add("body", cause, log=str(log.origin), index=index)
 
@@ -266,7 +207,14 @@ class _Walk:
                 yield index, packed
 
     def _check_sections(
-        self, log: logs.StoredLog, packed: PackedSidecar, *, record_id: bytes, body: Digest, contexts: Contexts
+        self,
+        log: logs.StoredLog,
+        index: int,
+        packed: PackedSidecar,
+        *,
+        record_id: bytes,
+        body: Digest,
+        contexts: Contexts,
     ) -> None:
         for number, ciphertext in packed.sections.items():
             check_ciphertext(ciphertext, packed.manifest, number)
@@ -279,7 +227,7 @@ class _Walk:
             held = {n: packed.sections[n] for n in wrap.sections if n in packed.sections}
             if 0 not in held:
                 continue
-            open_record(
+            opened = open_record(
                 Wrap(channel.id, wrap.sections, wrap.sealed),
                 held,
                 wrapper=self._wrapper(channel, log),
@@ -288,6 +236,8 @@ class _Walk:
                 manifest=packed.manifest,
                 manifest_hash=body,
             )
+            if opened.meta.type.startswith(RESERVED) or (log.number, index) in self._listed:
+                self._opened[log.number, index] = opened.meta.type
 
     def _wrapper(self, channel: StoredChannel, log: logs.StoredLog) -> Wrapper:
         key = (channel.number, str(log.origin))

@@ -1,0 +1,77 @@
+"""Bodies that come late, or back after a restore, are news: peers that wait for some are woken, and so is the view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from ledger.names import Digest, MemberName
+from node.append import Appended, NewRecord
+from node.node import Node
+from node.storage import sidecars
+from node.sync import answers
+from node.sync.bodies import fill_gaps
+from node.sync.recovery import REPLACED
+from tests.make_folders import answer, found, proposal, shipment
+from tests.simulator import Simulation, gaps, stored
+
+PARTIES: Final = {"shipper": ["fishery"], "receiver": ["processor"], "insurer": ["processor"]}
+
+
+@dataclass
+class Peer:
+    """What a peer answers, without the wire between."""
+
+    at: Node
+    caller: str
+
+    async def bodies(self, log: str, bundle: int, start: int) -> bytes:
+        return answers.bodies(self.at, log, bundle=bundle, start=start, caller=MemberName(self.caller))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    root = tmp_path_factory.mktemp("recovered")
+    simulation = Simulation(found(root / "founded", "fishery", "processor"), root / "running", seed=1)
+    with simulation.running():
+        simulation.run_until(simulation.is_in_sync)
+        fishery, processor = (simulation.machines[name] for name in ("fishery", "processor"))
+        proposed = fishery.append(NewRecord(proposal(PARTIES)))
+        assert isinstance(proposed, Appended)
+        simulation.run_until(simulation.is_in_sync)
+        processor.append(NewRecord(answer(processor.node.agreements.get(Digest(proposed.leaf)))))
+        simulation.run_until(simulation.is_in_sync)
+        for number in range(3):
+            fishery.file(shipment(number, proposed.leaf))
+        simulation.run_until(simulation.is_in_sync)
+        yield simulation
+
+
+def lose(simulation: Simulation, name: str, index: int) -> None:
+    """A body of the fishery's log, as if it had never come to `name`."""
+    node, number = simulation.machines[name].node, stored(simulation.machines[name], "fishery").number
+    with node.store.write("restore") as tx:
+        sidecars.delete_sidecars(tx, number, [index])
+        sidecars.insert_gaps(tx, number, [(index, REPLACED if name == "fishery" else "seal-broken: not here")])
+
+
+@pytest.mark.parametrize(("loser", "giver"), [("fishery", "processor"), ("processor", "fishery")])
+def test_body_that_comes_late_or_back_is_news(running: Simulation, loser: str, giver: str) -> None:
+    machine, origin = running.machines[loser], running.machines["fishery"].node.joined.origin
+    index = stored(machine, "fishery").size - (1 if loser == "fishery" else 2)
+    lose(running, loser, index)
+    node = machine.node
+    peer: Any = Peer(running.machines[giver].node, loser)
+    before = node.changes.count
+    assert running.loop.run_until_complete(fill_gaps(node, peer, origin))
+    assert node.changes.moved(origin.hash, before), "whoever waits for this log is woken"
+    with node.store.read() as tx:
+        assert node.joined.reader.read(tx, node.find_log(tx, "fishery"), index).state == "open"
+    # What the author alone could read is lost for good, and named; asked again, nothing new is told.
+    assert (index in gaps(machine, "fishery")) is (loser == "fishery")
+    before = node.changes.count
+    assert not running.loop.run_until_complete(fill_gaps(node, peer, origin))
+    assert not node.changes.moved(origin.hash, before)
