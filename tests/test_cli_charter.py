@@ -165,8 +165,13 @@ def test_relative_paths_start_where_the_settings_stand(tmp_path: Path, monkeypat
     """Not where a node happens to be started: it would find no key, or somebody else's."""
     folder = tmp_path / "node"
     folder.mkdir()
-    values = {"network": NETWORK, "member": "m", "endpoints": ["http://127.0.0.1:1"]}
-    files = {"tls_cert": "tls/c.pem", "tls_key": "/etc/k.pem", "tls_ca": "../ca.pem", "passphrase_file": "secret"}
+    values: dict[str, object] = {"network": NETWORK, "member": "m", "endpoints": ["http://127.0.0.1:1"]}
+    files: dict[str, object] = {
+        "tls_cert": "tls/c.pem",
+        "tls_key": "/etc/k.pem",
+        "tls_ca": "../ca.pem",
+        "passphrase_file": "secret",
+    }
     (folder / "tally.toml").write_bytes(encode_settings(values | files))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TALLY_TLS_CA", "elsewhere.pem")
