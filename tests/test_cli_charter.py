@@ -86,7 +86,7 @@ def test_an_init_that_broke_off_is_not_continued(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     new = NewNode(network=NETWORK, member="fishery", endpoints=("http://127.0.0.1:1",), settings={})
-    for step in ("save_keyring", "write_durably", "renew_admin_token"):
+    for step in ("save_keyring", "write_durably", "_renew_admin_token"):
         folder = tmp_path / step
         with monkeypatch.context() as patch:
             patch.setattr(founding, step, fail)

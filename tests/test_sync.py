@@ -362,10 +362,11 @@ def test_certificate_of_another_authority_is_refused(tmp_path: Path, authority: 
 
 
 def test_driver_that_is_cancelled_leaves_no_thread_and_no_half_written_record(folders: dict[str, Path]) -> None:
+    before = set(threading.enumerate())
     with serving(*folders.values()) as peers:
         wait_until(lambda: all(peer.is_ready for peer in peers), "ready")
         fill(peers[0], 300)
-    names = {thread.name for thread in threading.enumerate()}
+    names = {thread.name for thread in set(threading.enumerate()) - before}
     assert not any(name.startswith(("append", "asyncio")) for name in names), names
 
 

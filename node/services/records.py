@@ -16,7 +16,7 @@ from ledger.jsontext import encode_canonical, encode_string
 from ledger.names import encode_id, id_time_ms
 from ledger.record import Link
 from node.agreements import PROPOSE
-from node.node import Node
+from node.node import Joined, Node
 from node.problems import Judge, Problem
 from node.reader import ReadRecord, WithheldSection, is_secret
 from node.storage import logs, sidecars
@@ -65,12 +65,14 @@ class Part:
 
 def find_record(node: Node, log: str, index: int) -> Shown:
     """One entry by its log (origin or member's name) and index. Raises: NotAdopted, Missing."""
+    joined = node.joined
     with node.store.read() as tx:
-        return _show(node, tx, node.find_log(tx, log), index)
+        return _show(node, joined, tx, log=node.find_log(tx, log), index=index)
 
 
 def find_record_by_id(node: Node, record_id: bytes) -> Shown:
     """The record with this id, in whichever log. Raises: NotAdopted, Missing, IdAmbiguous."""
+    joined = node.joined
     with node.store.read() as tx:
         found = [
             (log, index) for log in logs.list_logs(tx) if (index := logs.find_id(tx, log.number, record_id)) is not None
@@ -79,7 +81,8 @@ def find_record_by_id(node: Node, record_id: bytes) -> Shown:
             raise Missing(what="record", name=encode_id(record_id))
         if len(found) > 1:
             raise IdAmbiguous(id=encode_id(record_id), logs=", ".join(str(log.origin) for log, _ in found))
-        return _show(node, tx, *found[0])
+        log, index = found[0]
+        return _show(node, joined, tx, log=log, index=index)
 
 
 def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> Page:
@@ -143,9 +146,10 @@ def encode_page(page: Page, reader: str) -> bytes:
     return b'{"records":[%b],"next":%b,"pending":%d}' % (records, _text(page.next), page.pending)
 
 
-def _show(node: Node, tx: Tx, log: logs.StoredLog, index: int) -> Shown:
-    record = node.joined.reader.read(tx, log, index)
-    gap = None if record.opened else dict(sidecars.list_gaps(tx, log.number)).get(index)
+def _show(node: Node, joined: Joined, tx: Tx, *, log: logs.StoredLog, index: int) -> Shown:
+    record = joined.reader.read(tx, log, index)
+    gaps = [] if record.opened else sidecars.list_gaps(tx, log.number, start=index, end=index + 1)
+    gap = gaps[0][1] if gaps else None
     return Shown(record=record, problems=_judge(node).find_problems(record), gap=gap)
 
 

@@ -201,7 +201,7 @@ class PeerClient:
             ):
                 yield answer
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, TimeoutError, OSError) as cause:
-            reason = _printable(f"{type(cause).__name__} {cause}".strip())
+            reason = _printable(str(cause) or type(cause).__name__)
             raise PeerUnreachable(peer=self.peer, endpoint=self.endpoint, reason=reason) from cause
 
     async def _check(self, answer: httpx.Response, what: str) -> None:
