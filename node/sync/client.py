@@ -18,6 +18,7 @@ from httpx_aiohttp import AiohttpTransport
 from ledger import limits
 from ledger.errors import BadProof, EncodingError, Missing, Unavailable
 from ledger.names import MemberName
+from ledger.tiles import Tile
 from node.config import Settings
 from node.sync.signing import CallEarly, CallSigner
 
@@ -138,6 +139,27 @@ class PeerClient:
         self._http = http
         self._signer = signer
         self._timeout_s = timeout_s
+        self._foreseen: dict[str, asyncio.Task[bytes]] = {}  # by path
+
+    def foresee(self, log: str, *, bundles: Sequence[Tile], bodies_from: int) -> None:
+        """Begin the calls about a log that has grown a little, so that they are under way side by side.
+
+        Each is answered when it is made. `forget` gives up those that never are.
+        """
+        paths = {_checkpoint_path(log): limits.CHECKPOINT_BYTES_MAX}
+        paths |= {f"/v1/logs/{log}/{tile.path}": limits.BUNDLE_BYTES_MAX for tile in bundles}
+        paths[_bodies_path(log, bodies_from // limits.TILE_WIDTH, bodies_from)] = BODIES_BYTES_MAX
+        for path, most in paths.items():
+            if path not in self._foreseen:
+                self._foreseen[path] = asyncio.create_task(self._fetch(path, most))
+
+    async def forget(self) -> None:
+        """Give up what was foreseen and not asked for."""
+        tasks = list(self._foreseen.values())
+        self._foreseen.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def heads(self, since: str, wait_s: float) -> Heads:
         """What the peer holds, once it moved past `since` or after `wait_s`."""
@@ -150,7 +172,7 @@ class PeerClient:
 
     async def checkpoint(self, log: str) -> bytes:
         """Raises: Missing where the peer holds nothing of that log."""
-        return await self._get(f"/v1/logs/{log}/checkpoint", limits.CHECKPOINT_BYTES_MAX)
+        return await self._get(_checkpoint_path(log), limits.CHECKPOINT_BYTES_MAX)
 
     async def tile(self, log: str, path: str) -> bytes:
         """A hash tile, by its C2SP path."""
@@ -164,7 +186,7 @@ class PeerClient:
         return await self._get(f"/v1/logs/{log}/cosignatures?size={size}", limits.NOTE_BYTES_MAX)
 
     async def bodies(self, log: str, bundle: int, start: int) -> bytes:
-        return await self._get(f"/v1/logs/{log}/bodies/{bundle}?from={start}", BODIES_BYTES_MAX)
+        return await self._get(_bodies_path(log, bundle, start), BODIES_BYTES_MAX)
 
     async def card(self, member: str, version: int) -> bytes:
         return await self._get(f"/v1/cards/{member}/{version}", limits.NOTE_BYTES_MAX)
@@ -176,6 +198,10 @@ class PeerClient:
             await self._check(answer, "evidence")
 
     async def _get(self, path: str, bytes_max: int, *, timeout_s: float | None = None) -> bytes:
+        foreseen = self._foreseen.pop(path, None)
+        return await (foreseen or self._fetch(path, bytes_max, timeout_s=timeout_s))
+
+    async def _fetch(self, path: str, bytes_max: int, *, timeout_s: float | None = None) -> bytes:
         url = self.endpoint + path
         headers = dict(self._signer.sign("GET", url))
         async with self._answer("GET", url, headers, timeout_s=timeout_s or self._timeout_s) as answer:
@@ -214,6 +240,14 @@ class PeerClient:
                     peer=self.peer, status=answer.status_code, what=what, reason=reason, started=started
                 )
             raise PeerRefused(peer=self.peer, status=answer.status_code, what=what, reason=reason)
+
+
+def _checkpoint_path(log: str) -> str:
+    return f"/v1/logs/{log}/checkpoint"
+
+
+def _bodies_path(log: str, bundle: int, start: int) -> str:
+    return f"/v1/logs/{log}/bodies/{bundle}?from={start}"
 
 
 async def at_once(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -15,11 +15,14 @@ from typing import Any, Final
 
 import structlog
 
+from ledger import limits
 from ledger.errors import BadProof, TallyError
 from ledger.names import MemberName, Origin
 from ledger.replica import Outcome, Result
+from ledger.tiles import bundles_between
 from node.node import Node
 from node.storage import checkpoints, sidecars
+from node.storage.logs import StoredLog
 from node.storage.replicas import ReplicaMoved
 from node.sync.answers import root_hint
 from node.sync.bodies import fetch_from_author, fill_gaps, find_log
@@ -65,15 +68,18 @@ class Turns:
         """
         faults: list[TallyError] = []
         has_moved = False
-        for work in self._works(peer, state, heads, is_first=is_first):
-            try:
-                has_moved |= await work
-            except ReplicaMoved:
-                has_moved = True  # another peer was quicker; the next turn goes on from there
-            except PeerUnreachable:
-                raise
-            except TallyError as cause:
-                faults.append(cause)
+        try:
+            for work in self._works(peer, state, heads, is_first=is_first):
+                try:
+                    has_moved |= await work
+                except ReplicaMoved:
+                    has_moved = True  # another peer was quicker; the next turn goes on from there
+                except PeerUnreachable:
+                    raise
+                except TallyError as cause:
+                    faults.append(cause)
+        finally:
+            await peer.forget()
         if faults:
             raise next((fault for fault in faults if isinstance(fault, BadProof)), faults[0])
         return has_moved
@@ -86,13 +92,16 @@ class Turns:
         told = {known[oh]: head for head in heads.heads if (oh := bytes.fromhex(head.log)) in known}
         if is_first or own in told:
             yield self._check_own(peer, told.get(own), is_first=is_first)
+        author = node.membership.origin(peer.peer)
+        # The peer's own log and its bodies first: somebody waits to read them.
+        if author in told:
+            yield self._mirror(peer, author, told[author], state)
+        yield fetch_from_author(node, peer)
         for origin, head in told.items():
             state.sizes[str(origin)] = head.size
-            if origin != own:
+            if origin not in (own, author):
                 yield self._mirror(peer, origin, head, state)
             yield collect_cosignatures(node, peer, origin, head)
-        author = node.membership.origin(peer.peer)
-        yield fetch_from_author(node, peer)
         if is_first or author in told:
             yield self._refill(peer, author)
         if is_first:
@@ -103,8 +112,10 @@ class Turns:
     async def _mirror(self, peer: PeerClient, origin: Origin, head: HeadHint, state: PeerState) -> bool:
         node = self._node
         async with self._alone(origin):
-            if not await asyncio.to_thread(self._has_news, origin, peer.peer, head):
+            log = await asyncio.to_thread(find_log, node, origin)
+            if not await asyncio.to_thread(self._has_news, log, peer.peer, head):
                 return False
+            _foresee(peer, log, head)
             outcome = await run_round(node, peer, origin, may_cosign=node.joined.guard.is_ready)
         if peer.peer == origin.member:
             state.author_behind = outcome.author_behind
@@ -129,10 +140,9 @@ class Turns:
         finally:
             lock.release()
 
-    def _has_news(self, origin: Origin, peer: MemberName, head: HeadHint) -> bool:
+    def _has_news(self, log: StoredLog, peer: MemberName, head: HeadHint) -> bool:
         """Whether a round could change anything: entries to fetch, a fork to find, a checkpoint to cosign."""
         node = self._node
-        log = find_log(node, origin)
         if log.frozen:
             return False
         if head.size != log.checkpoint_size:
@@ -163,6 +173,14 @@ class Turns:
             return False
         self._refilled[peer.peer, origin] = now
         return await fill_gaps(self._node, peer, origin)
+
+
+def _foresee(peer: PeerClient, log: StoredLog, head: HeadHint) -> None:
+    """A little more of the author's own log is what a network does all day: then all calls are made at once."""
+    is_level = log.size == log.checkpoint_size == log.bodies_size
+    if peer.peer == log.origin.member and is_level and log.size < head.size <= log.size + limits.TILE_WIDTH:
+        bundles = bundles_between(log.size, head.size)
+        peer.foresee(log.origin.hash.hex(), bundles=bundles, bodies_from=log.bodies_size)
 
 
 def _has_gaps(node: Node, origin: Origin) -> bool:
