@@ -23,6 +23,12 @@ def cpu_s(process_id: int) -> float:
     return total
 
 
+def own_cpu_s(process_id: int) -> float:
+    """CPU seconds of one process alone."""
+    times = psutil.Process(process_id).cpu_times()
+    return float(times.user + times.system)
+
+
 def wait_for_rest(process_id: int, limit_s: float) -> None:
     """Return once a process and its descendants use next to no CPU: what they did after answering is done."""
     end = time.monotonic() + limit_s

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 
 from tests.bench import records
 from tests.bench.load import LINES
-from tests.bench.meters import cpu_s, wait_for_rest
+from tests.bench.meters import cpu_s, own_cpu_s, wait_for_rest
 from tests.bench.network import LIMIT_S, Trade, copy_folder, process_id, run_client
 from tests.bench.peers import Hypercore
 from tests.conformance.tools import NotToBeHad
@@ -44,14 +45,15 @@ QUICK: Final = Sizes(
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a batch of records took. cpu_s: of all processes of the author's node until the last answer.
+    """What a batch of records took. seconds: until the last answer.
 
-    search_cpu_s: of the view worker afterwards, until the record search had them all.
+    cpu_s: of all processes of the author's node, until the record search had them all and nothing was left to do.
+    main_cpu_s: of it, the main process.
     """
 
     seconds: float
     cpu_s: float
-    search_cpu_s: float
+    main_cpu_s: float
 
 
 @dataclass
@@ -95,13 +97,21 @@ class Stage:
 
     def append(self, count: int) -> Spent:
         """Send `count` records in bulk, and wait until the node has nothing more to do for them."""
+        with self.counted() as spent:
+            seconds = float(str(self.client("bulk", count)["seconds"]))
+        cpu, main = spent[0]
+        return Spent(seconds, cpu, main)
+
+    @contextmanager
+    def counted(self) -> Iterator[list[tuple[float, float]]]:
+        """CPU seconds of the author's node for what is done inside and what follows from it: (all, main process)."""
         author = process_id(self.trade.author)
         wait_for_rest(author, LIMIT_S)
-        before = cpu_s(author)
-        seconds = float(str(self.client("bulk", count)["seconds"]))
-        after = cpu_s(author)
+        before = cpu_s(author), own_cpu_s(author)
+        spent: list[tuple[float, float]] = []
+        yield spent
         wait_for_rest(author, LIMIT_S)
-        return Spent(seconds, after - before, cpu_s(author) - after)
+        spent.append((cpu_s(author) - before[0], own_cpu_s(author) - before[1]))
 
     def client(self, kind: str, count: int, *more: str) -> dict[str, float | list[float]]:
         """What the client measured that sent the next `count` records."""
