@@ -27,7 +27,7 @@ test: .venv/.stamp-dev
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: .venv/.stamp-dev
-	@$(BIN)/python -m pytest -q -m 'not slow and not browser and not conformance and not crash and not bench' $(ARGS)
+	@TALLY_EXAMPLES=fast $(BIN)/python -m pytest -q -m 'not slow and not browser and not conformance and not crash and not bench' $(ARGS)
 
 check: .venv/.stamp-dev
 	@$(BIN)/ruff check .

@@ -9,14 +9,14 @@ Spec: docs/spec/checkpoint.md; c2sp.org/tlog-checkpoint@v1.0.0, c2sp.org/tlog-co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ledger import limits
 from ledger.errors import BadSignature, EncodingError, ForeignOrigin
 from ledger.keys import Algorithm, SigningKey, VerifyKey
-from ledger.names import Digest, Origin, decode_b64, decode_origin, decode_size, encode_b64
+from ledger.names import Digest, MemberName, Origin, decode_b64, decode_origin, decode_size, encode_b64
 from ledger.note import (
     Note,
     Signature,
@@ -137,6 +137,32 @@ def verified_cosigners(note: Note, keys: Sequence[VerifyKey]) -> dict[VerifyKey,
         for signature in note.signatures
         if signature.is_of(key)
     }
+
+
+def distinct_cosigners(found: Mapping[MemberName, Mapping[VerifyKey, int]]) -> dict[MemberName, int]:
+    """As many of the members as can have a point of the curve each that stands for no other; and when each cosigned.
+
+    found: of each member, its keys that cosigned one checkpoint, and when. A cosignature does not cover its signer's
+    name: where two members list one key, its line can be relabelled, and is one cosignature all the same. Nor does
+    who lists the key of another keep that one from being counted.
+    """
+    owners: dict[bytes, MemberName] = {}
+
+    def place(member: MemberName, tried: set[bytes]) -> bool:
+        # An augmenting path (Kuhn): who stands in the way moves to another of its keys if it has one.
+        for key in sorted(found[member], key=lambda key: (-found[member][key], key.raw)):
+            if key.raw in tried:
+                continue
+            tried.add(key.raw)
+            if key.raw not in owners or place(owners[key.raw], tried):
+                owners[key.raw] = member
+                return True
+        return False
+
+    for member in sorted(found):
+        place(member, set())
+    times = {(member, key.raw): time for member, keys in found.items() for key, time in keys.items()}
+    return {member: times[member, raw] for raw, member in owners.items()}
 
 
 # --- inside -------------------------------------------------------------------

@@ -76,6 +76,12 @@ ENDPOINTS_MAX: Final = 8
 ENDPOINT_BYTES_MAX: Final = 267
 """Bytes of one address: `https://`, the longest DNS name (253) and a port."""
 
+CARD_VERSIONS_MAX: Final = 128
+"""Cards of one member: a change each month for ten years. Who makes more hinders nobody but itself."""
+
+CARDS_BYTES_MAX: Final = 128 << 10
+"""Bytes of the texts of one member's cards: 128 ordinary ones. Receipts carry all cards, so each has its own share."""
+
 EXPELLED_MAX: Final = 1024
 """Logs with a cut-off size in one charter: the list only grows, so it has room for several generations."""
 
@@ -127,6 +133,15 @@ CONTRACT_FINDINGS_MAX: Final = 200
 TITLE_LENGTH_MAX: Final = 200
 """Letters of a contract's title: one line on a screen."""
 
+PROPOSALS_OPEN_MAX: Final = 64
+"""Proposals of one member that a node keeps in memory before its own member has said anything of them."""
+
+PROPOSALS_OPEN_BYTES: Final = 2 << 20
+"""Bytes of those proposals together, one always: parsed, a hostile one takes some forty times its length."""
+
+WORDS_EARLY_MAX: Final = 4096
+"""Acceptances, declines and ends of one member that a node keeps for contracts that it does not know (yet)."""
+
 LINE_BYTES_MAX: Final = BODY_BYTES_MAX + (64 << 10)
 """Bytes of one NDJSON line: a body and its envelope."""
 
@@ -159,6 +174,15 @@ EPCIS_FILE_BYTES_MAX: Final = 32 << 20
 
 EPCIS_FILE_DEPTH: Final = JSON_DEPTH + 5
 """Levels of nesting in an EPCIS file: the events of a query document stand five levels down."""
+
+EPCIS_VALUES_MAX: Final = 2 << 20
+"""Commas and opening brackets of an EPCIS file: honest values take 16 bytes and more, and parsed each takes 100."""
+
+EPCIS_EVENTS_MAX: Final = 1 << 16
+"""Events of one EPCIS file: twice what a file of the usual ones has room for, as each becomes a record."""
+
+CAPTURE_REFUSED_MAX: Final = 1000
+"""Refusals that the answer to one EPCIS file lists, besides how many more there are: enough to see what is wrong."""
 
 EPCIS_FAULTS_MAX: Final = 100
 """Faults told of one list or object: enough to mend it, without more memory than its text took."""
@@ -204,6 +228,9 @@ MANIFEST_BYTES_MAX: Final = 128 * (SECTIONS_MAX + BLOBS_MAX)
 
 SIDECAR_BYTES_MAX: Final = 4 << 20
 """Bytes of one record's manifest, wraps and ciphertexts as a peer sends them: held in memory whole."""
+
+REFILL_CALLS_MAX: Final = 64
+"""Calls about the gaps of one log in one go: a peer that answers for one entry at a time would cause one for each."""
 
 BODIES_MESSAGES_MAX: Final = 2 * TILE_WIDTH * READERS_MAX
 """Channel messages in one answer: far above what 256 records of one author to one reader can need."""

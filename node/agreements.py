@@ -14,9 +14,11 @@ Spec: docs/spec/agreements.md.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from ledger import limits
 from ledger.errors import BadInput, Missing, NotAllowed
 from ledger.fields import cut_parts
 from ledger.jsontext import members
@@ -27,12 +29,14 @@ from node.contract import (
     DECLINE,
     END,
     PROPOSE,
+    CodeNotRun,
     Contract,
     Place,
     ProposalBroken,
     Status,
     Word,
     decode_proposal,
+    keep_first,
     named_contract,
     settle,
     told_alike,
@@ -45,6 +49,7 @@ __all__ = [
     "PROPOSE",
     "RESERVED",
     "Agreements",
+    "CodeNotRun",
     "Contract",
     "ContractNotActive",
     "Place",
@@ -67,7 +72,7 @@ RESERVED: Final = "tally/"
 class ContractNotActive(NotAllowed):
     code = "contract-not-active"
     template = "contract {contract} is {status}"
-    hint = "Every party must accept it first: `tally contract show` says who has not."
+    hint = "Every party must accept it first: `tally contract show` says who has not, and what else is in the way."
 
 
 class RoleNotAllowed(NotAllowed):
@@ -83,18 +88,67 @@ class TypeUnknown(BadInput):
 
 
 class Agreements:
-    """Every contract this node is a party to. Statements may come in any order, early, and more than once."""
+    """Every contract this node is a party to. Statements may come in any order, early, and more than once.
 
-    def __init__(self) -> None:
+    What a member can fill it with is bounded, but for what `own` answered. Proposals that have no room are passed
+    over, from the first on, until there is some (node/statements.py then offers them again).
+    """
+
+    def __init__(self, own: MemberName | None = None) -> None:
+        self._own = own
         self._contracts: dict[Digest, Contract] = {}
         self._words: dict[Digest, dict[Word, Place | None]] = {}
         self._statements: dict[tuple[Digest | None, str, str | None], Statement] = {}
-        self._lock = threading.Lock()  # guards all three
+        self._open: dict[MemberName, dict[Digest, int]] = {}  # by proposer, not answered by `own`: bytes, oldest first
+        self._early: Counter[MemberName] = Counter()  # words on contracts that are not known
+        self._passed: dict[MemberName, Place] = {}  # the first proposal that was passed over
+        self._lost: dict[MemberName, Place] = {}  # the first word for which there was no room
+        self._lock = threading.Lock()  # guards all of them
 
-    def propose(self, contract: Contract) -> None:
+    def propose(self, contract: Contract, *, length: int = 0) -> None:
+        """Take in a proposal, of a body of `length` bytes, for which there `has_room`."""
         with self._lock:
-            if contract.id not in self._contracts:
-                self._settle(contract)
+            if contract.id in self._contracts:
+                return
+            if not self._is_answered(contract.proposer, contract.id):
+                self._open.setdefault(contract.proposer, {})[contract.id] = length
+            early = self._words.pop(contract.id, {})
+            self._early -= Counter(member for _, member, _ in early)
+            self._words[contract.id] = {}
+            for word, place in early.items():
+                self._keep_word(contract, word, place)
+            self._settle(contract)
+
+    def has_room(self, proposer: MemberName, contract_id: Digest, length: int, *, place: Place) -> bool:
+        """Whether a proposal may be taken in; if not, it is passed over, as are those behind it."""
+        with self._lock:
+            if contract_id in self._contracts or self._is_answered(proposer, contract_id):
+                return True
+            is_behind = proposer in self._passed and place >= self._passed[proposer]
+            if is_behind or not self._make_room(proposer, length):
+                self._passed.setdefault(proposer, place)
+                return False
+            return True
+
+    def passed_over(self) -> dict[MemberName, Place]:
+        """Of whom proposals are not taken up for lack of room, and the first of each."""
+        with self._lock:
+            return dict(self._passed)
+
+    def look_again(self, proposer: MemberName) -> None:
+        """Forget what was passed over, as it is offered again now, in order."""
+        with self._lock:
+            self._passed.pop(proposer, None)
+
+    def lost_words(self) -> dict[MemberName, Place]:
+        """Whose words on unknown contracts had no room, and the first of each."""
+        with self._lock:
+            return dict(self._lost)
+
+    def hear_again(self, member: MemberName) -> None:
+        """Forget what was lost, as it is said again now, in order."""
+        with self._lock:
+            self._lost.pop(member, None)
 
     def state(
         self,
@@ -109,12 +163,50 @@ class Agreements:
 
         told: who was given this very statement; None for all parties. place: where it stands, as far as that is known.
         """
+        word: Word = (type_name, member, told if type_name == ACCEPT else None)
         with self._lock:
-            words, word = self._words.setdefault(contract_id, {}), (type_name, member, told)
-            known = words.get(word)
-            words[word] = place if known is None or (place is not None and place < known) else known
-            if contract_id in self._contracts:
-                self._settle(self._contracts[contract_id])
+            contract = self._contracts.get(contract_id)
+            if contract is None:
+                self._keep_early(contract_id, word, place)
+                return
+            if member == self._own:
+                self._open.get(contract.proposer, {}).pop(contract_id, None)
+            self._keep_word(contract, word, place)
+            self._settle(contract)
+
+    def _keep_word(self, contract: Contract, word: Word, place: Place | None) -> None:
+        """At most three of each party: of a known contract it is known whether all parties were told."""
+        type_name, member, told = word
+        everyone = frozenset(contract.members)
+        if member in everyone and (told is None or told >= everyone):
+            keep_first(self._words[contract.id], (type_name, member, None), place)
+
+    def _keep_early(self, contract_id: Digest, word: Word, place: Place | None) -> None:
+        member = word[1]
+        if word not in self._words.get(contract_id, {}):
+            if member != self._own and self._early[member] >= limits.WORDS_EARLY_MAX:
+                self._lost.setdefault(member, place or (0, 0))
+                return
+            self._early[member] += 1
+        keep_first(self._words.setdefault(contract_id, {}), word, place)
+
+    def _is_answered(self, proposer: MemberName, contract_id: Digest) -> bool:
+        """Whether `own` proposed it, or has said anything of it: no other member decides that it is kept."""
+        return self._own is not None and (
+            proposer == self._own or any(member == self._own for _, member, _ in self._words.get(contract_id, ()))
+        )
+
+    def _make_room(self, proposer: MemberName, length: int) -> bool:
+        """Forgets what was ended before `own` had answered it, if need be: nothing can come of that any more."""
+        kept = self._open.get(proposer, {})
+        while kept and (
+            len(kept) >= limits.PROPOSALS_OPEN_MAX or sum(kept.values()) + length > limits.PROPOSALS_OPEN_BYTES
+        ):
+            over = next((id_ for id_ in kept if self._contracts[id_].ended_by is not None), None)
+            if over is None:
+                return False
+            del kept[over], self._contracts[over], self._words[over]
+        return True
 
     def _settle(self, contract: Contract) -> None:
         self._contracts[contract.id] = settle(contract, self._words.get(contract.id, {}))
@@ -140,24 +232,29 @@ class Agreements:
         known = self._statements.get((contract.id, type_name, role))
         if known is not None:
             return known
-        shown = contract.id.hex()
-        if contract.status is not Status.ACTIVE:
-            raise ContractNotActive(contract=shown, status=contract.status.value)
-        if type_name not in contract.source.shares:
-            raise TypeUnknown(contract=shown, type=type_name)
-        mine = contract.roles_of(author)
-        allowed = sorted(contract.source.authors.get(type_name, frozenset()) & set(mine))
-        if role is not None and role not in allowed:
-            raise RoleNotAllowed(member=author, type=type_name, contract=shown, reason=f"role {role!r} may not")
-        if not allowed:
-            raise RoleNotAllowed(
-                member=author, type=type_name, contract=shown, reason=f"as {', '.join(mine) or 'no party'} it may not"
-            )
-        statement = Statement(
-            type=type_name, contract=contract.id, role=role or allowed[0], readers=dict(contract.parties)
+        with self._lock:
+            # As it stands now: it may have been ended since the caller looked.
+            current = self._contracts.get(contract.id, contract)
+            made = _make_statement(current, type_name, role, author=author)
+            return self._statements.setdefault((contract.id, type_name, role), made)
+
+
+def _make_statement(contract: Contract, type_name: str, role: str | None, *, author: MemberName) -> Statement:
+    """Raises: as `Agreements.statement`."""
+    shown = contract.id.hex()
+    if contract.status is not Status.ACTIVE:
+        raise ContractNotActive(contract=shown, status=contract.status.value)
+    if type_name not in contract.source.shares:
+        raise TypeUnknown(contract=shown, type=type_name)
+    mine = contract.roles_of(author)
+    allowed = sorted(contract.source.authors.get(type_name, frozenset()) & set(mine))
+    if role is not None and role not in allowed:
+        raise RoleNotAllowed(member=author, type=type_name, contract=shown, reason=f"role {role!r} may not")
+    if not allowed:
+        raise RoleNotAllowed(
+            member=author, type=type_name, contract=shown, reason=f"as {', '.join(mine) or 'no party'} it may not"
         )
-        self._statements[contract.id, type_name, role] = statement
-        return statement
+    return Statement(type=type_name, contract=contract.id, role=role or allowed[0], readers=dict(contract.parties))
 
 
 # --- drafts ------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,13 +23,13 @@ from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contact, Contacts
 from node.serving import make_server, settle_memory
-from node.startup import watch_database
 from node.storage.viewstore import VIEWS_NAME, ViewStore
 from node.sync.driver import SyncDriver
 from node.sync.routes import make_router as make_peer_router
 from node.sync.signing import CallVerifier
 from node.tokens import TokenBook
 from node.views.supervisor import start_worker
+from node.watching import watch_database
 
 Background = Callable[[], Awaitable[None]]
 """Something that runs as long as the app serves."""
@@ -80,6 +81,7 @@ def create_app(
 
 def serve(folder: Path, *, not_restored: bool = False) -> None:
     """Run the node of `folder` until it is told to stop. Raises: what `Node.open` raises; BackgroundFailed."""
+    os.umask(0o077)  # whatever this process and its worker make is for its owner alone
     node = Node.open(folder)
     logging.set_up(node.settings.log_level)
     _warn_of_clear_text(node.settings)
@@ -89,7 +91,7 @@ def serve(folder: Path, *, not_restored: bool = False) -> None:
             node,
             extra_routers=[make_peer_router(node, make_verifier(node))],
             contacts=lambda: contacts_of(driver),
-            background=[lambda: driver.run(not_restored=not_restored), lambda: watch_database(node.store)],
+            background=[lambda: driver.run(not_restored=not_restored), lambda: watch_database(node)],
         )
         server = make_server(app, node.settings)
         app.state.stop = partial(setattr, server, "should_exit", True)  # requests under way are answered first

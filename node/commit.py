@@ -35,7 +35,7 @@ from node.channels import ChannelBook
 from node.clock import Clock
 from node.highwater import HighWater, HighWaterFile
 from node.ids import IdMaker
-from node.startup import let_out
+from node.startup import check_history, let_out
 from node.storage import facts, logs, sidecars
 from node.storage.packing import pack_sidecar
 from node.storage.store import Store, Tx
@@ -94,7 +94,7 @@ class Committer:
     def commit(self, records: Sequence[NewRecord]) -> Committed:
         """Make a batch durable. A record that is refused does not hold up the others.
 
-        Raises: HeadMoved, LogFrozen, LogIncomplete, and what the store raises; nothing of the
+        Raises: DatabaseReplaced, HeadMoved, LogFrozen, LogIncomplete, and what the store raises; nothing of the
         batch is answered then, and all or nothing of it is recorded.
         """
         for _ in range(_ATTEMPTS - 1):
@@ -258,8 +258,10 @@ class Committer:
         head, self._head = self._head, None
         if head is not None:
             return head
+        mark = self._high_water.mark
         with self._store.read() as tx:
             log = self._stored(tx)
+            check_history(tx, log, mark)  # where the head moved by itself, another database is there
             card, charter = facts.get_meta(tx, _CARD), facts.get_meta(tx, _CHARTER)
             self._ids = IdMaker(logs.last_id(tx, log.number))
         return Tip(

@@ -61,7 +61,7 @@ def load_settings(folder: Path) -> Settings:
     """Read `tally.toml` of a node's folder; relative paths in it start there. Raises: ConfigBroken."""
     path = folder / CONFIG_NAME
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         for name in _FILES & values.keys():
             if isinstance(values[name], str):
                 values[name] = folder.absolute() / values[name]  # an absolute one stays as it is

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from contracts.source import Source, read_source
-from ledger.errors import BadInput, EncodingError, TallyError
+from ledger.errors import BadInput, EncodingError, NotAllowed, TallyError
 from ledger.fields import Rules, compile_rules
 from ledger.jsontext import parse
 from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_name
@@ -25,11 +25,21 @@ DECLINE: Final = "tally/decline"
 END: Final = "tally/end"
 
 
+_MEMBERS: Final = ("source", "terms", "parties", "secret")
+
+
 class Status(StrEnum):
     PROPOSED = "proposed"
     ACTIVE = "active"
+    UNSUPPORTED = "unsupported"  # it has code, and this version runs none
     DECLINED = "declined"
     ENDED = "ended"
+
+
+class CodeNotRun(NotAllowed):
+    code = "code-not-run"
+    template = "this version runs no contract code, and the contract defines {functions}"
+    hint = "Take the functions out, or wait for a version that runs them."
 
 
 class ProposalBroken(BadInput):
@@ -60,7 +70,6 @@ class Contract:
     proposer: MemberName
     source_text: str
     source: Source
-    terms: Any
     parties: Mapping[str, tuple[MemberName, ...]]
     secret: bytes
     accepted: frozenset[MemberName]
@@ -97,7 +106,10 @@ class Contract:
 def decode_proposal(
     body: bytes, *, contract_id: Digest, record: RecordId, log: str, index: int, proposer: MemberName
 ) -> Contract:
-    """Read the body of a `tally/propose` record. Raises: ProposalBroken."""
+    """Read the body of a `tally/propose` record. Raises: ProposalBroken.
+
+    What a further member means could be part of what its parties agree on, so there is none.
+    """
     try:
         value = parse(body)
         source = read_source(value["source"])
@@ -106,21 +118,28 @@ def decode_proposal(
         rules = {name: compile_rules(patterns) for name, patterns in source.shares.items()}
     except (KeyError, TypeError, AttributeError, TallyError) as cause:
         raise ProposalBroken(reason=str(cause)) from cause
+    if value.keys() - {"terms"} != {"source", "parties", "secret"}:
+        raise ProposalBroken(reason=f"it has the members {', '.join(_MEMBERS)}, and no others")
     if set(parties) != set(source.roles) or not all(parties.values()):
         raise ProposalBroken(reason="parties must fill exactly the roles of the contract")
     if proposer not in {m for members in parties.values() for m in members}:
         raise ProposalBroken(reason=f"{proposer} proposes a contract that it is no party to")
     contract = Contract(
         id=contract_id, record=record, log=log, index=index, proposer=proposer,
-        source_text=value["source"], source=source, terms=value.get("terms"),
+        source_text=value["source"], source=source,
         parties=parties, secret=secret, accepted=frozenset({proposer}), rules=rules,
     )  # fmt: skip
     return settle(contract, {})
 
 
-def named_contract(body: bytes) -> Digest:
-    """The contract id that an accept, decline or end names. Raises: EncodingError."""
+def named_contract(body: bytes, type_name: str) -> Digest:
+    """The contract id that an accept, decline or end names. Raises: EncodingError.
+
+    What an acceptance says besides could be a condition; a notice is heard whatever it says besides.
+    """
     value = parse(body)
+    if type_name == ACCEPT and isinstance(value, dict) and len(value) != 1:
+        raise EncodingError(field="contract", reason="an acceptance names its contract, and says no more")
     if not isinstance(value, dict) or not isinstance(value.get("contract"), str):
         raise EncodingError(field="contract", reason="an accept, decline or end names its contract")
     return Digest(decode_b64(value["contract"], length=32, field="contract"))
@@ -135,6 +154,12 @@ def told_alike(meta: Meta, author: MemberName) -> frozenset[MemberName]:
     if len(shared) != 1 or not all(name.startswith("@") for name in shared[0]):
         return frozenset()
     return frozenset({author, *(MemberName(name[1:]) for name in shared[0])})
+
+
+def keep_first(words: dict[Word, Place | None], word: Word, place: Place | None) -> None:
+    """Keep a word, and of its places the first that is known."""
+    known = words.get(word)
+    words[word] = place if known is None or (place is not None and place < known) else known
 
 
 def settle(contract: Contract, words: Mapping[Word, Place | None]) -> Contract:
@@ -161,6 +186,9 @@ def settle(contract: Contract, words: Mapping[Word, Place | None]) -> Contract:
             first[member] = min(place, first.get(member, place))
     is_agreed = accepted >= everyone
     status = Status.ACTIVE if is_agreed else Status.PROPOSED
+    if contract.source.functions:
+        # Taken for a plain sharing agreement, it would share otherwise than at the parties that run its code.
+        status = Status.UNSUPPORTED
     against = who(DECLINE) or who(END)
     if against:
         status = Status.DECLINED if who(DECLINE) else Status.ENDED
@@ -180,4 +208,7 @@ def _take_names(value: object) -> tuple[MemberName, ...]:
     """The members in one role. Raises: EncodingError."""
     if not isinstance(value, list):
         raise EncodingError(field="parties", reason="a role is filled by a list of members")
-    return tuple(MemberName(decode_name(name, "parties")) for name in value)
+    names = tuple(MemberName(decode_name(name, "parties")) for name in value)
+    if len(set(names)) != len(names):
+        raise EncodingError(field="parties", reason="a member is named twice in one role")
+    return names

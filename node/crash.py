@@ -15,10 +15,11 @@ CRASH_POINTS: Final = frozenset(
     f"{step}.{moment}"
     for step in (
         "append", "adopt", "sync-entries", "sync-cosign", "sync-bodies", "sync-cosignatures", "sync-documents",
-        "evidence", "token", "restore", "channel", "freeze", "migrate",
+        "evidence", "token", "restore", "restore-targets", "channel", "freeze", "migrate",
     )
     for moment in ("before-commit", "after-commit")
 ) | {"high-water.before-write", "high-water.after-write", "start.before-guard", "start.after-guard",
+     "cosigned.before-write", "cosigned.after-write",
      "file.before-create", "file.after-create", "file.before-rename", "file.after-rename"}  # fmt: skip
 
 watchers: Final[list[Callable[[str], None]]] = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ledger.card import is_loopback, make_card, sign_card
+from ledger.card import check_keys_distinct, is_loopback, make_card, sign_card
 from ledger.charter import Charter, CharterMember, Council, decode_charter, make_charter, sign_charter, signed_members
 from ledger.charter.roots import check_edges
 from ledger.errors import BadInput, Conflict
@@ -180,8 +180,8 @@ def draw_up(
         raise FoundingBroken(reason=f"the member files are of {len(networks)} networks: {', '.join(networks)}")
     if len(set(names)) != len(names):
         raise FoundingBroken(reason="two member files are of one member")
-    for member in members:
-        verify_member_file(member)
+    # Beyond a slip of two files of one firm there is no harm in it: docs/spec/card.md, "Shared keys".
+    check_keys_distinct([verify_member_file(member) for member in members])
     charter = make_charter(
         network=networks[0],
         members=[member.member for member in members],

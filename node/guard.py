@@ -108,6 +108,11 @@ class Guard:
             self._ready.set()
 
     @property
+    def size(self) -> int:
+        """What of our log was held at some time in the life of this process; a database with less is another one."""
+        return self._size
+
+    @property
     def target(self) -> int:
         """The size that our log must have before we sign."""
         return max([self._high_water, *self._answers.values()])

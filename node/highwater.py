@@ -16,6 +16,7 @@ from ledger.errors import BadInput
 from ledger.names import Digest, Origin, decode_b64, decode_origin, decode_size, encode_b64
 from node.crash import crash_point
 
+HIGH_WATER_NAME: Final = "high-water"
 _LENGTH: Final = 320  # an origin of at most 150 letters, a size, a root
 _NEVER: Final = 1 << 62
 
@@ -44,6 +45,7 @@ class HighWaterFile:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         self._lock = threading.Lock()
         self._size = _NEVER  # owned by _lock; a mark that could not be read must not be written over
+        self._mark: HighWater | None = None
 
     def read(self) -> HighWater | None:
         """Raises: HighWaterBroken."""
@@ -52,12 +54,17 @@ class HighWaterFile:
     def begin_at(self, mark: HighWater | None) -> None:
         """What the file holds; None for nothing that counts, also by an operator's word."""
         with self._lock:
-            self._size = 0 if mark is None else mark.size
+            self._size, self._mark = 0 if mark is None else mark.size, mark
 
     @property
     def size(self) -> int:
         """What the mark stands at; above every size as long as that is not known."""
         return self._size
+
+    @property
+    def mark(self) -> HighWater | None:
+        """What this process knows to have been signed: at its start or since."""
+        return self._mark
 
     def rise(self, mark: HighWater) -> None:
         """Write `mark` unless the file holds as much already."""
@@ -70,7 +77,7 @@ class HighWaterFile:
             crash_point("high-water.before-write")
             written = os.pwrite(self._file, text.ljust(_LENGTH), 0)
             assert written == _LENGTH, "a write into a file this small is whole or raises"
-            self._size = mark.size
+            self._size, self._mark = mark.size, mark
             crash_point("high-water.after-write")
 
     def close(self) -> None:

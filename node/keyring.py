@@ -23,7 +23,9 @@ from ledger.names import KeyId, MemberName, NetworkName, Origin, decode_b64, dec
 from node.files import create_private
 
 KEYS_FOLDER: Final = "keys"
-_USES: Final = ("root", "log", "witness", "transport")
+_ROOT: Final = "root"
+ROOT_KEY_NAME: Final = f"{_ROOT}.json"
+_USES: Final = (_ROOT, "log", "witness", "transport")
 _OPEN: Final = ("algorithm", "name", "seed", "use", "v")
 _SEALED: Final = ("algorithm", "name", "salt", "sealed", "use", "v")
 _SEALED_BYTES: Final = nacl.secret.SecretBox.NONCE_SIZE + nacl.secret.SecretBox.MACBYTES + 32
@@ -37,13 +39,22 @@ class KeyFileBroken(BadInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyring:
-    """The private keys of one member. `opening`: sealing key id -> key, old ones kept."""
+    """The private keys of one member. `opening`: sealing key id -> key, old ones kept.
 
-    root: SigningKey
+    root_here: None where the root key is kept elsewhere; a node serves without it.
+    """
+
+    root_here: SigningKey | None
     log: SigningKey
     witness: SigningKey
     transport: SigningKey
     opening: dict[KeyId, OpeningKey]
+
+    @property
+    def root(self) -> SigningKey:
+        """For who has just made the keys, or has looked that it is there."""
+        assert self.root_here is not None, "whoever signs charters and cards has the root key"
+        return self.root_here
 
     @property
     def answer_secret(self) -> bytes:
@@ -59,7 +70,7 @@ def make_keyring(network: NetworkName, member: MemberName) -> Keyring:
     name = f"{network}/{member}"
     opening = make_opening_key()
     return Keyring(
-        root=make_signing_key(f"{name}/root"),
+        root_here=make_signing_key(f"{name}/root"),
         log=make_signing_key(str(Origin(network, member))),
         witness=make_signing_key(name, Algorithm.COSIGNATURE),
         transport=make_signing_key(f"{name}/transport"),
@@ -68,7 +79,7 @@ def make_keyring(network: NetworkName, member: MemberName) -> Keyring:
 
 
 def save_keyring(folder: Path, keyring: Keyring, passphrase: str | None) -> None:
-    """Write every key to a file of its own. Raises: FileExistsError."""
+    """Write every key to a file of its own, the root key among them. Raises: FileExistsError."""
     keys = folder / KEYS_FOLDER
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     for use in _USES:
@@ -81,11 +92,16 @@ def save_keyring(folder: Path, keyring: Keyring, passphrase: str | None) -> None
 
 
 def load_keyring(folder: Path, passphrase: str | None) -> Keyring:
-    """Read the keys of a node's folder, which must all be of one member. Raises: KeyFileBroken."""
+    """Read the keys of a node's folder, which must all be of one member; the root key may be kept elsewhere.
+
+    Raises: KeyFileBroken.
+    """
     keys = folder / KEYS_FOLDER
-    signing = {use: _read_signing_key(keys / f"{use}.json", use, passphrase) for use in _USES}
+    uses = [use for use in _USES if use != _ROOT or (keys / ROOT_KEY_NAME).exists()]
+    signing = {use: _read_signing_key(keys / f"{use}.json", use, passphrase) for use in uses}
     _check_names(keys, signing)
-    return Keyring(**signing, opening=load_opening_keys(folder, passphrase))
+    root = signing.pop(_ROOT, None)
+    return Keyring(root_here=root, **signing, opening=load_opening_keys(folder, passphrase))
 
 
 def load_opening_keys(folder: Path, passphrase: str | None) -> dict[KeyId, OpeningKey]:
@@ -128,8 +144,8 @@ def _check_names(keys: Path, signing: Mapping[str, SigningKey]) -> None:
     except BadInput as cause:
         raise KeyFileBroken(path=keys / "log.json", reason=str(cause)) from cause
     member = f"{log.network}/{log.member}"
-    for use, expected in (("root", f"{member}/root"), ("witness", member), ("transport", f"{member}/transport")):
-        name = signing[use].public.name
+    for use, expected in ((_ROOT, f"{member}/root"), ("witness", member), ("transport", f"{member}/transport")):
+        name = signing[use].public.name if use in signing else expected
         if name != expected:
             raise KeyFileBroken(path=keys / f"{use}.json", reason=f"the key {name} beside the log key of {log}")
 

@@ -6,13 +6,15 @@ An immutable snapshot; the node replaces it whole when a charter or card arrives
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
-from ledger import limits
-from ledger.card import Card, decode_card
+import structlog
+
+from ledger.card import Card, decode_card, extend_card_chain
 from ledger.charter import Charter, NetworkLimits, decode_charter
-from ledger.errors import MissingSignature, TooLarge, UnknownKey
+from ledger.errors import MissingSignature, UnknownKey
 from ledger.evidence import Evidence, EvidenceKind, Finding, make_contradiction, verify_evidence
 from ledger.keys import VerifyKey
 from ledger.names import MemberName, NetworkId, Origin, sha256
@@ -24,10 +26,15 @@ from node.storage.store import Tx
 
 @dataclass(frozen=True)
 class Membership:
-    """A verified network and the notes that prove it."""
+    """A verified network and the notes that prove it.
+
+    network: what is in force. documents: all that the notes prove, cards of later epochs among them; two cards, and
+    which of them follows one that is known, are judged by it.
+    """
 
     network: Network
     file: NetworkFile
+    documents: Network
 
     @cached_property
     def network_id(self) -> NetworkId:
@@ -51,8 +58,18 @@ class Membership:
 
     @cached_property
     def origins(self) -> Mapping[bytes, Origin]:
-        """Every log of every member in force, by the hash of its origin."""
-        return {self.origin(member).hash: self.origin(member) for member in self.names}
+        """Every log that a card in force has named, by the hash of its origin: a later card retires none."""
+        return {card.origin.hash: card.origin for member in self.names for card in self.network.cards[member]}
+
+    @cached_property
+    def newer(self) -> Mapping[MemberName, str]:
+        """Members whose newest card is of a later epoch, and so not in force; why that is, in words."""
+        return {
+            member: f"newer version: card {card.version} opens epoch {card.epoch.number} of the log, "
+            f"which this program does not know; card {self.card(member).version} stays in force"
+            for member in self.names
+            if (card := self.documents.card(member)).epoch.number > _EPOCH
+        }
 
     def transport_key(self, member: str, key_id: str) -> VerifyKey:
         """Only keys of the newest card of a member in force sign calls. Raises: Missing, UnknownKey."""
@@ -78,35 +95,48 @@ class Membership:
             for member, chain in self.network.cards.items()
         }
 
-    def with_cards(self, notes: Iterable[bytes]) -> Membership:
-        """The membership after newer cards, all verified again; another card of a version held changes nothing.
+    @cached_property
+    def notes(self) -> Mapping[Place, bytes]:
+        """The notes of all cards by member and version, which is the order that `make_membership` puts them in."""
+        chains = self.documents.cards
+        places = [(member, version) for member in sorted(chains) for version in range(1, len(chains[member]) + 1)]
+        return dict(zip(places, self.file.cards, strict=True))
 
-        Raises: what verification raises.
+    def with_cards(self, notes: Iterable[bytes]) -> Membership:
+        """The membership after newer cards; another card of a version held changes nothing.
+
+        Only what is new is verified, against what was; and each member has a share of its own, so that nobody's cards
+        make another's slow or too many. Raises: what verification raises.
         """
-        known = {_member_and_version(note) for note in self.file.cards}
-        fresh = [n for n in _undisputed(self.file.cards, notes) if _member_and_version(n) not in known]
+        charters, held = self.documents.charters, self.documents.cards
+        fresh: dict[MemberName, list[bytes]] = {}
+        for note in _undisputed(self.notes, notes):
+            if (place := _member_and_version(note)) not in self.notes:
+                fresh.setdefault(place[0], []).append(_own_lines(note, charters))
         if not fresh:
             return self
-        fresh = [_own_lines(note, self.network.charters) for note in fresh]
-        total = sum(map(len, (*self.file.charters, *self.file.cards, *fresh)))
-        if total > limits.NETWORK_FILE_BYTES_MAX // 2:
-            # Every receipt carries these documents: one member must not make them all too large to be read.
-            raise TooLarge(what="network file", got=total, limit=limits.NETWORK_FILE_BYTES_MAX // 2, unit="bytes")
-        cards = sorted((*self.file.cards, *fresh), key=_member_and_version)
-        return make_membership(NetworkFile(charters=self.file.charters, cards=tuple(cards)))
+        chains = {m: extend_card_chain(held.get(m, ()), new, charters=charters) for m, new in fresh.items()}
+        added = {(m, version): n for m, new in fresh.items() for version, n in enumerate(new, len(held.get(m, ())) + 1)}
+        cards = {**self.notes, **added}
+        file = NetworkFile(charters=self.file.charters, cards=tuple(cards[place] for place in sorted(cards)))
+        return _in_force(replace(self.documents, cards={**held, **chains}), file)
 
     def renewed(self, newer: Membership) -> Membership:
         """The membership after a file of as many charters or more: its cards, and ours that it lacks or contradicts.
 
         Raises: what verification raises.
         """
-        cards = {_member_and_version(note): note for note in self.file.cards}
         # Where the texts agree the file's note counts: a member that changed its root keys signs its card again.
-        cards |= {_member_and_version(note): note for note in _undisputed(self.file.cards, newer.file.cards)}
+        cards = {**self.notes, **{_member_and_version(n): n for n in _undisputed(self.notes, newer.file.cards)}}
         notes = tuple(cards[place] for place in sorted(cards))
         return make_membership(NetworkFile(charters=newer.file.charters, cards=notes))
 
 
+_EPOCH: Final = 1
+"""Of the one log of a member that this version knows."""
+_log = structlog.get_logger("tally.membership")
+Place = tuple[MemberName, int]
+"""Member and version of a card."""
 Contradiction = tuple[Evidence, Finding]
 """Two documents of one version, and whom that convicts."""
 
@@ -121,10 +151,9 @@ def contradictions(held: Membership, file: NetworkFile) -> list[Contradiction]:
     if pairs and _text(pairs[0][1]) != _text(pairs[0][2]):
         return []
     parted = [pair for pair in pairs if _text(pair[1]) != _text(pair[2])]
-    known = {_member_and_version(note): note for note in held.file.cards}
-    cards = [(EvidenceKind.CARDS, known.get(_member_and_version(note), note), note) for note in file.cards]
+    cards = [(EvidenceKind.CARDS, held.notes.get(_member_and_version(note), note), note) for note in file.cards]
     differing = [pair for pair in cards if _text(pair[1]) != _text(pair[2])]
-    return [_contradiction(kind, ours, theirs, held.network) for kind, ours, theirs in (*parted[:1], *differing)]
+    return [_contradiction(kind, ours, theirs, held.documents) for kind, ours, theirs in (*parted[:1], *differing)]
 
 
 def take_file(file: NetworkFile) -> Membership:
@@ -142,8 +171,29 @@ def take_file(file: NetworkFile) -> Membership:
 
 
 def make_membership(file: NetworkFile) -> Membership:
-    """Verify a network file. Raises: what `verify_network_file` raises."""
-    return Membership(verify_network_file(file), file)
+    """Verify a network file; cards of later epochs are kept, and not put in force: those before stay.
+
+    Else a member could retire the log that others hold of it, and nothing would be compared with that any more.
+    Raises: what `verify_network_file` raises.
+    """
+    documents = verify_network_file(file)
+    return _in_force(documents, replace(file, cards=tuple(sorted(file.cards, key=_member_and_version))))
+
+
+def _in_force(documents: Network, file: NetworkFile) -> Membership:
+    # Card 1 is of epoch 1, and epochs only grow: what is left is a chain, and begins with its first card.
+    cards = {
+        member: tuple(card for card in chain if card.epoch.number <= _EPOCH)
+        for member, chain in documents.cards.items()
+    }
+    return Membership(replace(documents, cards=cards), file, documents)
+
+
+def tell_newer(membership: Membership) -> Membership:
+    """Say in the node's log which cards it does not go by; returns the membership."""
+    for member, reason in membership.newer.items():
+        _log.warning("card not in force", peer=member, reason=reason)
+    return membership
 
 
 def load_membership(tx: Tx) -> Membership | None:
@@ -158,8 +208,7 @@ def load_membership(tx: Tx) -> Membership | None:
 def save_membership(tx: Tx, membership: Membership) -> None:
     for version, note in enumerate(membership.file.charters, 1):
         facts.insert_document(tx, kind="charter", owner="", version=version, note=note)
-    for note in membership.file.cards:
-        member, version = _member_and_version(note)
+    for (member, version), note in membership.notes.items():
         facts.insert_document(tx, kind="card", owner=member, version=version, note=note)
 
 
@@ -168,10 +217,11 @@ def _contradiction(kind: EvidenceKind, ours: bytes, theirs: bytes, network: Netw
     return evidence, verify_evidence(evidence, network)
 
 
-def _undisputed(held: Iterable[bytes], notes: Iterable[bytes]) -> list[bytes]:
+def _undisputed(held: Mapping[Place, bytes], notes: Iterable[bytes]) -> list[bytes]:
     """Those of `notes` that go with the cards held: of a member that made two of a version, only what follows ours."""
-    texts = {_member_and_version(note): _text(note) for note in held}
     given = {_member_and_version(note): note for note in notes}
+    near = {(member, version - before) for member, version in given for before in (0, 1)}
+    texts = {place: _text(held[place]) for place in near if place in held}
     disputed = {place[0] for place, note in given.items() if texts.get(place, _text(note)) != _text(note)}
     found = []
     for place in sorted(given):
@@ -186,10 +236,16 @@ def _undisputed(held: Iterable[bytes], notes: Iterable[bytes]) -> list[bytes]:
 
 
 def _own_lines(note: bytes, charters: Iterable[Charter]) -> bytes:
-    """The note of a card with the lines of its member's root keys alone. Raises: as `_lines_of`."""
-    member = decode_card(_text(note)).member
-    roots = [key for charter in charters if member in charter.names for key in charter.member(member).keys]
-    return _lines_of(roots, note)
+    """The note of a card with as many lines of its member's root keys as each charter asks for, and no others.
+
+    Raises: as `_lines_of`.
+    """
+    opened = decode_note(note)
+    name = decode_card(opened.text).member
+    listed = [charter.member(name) for charter in charters if name in charter.names]
+    signers = set(verified_signers(opened, list(dict.fromkeys(key for member in listed for key in member.keys))))
+    enough = [[key for key in member.keys if key in signers][: member.threshold] for member in listed]
+    return _lines_of(list(dict.fromkeys(key for keys in enough for key in keys)), note)
 
 
 def _lines_of(roots: Sequence[VerifyKey], note: bytes) -> bytes:
@@ -205,6 +261,6 @@ def _text(note: bytes) -> str:
     return decode_note(note).text
 
 
-def _member_and_version(note: bytes) -> tuple[str, int]:
+def _member_and_version(note: bytes) -> Place:
     card = decode_card(decode_note(note).text)
     return card.member, card.version

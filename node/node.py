@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from ledger.errors import BadInput, Conflict, Missing, TallyError, Unavailable
 from ledger.jsontext import encode_canonical
@@ -24,20 +23,19 @@ from node.channels import ChannelBook
 from node.clock import Clock, system_clock
 from node.commit import Committer
 from node.config import DATABASE_NAME, Settings, load_settings
+from node.cosigned import COSIGNED_NAME, CosignedFile
 from node.crash import crash_point
 from node.findings import FindingBook
 from node.guard import Guard
-from node.highwater import HighWaterFile
+from node.highwater import HIGH_WATER_NAME, HighWaterFile
 from node.intake import Intake, submitter
 from node.keyring import Keyring, load_keyring
-from node.membership import Membership, contradictions, load_membership, save_membership, take_file
+from node.membership import Membership, contradictions, load_membership, save_membership, take_file, tell_newer
 from node.reader import Reader
 from node.startup import let_out, make_guard
-from node.statements import take_statement
+from node.statements import take_all
 from node.storage import facts, logs, sidecars
-from node.storage.store import Store, Tx
-
-HIGH_WATER_NAME: Final = "high-water"
+from node.storage.store import DatabaseReplaced, Store, Tx
 
 
 class NotAdopted(Unavailable):
@@ -65,6 +63,7 @@ class Joined:
     origin: Origin
     channels: ChannelBook
     high_water: HighWaterFile
+    cosigned: CosignedFile
     appender: Appender
     reader: Reader
     intake: Intake
@@ -90,7 +89,7 @@ class Node:
         self.store = store
         self.clock = clock
         self.member = MemberName(settings.member)
-        self.agreements = Agreements()
+        self.agreements = Agreements(self.member)
         self.changes = Changes()
         self.findings = FindingBook(store, self.changes, clock)
         self._membership: Membership | None = None
@@ -121,6 +120,7 @@ class Node:
         if self._joined is not None:
             self._joined.appender.stop()
             self._joined.high_water.close()
+            self._joined.cosigned.close()
         self.store.close()
 
     # --- membership -----------------------------------------------------------------
@@ -148,7 +148,7 @@ class Node:
         membership = take_file(file)
         with self._adopting:
             if self._membership is not None:
-                self.findings.keep_all(contradictions(self._membership, membership.file), self.membership.network)
+                self.findings.keep_all(contradictions(self._membership, membership.file), self.membership.documents)
                 self._check_newer(membership, self._membership)
                 # A file may be older than what peers have told since; their cards stay in force.
                 membership = self._membership.renewed(membership)
@@ -162,7 +162,7 @@ class Node:
             if self._joined is None:
                 self._join(membership)
             else:
-                self._membership = membership
+                self._membership = tell_newer(membership)
         for origin in membership.origins:
             self.changes.bump(origin)
         return membership
@@ -171,12 +171,12 @@ class Node:
         """Take in newer cards of members; of two of a version the one held stays. Raises: what verification raises."""
         with self._adopting:
             found = contradictions(self.membership, NetworkFile(charters=(), cards=tuple(notes)))
-            self.findings.keep_all(found, self.membership.network)
+            self.findings.keep_all(found, self.membership.documents)
             membership = self.membership.with_cards(tuple(notes))
             if membership is not self._membership:
                 with self.store.write("sync-documents") as tx:
                     save_membership(tx, membership)
-                self._membership = membership
+                self._membership = tell_newer(membership)
         return membership
 
     def _check_newer(self, new: Membership, old: Membership) -> None:
@@ -191,7 +191,7 @@ class Node:
             raise NotThisMember(member=self.member)
 
     def _join(self, membership: Membership) -> None:
-        self._membership = membership
+        self._membership = tell_newer(membership)
         origin = membership.origin(self.member)
         channels = ChannelBook(
             self.store,
@@ -201,7 +201,8 @@ class Node:
             opening=self.keyring.opening,
         )
         high_water = HighWaterFile(self.folder / HIGH_WATER_NAME)
-        guard = make_guard(self.store, membership, member=self.member, high_water=high_water)
+        cosigned = CosignedFile(self.folder / COSIGNED_NAME)
+        guard = make_guard(self.store, membership, member=self.member, high_water=high_water, cosigned=cosigned)
         committer = Committer(
             self.store,
             network=membership.network_id,
@@ -215,9 +216,9 @@ class Node:
         appender = self._appender(committer, batch_records=self.settings.batch_records, on_commit=self._on_commit)
         reader = Reader(self.store, member=self.member, membership=membership, channels=channels)
         intake = Intake(self.agreements, self.member, self.keyring.answer_secret, lambda: self.membership.limits)
-        self._joined = Joined(origin, channels, high_water, appender, reader, intake, guard)
+        self._joined = Joined(origin, channels, high_water, cosigned, appender, reader, intake, guard)
         with self.store.read() as tx:
-            self.apply_statements(tx, [(log, index) for log, index, _ in sidecars.list_statements(tx)])
+            self.apply_statements(tx, sidecars.list_statements(tx))
 
     def _documents(self) -> tuple[Digest, Digest]:
         membership = self.membership
@@ -228,21 +229,24 @@ class Node:
     def open_for_writing(self, *, not_restored: bool = False) -> None:
         """Begin to sign. Call it once the guard is ready, or with an operator's word that nothing was restored.
 
-        Raises: NodeNotReady, RestoreProved, what storing the own first record raises. It can be called again.
+        Raises: NodeNotReady, RestoreProved, DatabaseReplaced, what storing the own first record raises.
         """
-        joined = self.joined
+        joined, held = self.joined, self.joined.guard.size
         with self.store.read() as tx:
-            log = logs.find_log(tx, joined.origin)
-        assert log is not None, "adoption made the own log"
+            log = self.find_log(tx, str(joined.origin))
+        if log.checkpoint_size < held:
+            raise DatabaseReplaced()
         if not_restored and not self._is_stated:
             joined.guard.check_override()
             # Before anybody else may write, so that nothing is signed on a word that the log does not hold.
             joined.high_water.begin_at(None)
+            joined.cosigned.forget_broken()
             joined.appender.start()
             self._note("tally/not-restored")
             self._is_stated = True
             joined.guard.override()
         joined.guard.wait(0)
+        self.let_out(log)  # from now on less than that is another database
         crash_point("start.after-guard")
         joined.appender.start()
         if log.size == 0:
@@ -276,17 +280,12 @@ class Node:
         self.changes.bump(self.joined.origin.hash)
         if statements:
             with self.store.read() as tx:
-                log = logs.find_log(tx, self.joined.origin)
-                assert log is not None, "adoption made the own log"
-                self.apply_statements(tx, [(log.number, index) for index, _ in statements])
+                log = self.find_log(tx, str(self.joined.origin))
+                self.apply_statements(tx, [(log.number, index, name) for index, name in statements])
 
-    # --- statements ---------------------------------------------------------------------
-
-    def apply_statements(self, tx: Tx, places: Sequence[tuple[int, int]]) -> None:
-        """Take readable `tally/*` records (log number, index) into the agreements."""
-        by_number = {log.number: log for log in logs.list_logs(tx)}
-        for number, index in places:
-            take_statement(self.agreements, self.joined.reader.read(tx, by_number[number], index))
+    def apply_statements(self, tx: Tx, stated: Sequence[tuple[int, int, str]]) -> None:
+        """Take readable `tally/*` records (log number, index, type) into the agreements."""
+        take_all(self.agreements, self.joined.reader, tx, stated)
 
     # --- small things that several doors need -----------------------------------------------
 

@@ -20,7 +20,7 @@ from ledger.errors import BadInput, Missing
 from ledger.fields import Rules, audience_of, cut_parts, is_flat, join
 from ledger.names import Digest, MemberName
 from ledger.record import Meta
-from node.agreements import RESERVED, Contract
+from node.agreements import ACCEPT, DECLINE, END, PROPOSE, RESERVED, Contract
 from node.reader import ReadRecord
 
 CODES: Final[Mapping[str, str]] = {
@@ -40,6 +40,9 @@ CODES: Final[Mapping[str, str]] = {
 
 PASSING: Final = ("contract-unknown", "contract-not-active")
 """Those that a statement which arrives later can take away."""
+
+_STATEMENTS: Final = (PROPOSE, ACCEPT, DECLINE, END)
+"""What members say to others outside any contract. Another type would be a way to share what no contract gives."""
 
 _SHAPES_MAX: Final = 1000
 _REMEMBERED_LETTERS: Final = 4096  # of names in one shape: a hostile author's long ones would fill the memory
@@ -85,8 +88,10 @@ class Judge:
         if record.opened is None or meta is None or author == self._member:
             return ()
         if meta.contract is None:
-            is_private = not meta.audience[0] or meta.type.startswith(RESERVED)
-            return () if is_private else (Problem(code="contract-missing", who=meta.audience[0]),)
+            is_let_off = not meta.audience[0] or meta.type in _STATEMENTS
+            return () if is_let_off else (Problem(code="contract-missing", who=meta.audience[0]),)
+        if meta.type.startswith(RESERVED):
+            return ()  # no contract names them; later versions have some under contracts
         try:
             contract = self._find(meta.contract)
         except Missing:

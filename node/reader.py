@@ -86,9 +86,14 @@ class Reader:
         self._member = member
         self._channels = channels
 
+    @property
+    def member(self) -> MemberName:
+        return self._member
+
     def read(self, tx: Tx, log: logs.StoredLog, index: int) -> ReadRecord:
         """Raises: Missing if the log has no such entry here."""
-        rows = logs.read_packed(tx, log.number, index, index + 1)
+        # Compared first: an index beyond the bits that it has in a key names no place.
+        rows = logs.read_packed(tx, log.number, index, index + 1) if 0 <= index < log.size else []
         if not rows:
             raise Missing(what="entry", name=f"{log.origin}#{index}")
         packed = sidecars.read_sidecar(tx, log.number, index)

@@ -34,6 +34,10 @@ class HeadTooLarge(Exception):
     """Raised inside the parser, which then gives up on the connection."""
 
 
+class TargetHasFragment(Exception):
+    """Likewise. The parser would drop what follows a `#`: what is answered must be what was asked and signed."""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. Ends a request whose head is too long or too slow."""
 
@@ -70,6 +74,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         if len(self.headers) > HEADERS_MAX:
             raise HeadTooLarge()
+        if b"#" in self.url:
+            raise TargetHasFragment()
         # Whole heads that came in one piece with a body behind them: only then is the sum worth its time.
         if self._head_bytes > HEAD_BYTES_MAX:
             head_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

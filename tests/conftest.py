@@ -19,10 +19,11 @@ _IN_CI: Final = os.environ.get("CI", "").lower() not in ("", "0", "false")
 _SEED: Final = int(os.environ.get("TALLY_SEED") or random.SystemRandom().randrange(2**32))
 
 # No deadline: two busy cores make any single example slow now and then, and pytest-timeout ends what hangs.
-settings.register_profile(
-    "tally", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-settings.load_profile("tally")
+_HEALTH: Final = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("tally", deadline=None, print_blob=True, suppress_health_check=_HEALTH)
+# `make test-fast` looks at fewer examples, so that it is run often.
+settings.register_profile("fast", parent=settings.get_profile("tally"), max_examples=20)
+settings.load_profile(os.environ.get("TALLY_EXAMPLES") or "tally")
 
 
 def pytest_report_header() -> str:

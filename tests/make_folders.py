@@ -81,7 +81,7 @@ def make_folder(folder: Path, member: Firm, file: NetworkFile, *, endpoints: Seq
 def ring_of(member: Firm) -> Keyring:
     opening = member.sealing_key()
     return Keyring(
-        root=member.root_keys[0],
+        root_here=member.root_keys[0],
         log=member.log_key(),
         witness=member.witness_key(),
         transport=member.transport_key(),

@@ -7,7 +7,7 @@ tests/vectors/evidence.json, whose keys have the seeds that membership.json tell
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,11 +103,15 @@ SIZE: Final = 11
 
 
 class Evidence:
-    """A log of the fishery in which the shipment of record.json is entry 6 of 11, and what proves it."""
+    """A log of the fishery in which the shipment of record.json is entry 6 of 11, and what proves it.
 
-    def __init__(self) -> None:
+    added: section -> fields that its author also committed to there, which no reader takes.
+    """
+
+    def __init__(self, added: Mapping[int, Sequence[Field]] | None = None) -> None:
         self.id = record_id("shipment")
-        sealed = formats.seal_record(RECORD, seeds(), network=FINGERPRINT, origin=ORIGIN, record_id=self.id)
+        self.record = [[*fields, *(added or {}).get(number, ())] for number, fields in enumerate(RECORD)]
+        sealed = formats.seal_record(self.record, seeds(), network=FINGERPRINT, origin=ORIGIN, record_id=self.id)
         self.manifest = sealed[0]
         self.entries: list[bytes] = []
         prev = bytes(32)
@@ -131,12 +135,16 @@ class Evidence:
         return formats.tlog_proof(self.entries[index], index, path, self.note(*witnesses))
 
     def disclose(self, name: str) -> dict[str, Any]:
-        for number, fields in enumerate(RECORD):
+        for number, fields in enumerate(self.record):
             for index, field in enumerate(fields):
                 if field[0] == name:
-                    ctx = formats.context(FINGERPRINT, ORIGIN, self.id, number)
-                    return formats.disclosure(fields, index, section=number, seed=seeds()[number], ctx=ctx)
+                    return self.disclose_at(number, index)
         raise KeyError(name)
+
+    def disclose_at(self, section: int, index: int) -> dict[str, Any]:
+        ctx = formats.context(FINGERPRINT, ORIGIN, self.id, section)
+        fields = self.record[section]
+        return formats.disclosure(fields, index, section=section, seed=seeds()[section], ctx=ctx)
 
     def receipt(self, *names: str, witnesses: Sequence[str] = ("carrier", "processor")) -> str:
         found = [self.disclose(name) for name in names]

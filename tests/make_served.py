@@ -26,10 +26,10 @@ from ledger.receipt import decode_receipt
 from node.clock import system_clock
 from node.config import DATABASE_NAME, load_settings
 from node.fsck import check_store
-from node.highwater import read_high_water
+from node.cosigned import COSIGNED_NAME
+from node.highwater import HIGH_WATER_NAME, read_high_water
 from node.keyring import load_keyring
 from node.membership import make_membership
-from node.node import HIGH_WATER_NAME
 from node.storage import checkpoints, logs, sidecars
 from node.storage.replicas import read_signed
 from node.storage.store import Store, Tx
@@ -314,9 +314,10 @@ class Served:
 
 
 def put_back(folder: Path, backup: Path, *, high_water: bool = True) -> None:
-    """Put an old database in the place of a dead node's; high_water: the file beside it stays, or else goes."""
+    """Put an old database in the place of a dead node's; high_water: the files beside it stay, or else go."""
     for path in folder.glob(DATABASE_NAME + "*"):
         path.unlink()
     shutil.copy(backup, folder / DATABASE_NAME)
     if not high_water:
         (folder / HIGH_WATER_NAME).unlink()
+        (folder / COSIGNED_NAME).unlink()

@@ -35,8 +35,10 @@ from node.api import errors
 from node.app import make_verifier
 from node.append import Appended, Appender, NewRecord, Outcome
 from node.config import DATABASE_NAME
+from node.cosigned import COSIGNED_NAME
 from node.fsck import check_store
-from node.node import HIGH_WATER_NAME, Node
+from node.highwater import HIGH_WATER_NAME
+from node.node import Node
 from node.storage import checkpoints, facts, logs, sidecars
 from node.storage.copies import copy_database
 from node.storage.store import Store, Tx
@@ -178,6 +180,7 @@ class Machine:
         shutil.copy(backup, self.folder / DATABASE_NAME)
         if not keep_high_water:
             (self.folder / HIGH_WATER_NAME).unlink(missing_ok=True)
+            (self.folder / COSIGNED_NAME).unlink(missing_ok=True)
         self.recorded.clear()  # what was told is told; what of it is lost, the test that restores looks at
         self.by_key.clear()
 
@@ -266,6 +269,7 @@ def _clear_away(node: Node) -> None:
     node.store.close()
     if node.is_joined:
         node.joined.high_water.close()
+        node.joined.cosigned.close()
 
 
 class Simulation:

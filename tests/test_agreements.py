@@ -115,8 +115,8 @@ def test_who_is_still_missing_is_told() -> None:
 def test_second_proposal_of_one_id_changes_nothing() -> None:
     found = Agreements()
     found.propose(decoded())
-    found.propose(decoded(proposal(terms={"price": 1})))
-    assert found.get(ID).terms == {}
+    found.propose(decoded(proposal(parties={"catcher": ["fishery"], "buyer": ["retailer"]})))
+    assert found.get(ID).members == NAMES
     assert len(found.list()) == 1
 
 
@@ -146,11 +146,13 @@ def test_records_are_filed_under_an_active_contract_alone() -> None:
 # --- what one party is told, all are ---------------------------------------------------------
 
 
-def record(type_name: str, body: bytes, *, author: str = "fishery", audience: Sequence[Sequence[str]]) -> ReadRecord:
+def record(
+    type_name: str, body: bytes, *, author: str = "fishery", audience: Sequence[Sequence[str]], version: int = 1
+) -> ReadRecord:
     """A statement as a reader has it. audience: of each shared section."""
     shared = tuple(tuple(f"@{name}" if name in NAMES else name for name in names) for names in audience)
     everyone = tuple(sorted({name for names in shared for name in names}))
-    meta = Meta(type=type_name, contract=None, role=None, audience=(everyone, *shared, ()))
+    meta = Meta(type=type_name, contract=None, role=None, audience=(everyone, *shared, ()), version=version)
     return ReadRecord(
         origin=Origin(NetworkName("cold-chain.example"), MemberName(author)), index=3, leaf=ID, id=record_id("p"),
         state="open", opened=Opened(meta=meta, sections={}, seeds={}), body=body,
@@ -217,6 +219,56 @@ def test_only_an_author_speaks_for_itself() -> None:
     assert found.get(ID).accepted == {"fishery"}
 
 
+# --- what this version does not wholly understand ----------------------------------------------
+
+
+@pytest.mark.parametrize("version", [2, 7])
+def test_statement_of_another_version_counts_for_nothing(version: int) -> None:
+    """What a later version means by it, a node of this one cannot know: it would accept another contract."""
+    to_all: Any = {"audience": [NAMES]}
+    proposed = record(PROPOSE, proposal(), **to_all)
+    assert heard(record(PROPOSE, proposal(), version=version, **to_all)).list() == []
+    for word in (ACCEPT, DECLINE, END):
+        said = [record(word, ACCEPTED, author=name, version=version, **to_all) for name in NAMES]
+        found = heard(proposed, *said).get(ID)
+        assert (found.status, found.accepted) == (Status.PROPOSED, {"fishery"})
+
+
+def test_proposal_with_a_further_member_is_none() -> None:
+    for name in ("engine", "sequencer", "v", "signers"):
+        with pytest.raises(ProposalBroken, match="no others"):
+            decoded(proposal(**{name: 1}))
+        assert heard(record(PROPOSE, proposal(**{name: 1}), audience=[NAMES])).list() == []
+    assert decoded(proposal(terms=...)).status is Status.PROPOSED, "a proposal without terms is whole"
+
+
+def test_acceptance_with_a_further_member_counts_for_nothing_and_a_notice_with_one_counts() -> None:
+    more = json.dumps({"contract": encode_b64(ID), "until": 7}).encode()
+    proposed = record(PROPOSE, proposal(), audience=[NAMES])
+    for word, status in ((DECLINE, Status.DECLINED), (END, Status.ENDED)):
+        assert heard(proposed, record(word, more, author="retailer", audience=[NAMES])).get(ID).status is status
+    found = heard(proposed, record(ACCEPT, more, author="retailer", audience=[NAMES])).get(ID)
+    assert found.accepted == {"fishery"}
+
+
+WITH_CODE: Final = SOURCE.replace("SIGNERS = set()", 'SIGNERS = {"catcher"}') + "def {}(*given): return None\n"
+
+
+@pytest.mark.parametrize("function", ["share", "key", "apply", "summary", "migrate"])
+def test_contract_with_code_is_known_and_never_active(function: str) -> None:
+    source = WITH_CODE.replace("{}(", f"{function}(")
+    found = heard(
+        record(PROPOSE, proposal(source=source), audience=[NAMES]),
+        *[record(ACCEPT, ACCEPTED, author=name, audience=[NAMES]) for name in NAMES],
+    )
+    contract = found.get(ID)
+    assert (contract.status, contract.accepted, contract.waiting_for) == (Status.UNSUPPORTED, set(NAMES), ())
+    with pytest.raises(ContractNotActive):
+        found.statement(contract, "landing", None, author=MemberName("fishery"))
+    found.state(ID, END, MemberName("retailer"))
+    assert found.get(ID).status is Status.ENDED, "notice is heard all the same"
+
+
 # --- malformed statements ---------------------------------------------------------------------
 
 
@@ -230,6 +282,7 @@ def test_only_an_author_speaks_for_itself() -> None:
         {"parties": {**PARTIES, "buyer": [7]}}, {"parties": {**PARTIES, "buyer": [None, "retailer"]}},
         {"parties": {**PARTIES, "buyer": [["retailer"]]}}, {"parties": {**PARTIES, "buyer": ["Retailer"]}},
         {"parties": {**PARTIES, "buyer": ["re tailer"]}}, {"parties": {**PARTIES, "catcher": ["carrier"]}},
+        {"parties": {**PARTIES, "buyer": ["processor", "retailer", "processor"]}},
         {"secret": ...}, {"secret": 7}, {"secret": SECRET[:-4]}, {"secret": SECRET[:-1]}, {"secret": "*" * 44},
     ],
 )  # fmt: skip
@@ -263,7 +316,7 @@ def test_no_body_of_a_statement_brings_a_node_down(changes: Mapping[str, Any], t
 @pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"x"', b"{}", b'{"contract":7}', b'{"contract":"QUJD"}'])
 def test_malformed_answer_is_refused(body: bytes) -> None:
     with pytest.raises(TallyError):
-        named_contract(body)
+        named_contract(body, END)
     for type_name in (PROPOSE, ACCEPT, DECLINE, END):
         assert heard(record(type_name, body, author="retailer", audience=[NAMES])).list() == []
 

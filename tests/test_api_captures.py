@@ -273,6 +273,28 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(node: Node) -> No
     ask(node, story)
 
 
+def test_refusals_are_listed_up_to_a_limit_and_then_counted(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(door: Door) -> None:
+        broken = [event(number, action="SEE") for number in range(700, 705)]
+        whole = await capture(door, document(*broken), dry_run=True)
+        assert (len(whole["refused"]), whole["refused_more"]) == (5, 0)
+        monkeypatch.setattr(limits, "CAPTURE_REFUSED_MAX", 3)
+        found = await capture(door, document(*broken, event(710)), dry_run=True)
+        assert (found["refused"], found["refused_more"]) == (whole["refused"][:3], 2)
+        assert paths(found["recorded"]) == ["", "/epcisBody/eventList/5"]
+
+    ask(node, story, "write")
+
+
+def test_a_file_of_too_many_values_is_refused(node: Node) -> None:
+    async def story(door: Door) -> None:
+        file = b'{"type":"EPCISDocument","epcisBody":{"eventList":[' + b"{}," * limits.EPCIS_VALUES_MAX + b"{}]}}"
+        answer = await door.post(PATH, file)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+
+    ask(node, story, "write")
+
+
 def test_a_disk_that_fills_up_leaves_out_the_rest_by_name(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capturing, "_GROUP", 20)
     events = [event(1000 + n, **{"ex:x": "x" * 20_000}) for n in range(500)]

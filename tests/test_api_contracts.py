@@ -34,10 +34,10 @@ def size_of(node: Node) -> int:
         return node.find_log(tx, "fishery").size
 
 
-def from_another(node: Node) -> str:
+def from_another(node: Node, **given: Any) -> str:
     """A contract that the retailer proposed to this member."""
     contract = agreements.decode_proposal(
-        json.dumps(proposal(secret="A" * 43 + "=")).encode(),
+        json.dumps(proposal(secret="A" * 43 + "=", **given)).encode(),
         contract_id=Digest(size_of(node).to_bytes(32, "big")),
         record=b"\0" * 16,  # type: ignore[arg-type]  # nobody looks it up
         log=f"{nodes.NETWORK}/retailer",
@@ -156,6 +156,31 @@ def test_another_members_proposal_is_accepted_once(node: Node) -> None:
         assert size_of(node) == size + 1
         await door.call("POST", f"{PATH}/{contract}/accept")
         assert size_of(node) == size + 1
+
+    ask(node, story)
+
+
+CODE = SHARING.replace("SIGNERS = set()", 'SIGNERS = {"catcher"}') + "def apply(state, record, terms): return state\n"
+
+
+def test_a_contract_with_code_is_neither_proposed_nor_accepted(node: Node) -> None:
+    contract = from_another(node, source=CODE)
+
+    async def story(door: Door) -> None:
+        size = size_of(node)
+        answer = await door.post(PATH, proposal(source=CODE))
+        assert (answer.status_code, answer.json()["code"]) == (403, "code-not-run")
+        assert "apply" in answer.json()["detail"]
+        answer = await door.call("POST", f"{PATH}/{contract}/accept")
+        assert (answer.status_code, answer.json()["code"]) == (403, "code-not-run")
+        assert size_of(node) == size
+        (listed,) = [row for row in (await door.get(PATH))["contracts"] if row["id"] == contract]
+        assert (listed["status"], listed["functions"], listed["waiting_for"]) == ("unsupported", ["apply"], [])
+        answer = await door.file({"type": "catch", "contract": contract, "body": {}})
+        assert (answer.status_code, answer.json()["code"]) == (403, "contract-not-active")
+        await door.call("POST", f"{PATH}/{contract}/decline")
+        assert size_of(node) == size + 1
+        assert node.agreements.get(bytes.fromhex(contract)).status is agreements.Status.DECLINED
 
     ask(node, story)
 

@@ -17,6 +17,7 @@ from ledger.record import Meta, Opened
 from node.node import Node
 from node.reader import ReadRecord
 from node.services.records import Shown, encode_record
+from node.storage.tables import row_key
 from tests import nodes
 from tests.nodes import NETWORK, Door, ask
 
@@ -304,6 +305,25 @@ def test_what_is_not_there_is_said(node: Node, path: str, code: str) -> None:
         assert answer.json()["code"] == code
 
     ask(node, story)
+
+
+@pytest.mark.parametrize("index", [1 << 40, (1 << 40) + 1, 3 << 40, (1 << 40) - 1])
+def test_an_index_beyond_every_log_names_no_entry_of_another_place(node: Node, index: int) -> None:
+    """Forty bits of a row's key are the index; one more bit must not lead to entry 0."""
+
+    async def story(door: Door) -> None:
+        for path in (f"fishery/{index}", f"fishery/{index}/receipt"):
+            answer = await door.call("GET", f"/api/v1/records/{path}")
+            assert (answer.status_code, answer.json()["code"]) == (404, "not-found"), answer.text
+
+    ask(node, story)
+
+
+def test_a_key_has_room_for_an_index_of_forty_bits() -> None:
+    assert row_key(2, (1 << 40) - 1) == (3 << 40) - 1
+    for index in (1 << 40, -1):
+        with pytest.raises(AssertionError):
+            row_key(2, index)
 
 
 def test_the_secret_of_a_contract_is_not_shown(node: Node, contract: str) -> None:

@@ -230,7 +230,8 @@ def test_a_connection_may_rest_between_two_requests(hasty: int) -> None:
 
 
 def test_what_is_no_http_is_refused(node: Process) -> None:
-    for text in (b"\x16\x03\x01\x02\x00", b"GET /health HTTP/9\r\n\r\n", b"GET\r\n\r\n"):
+    fragment = b"GET /api/v1/health#x HTTP/1.1\r\nhost: x\r\n\r\n"
+    for text in (b"\x16\x03\x01\x02\x00", b"GET /health HTTP/9\r\n\r\n", b"GET\r\n\r\n", fragment):
         with node.connect() as connection:
             connection.sendall(text)
             assert read_all(connection).startswith(b"HTTP/1.1 400 ")

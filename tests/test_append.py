@@ -36,8 +36,8 @@ from node.append import (
     QueueFull,
 )
 from node.fsck import check_store
-from node.highwater import read_high_water
-from node.node import HIGH_WATER_NAME, Node
+from node.highwater import HIGH_WATER_NAME, read_high_water
+from node.node import Node
 from node.receipts import make_receipt
 from node.storage import logs
 from node.storage.engine import DiskFull

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import uvicorn
 
+from ledger.errors import Missing
 from ledger.manifest import decode_manifest
 from ledger.sealing import Wrap, decode_channel_message, encode_channel_message, open_channel
 from ledger.sidecar import Bodies, Sidecar, decode_bodies, encode_bodies
@@ -21,7 +22,9 @@ from node.storage import sidecars
 from node.sync import driver, turn
 from node.sync.sifting import LOST
 from tests.make_folders import Founded, found, free_ports
-from tests.make_peers import Peer, serving, wait_until
+from tests.make_peers import Peer, call, serving, wait_until
+
+pytestmark = pytest.mark.slow
 
 AUTHOR: Final = "fishery"
 READER: Final = "retailer"
@@ -239,6 +242,22 @@ def test_answer_that_does_not_say_how_far_it_speaks_is_refused(stage: Stage) -> 
         wait_until(lambda i=index: stage.reader.holds(AUTHOR, i + 1), "asked for again")  # type: ignore[misc]
         wait_until(lambda: not stage.reader.error_about(AUTHOR), "forgiven")
         assert stage.reads(index)
+
+
+def test_entry_that_is_not_there_is_answered_as_missing(stage: Stage) -> None:
+    """An answer about no entry at all would be refused by whoever asks, as it leads nowhere."""
+    stage.ship()
+    log = stage.author.log(AUTHOR)
+
+    def ask(start: int) -> bytes:
+        oh, reader = log.origin.hash.hex(), stage.founded.firms[READER]
+        answer: bytes = call(stage.author, reader, lambda peer: peer.bodies(oh, start // 256, start))
+        return answer
+
+    assert int.from_bytes(ask(log.checkpoint_size - 1)[:8], "big") == log.checkpoint_size
+    for start in (log.checkpoint_size, log.checkpoint_size + 1, 256):
+        with pytest.raises(Missing):
+            ask(start)
 
 
 def test_answer_that_is_cut_is_gone_on_with(stage: Stage) -> None:

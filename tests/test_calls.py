@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from ledger.card import make_card
 from ledger.charter import Expulsion
@@ -19,6 +20,7 @@ from ledger.keys import SigningKey, VerifyKey, decode_vkey
 from ledger.names import MemberName
 from node.membership import make_membership
 from node.sync import signing
+from node.sync.routes import message_of
 from node.sync.signing import LIFETIME_S, CallEarly, CallRefused, CallSigner, CallVerifier, Message
 from tests.make import Log
 from tests.make_membership import FOUR, charter, firm, firms, network_file, signed
@@ -305,6 +307,50 @@ def test_call_to_any_form_of_endpoint_passes(endpoint: str) -> None:
     host = httpx.Request("GET", url).headers["host"]
     arrived = replace(call(url=url), url=f"http://{host}/v1/heads?since=abc&wait=240")
     assert Node(endpoint=endpoint).take(arrived) == "fishery"
+
+
+def _arrived(target: str, *hosts: str, signed: str = URL) -> Request:
+    """A request for `target` with these lines of Host, under the head of a call to `signed`."""
+    path, _, query = target.partition("?")
+    headers = [("host", host) for host in hosts] + [
+        (name.lower(), text) for name, text in call(url=signed).headers.items()
+    ]
+    return Request({
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": query.encode(),
+        "headers": [(name.encode(), text.encode()) for name, text in headers],
+    })  # fmt: skip
+
+
+def test_request_is_checked_as_it_came() -> None:
+    assert Node().take(message_of(_arrived("/v1/heads?since=abc&wait=240", HOST))) == "fishery"
+    with pytest.raises(CallRefused):
+        Node().take(message_of(_arrived("/v1/evidence", HOST)))
+
+
+@pytest.mark.parametrize(
+    ("target", "hosts"),
+    [
+        ("/v1/evidence", [f"{HOST}/v1/heads?since=abc&wait=240#"]),
+        ("/v1/evidence", [f"{HOST}/v1/heads?since=abc&wait=240"]),
+        ("&wait=240", [f"{HOST}/v1/heads?since=abc"]),
+        ("/heads?since=abc&wait=240", [f"{HOST}/v1"]),
+        ("/v1/heads?since=abc&wait=240", [f"x@{HOST}"]),
+        ("/v1/heads?since=abc&wait=240", [f"{HOST}#"]),
+        ("/v1/heads?since=abc&wait=240", [f"{HOST}\t"]),
+        ("/v1/heads?since=abc&wait=240", [f"{HOST} "]),
+        ("/v1/heads?since=abc&wait=240", []),
+        ("/v1/heads?since=abc&wait=240", [HOST, HOST]),
+        ("/v1/heads?since=abc&wait=240", [HOST, "carrier.example"]),
+        ("/v1/heads?since=abc&wait=240#", [HOST]),
+        ("/v1/heads?since=abc#&wait=240", [HOST]),
+        ("/v1/he\tads?since=abc&wait=240", [HOST]),
+        ("/v1/heads?since=a\nbc&wait=240", [HOST]),
+    ],
+)
+def test_signed_call_is_not_turned_to_another_target_by_its_host(target: str, hosts: list[str]) -> None:
+    """Put together and taken apart again, some of these are the call that was signed, or would be to some reader."""
+    with pytest.raises(CallRefused):
+        Node().take(message_of(_arrived(target, *hosts)))
 
 
 def test_host_is_compared_without_case() -> None:

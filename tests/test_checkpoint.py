@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from ledger.checkpoint import (
     Checkpoint,
     cosign,
     decode_checkpoint,
+    distinct_cosigners,
     encode_checkpoint,
     open_checkpoint,
     sign_checkpoint,
@@ -454,3 +456,23 @@ def test_a_cosigned_checkpoint_takes_signatures_in_any_order() -> None:
 
 def test_the_root_in_the_vectors_is_that_of_the_entries() -> None:
     assert decode_b64(VECTOR["root"], length=32) == CHECKPOINT.root
+
+
+# --- who cosigned, where keys are shared ----------------------------------------------
+
+
+@given(st.lists(st.sets(st.integers(0, 4), max_size=3), max_size=5))
+def test_each_member_is_counted_by_a_key_that_counts_for_no_other_and_nobody_is_left_out(lists: list[set[int]]) -> None:
+    members = [MemberName(f"member-{i}") for i in range(len(lists))]
+    points = [make_signing_key("name", Algorithm.COSIGNATURE, seed=bytes([i]) * 32).public.raw for i in range(5)]
+    found = {
+        member: {replace(WITNESS.public, name=f"cold-chain.example/{member}", raw=points[i]): 10 + i for i in listed}
+        for member, listed in zip(members, lists, strict=True)
+    }
+    choices = product(*[[None, *listed] for listed in lists])
+    good = [[i for i in choice if i is not None] for choice in choices]
+    most = max(len(chosen) for chosen in good if len(set(chosen)) == len(chosen))
+    counted = distinct_cosigners(found)
+    assert len(counted) == most
+    assert all(time in found[member].values() for member, time in counted.items())
+    assert len(set(counted.values())) == len(counted), "each by a key of its own"

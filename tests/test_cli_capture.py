@@ -16,7 +16,8 @@ from ledger import limits
 from ledger.errors import TooLarge
 from node.cli import capture, lines
 from node.cli.client import NodeClient, NodeUnreachable
-from node.cli.lines import BOM, fill_in, is_lines, read_parts
+from node.cli.inputs import BOM
+from node.cli.lines import fill_in, is_lines, read_parts
 from node.cli.progress import describe
 from node.node import Node
 from tests.make_cli import Result, tally
@@ -320,6 +321,24 @@ def test_a_contract_that_is_unknown_is_refused_before_anything_is_sent(node: Nod
 def test_progress_says_how_far_and_how_fast() -> None:
     assert describe(0.5, 1000, 2, 2.0) == " 50%  1,000 good, 2 refused, 501/s"
     assert describe(0, 0, 0, 0.0) == "  0%  0 good, 0 refused, 0/s"
+
+
+def test_refusals_that_the_node_only_counted_are_told_as_such(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CAPTURE_REFUSED_MAX", capture._SHOWN + 1)
+    file, errors = tmp_path / "many.json", tmp_path / "errors.ndjson"
+    broken = {name: value for name, value in EVENT.items() if name != "@context"} | {"action": "SEE"}
+    frame = {"type": "EPCISDocument", "schemaVersion": "2.0", "creationDate": EVENT["eventTime"]}
+    body = {"eventList": [broken] * (capture._SHOWN + 4)}
+    file.write_text(json.dumps({**frame, "@context": EVENT["@context"], "epcisBody": body}))
+    done = capture_file(node, file)
+    assert f"{capture._SHOWN + 4} refused" in done.err
+    assert f"... and 4 more; --errors has the first {capture._SHOWN + 1}" in done.err
+    capture_file(node, file, "--errors", errors)
+    lines = [json.loads(line) for line in errors.read_text().splitlines()]
+    assert len(lines) == capture._SHOWN + 2
+    assert lines[-1] == {"refused_more": 3}
 
 
 def test_only_the_first_refusals_are_told(node: Node, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ledger.keys import SigningKey
 from ledger.names import MemberName, NetworkName
 from ledger.network import MemberFile, decode_member_file, decode_network_file, encode_network_file, verify_network_file
 from node import founding
+from node.cli.inputs import BOM
 from node.cli.trust import read_trust
 from node.config import ConfigBroken, load_settings
 from node.founding import (
@@ -42,6 +43,20 @@ from tests.make_cli import NETWORK, found, make_folders, tally
 
 def fingerprint_of(file: Path) -> str:
     return encode_fingerprint(verify_network_file(decode_network_file(file.read_bytes())).id)
+
+
+def test_a_byte_order_mark_before_member_files_and_settings_is_dropped(tmp_path: Path) -> None:
+    folders = make_folders(tmp_path, "fishery", "retailer")
+    marked = [folder / "member.json" for folder in folders]
+    for file in [*marked, folders[0] / "tally.toml"]:
+        file.write_bytes(BOM + file.read_bytes())
+    drawn = tally("charter", "new", *marked, "--dir", folders[0], "-o", tmp_path / "network.json")
+    assert drawn.code == 0, drawn.err
+    signed = tmp_path / "network.json"
+    signed.write_bytes(BOM + signed.read_bytes())
+    assert tally("charter", "sign", signed, "--dir", folders[1]).code == 0
+    assert not signed.read_bytes().startswith(BOM)
+    verify_network_file(decode_network_file(signed.read_bytes()))
 
 
 # --- a folder -----------------------------------------------------------------------------

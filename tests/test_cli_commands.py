@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 import node.cli
 from ledger.errors import Conflict, Missing, NotEntitled, ProofInvalid, TooDeep, Unavailable
 from node.cli.exits import MEANINGS, ExitCode, UsageWrong, exit_code_of
-from node.cli.output import Output, clean, format_time
+from node.cli.output import Output, clean, clean_json, format_field, format_name, format_time
+from node.cli.records import describe_problem
 from tests.make_cli import found, make_folders, tally
 from tests.make_cli_reference import PAGE, commands, is_common, render
 from tests.source import ROOT
@@ -153,7 +155,57 @@ def test_version_is_printed() -> None:
 
 def test_what_a_partner_wrote_cannot_steer_the_terminal() -> None:
     assert clean("a\x1b[2Jb\rc\u202ed\x9be\u2028") == "a\\u001b[2Jb\\u000dc\\u202ed\\u009be\\u2028"
-    assert clean("Ålesund 鮭\t\n") == "Ålesund 鮭\t\n"
+    assert clean("Ålesund 鮭 נמל ميناء 👍") == "Ålesund 鮭 נמל ميناء 👍"
+    assert clean("a\tb\nc") == "a\\u0009b\\u000ac"
+    assert clean("\ue000\U000e0041\U0001f468") == "\\ue000\\U000e0041\U0001f468"
+
+
+HIDDEN: Final = [
+    0x00, 0x09, 0x0A, 0x0D, 0x1B, 0x7F, 0x85, 0x9B, 0xA0, 0xAD, 0x034F, 0x061C, 0x115F, 0x1160, 0x180E,
+    *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070),
+    0x2800, 0x3164, 0xFE0F, 0xFEFF, 0xFFA0, 0xE0041, 0xE0100, 0x10FFFF,
+]  # fmt: skip
+
+
+def test_no_letter_that_cannot_be_seen_is_shown_as_it_is(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """The one door of all that people read: lines, several lines, tables, pairs, and what goes to stderr."""
+    out = Output(as_json=False)
+    for letter in map(chr, HIDDEN):
+        text = f"a{letter}b"
+        assert (clean(text).isprintable(), letter in clean(text)) == (True, False)
+        assert clean_json(json.dumps(text, ensure_ascii=False)).strip("\n").isprintable()
+        assert json.loads(clean_json(json.dumps(text, ensure_ascii=False))) == text
+        out.line(text)
+        out.pairs({"name": text})
+        out.table(["name"], [[text]])
+        out.say(text)
+        if letter not in "\t\n":
+            out.lines(f"one{letter}\ntwo")
+        shown = capfdbinary.readouterr()
+        assert letter not in (shown.out + shown.err).decode().replace("\n", "")
+        assert shown.out.decode().count("\n") == 5 + 2 * (letter not in "\t\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("/lines/0/größe", "/lines/0/größe"),
+        ("by", "by"),
+        ("/a b", '"/a b"'),
+        ("/a=1", '"/a=1"'),
+        ('/a"', '"/a\\""'),
+        ("/a\\u0062", '"/a\\\\u0062"'),
+        ("", '""'),
+        ("/x = 1\n/price = 9\n/y", '"/x = 1\\n/price = 9\\n/y"'),
+        ("/x\u202e\U000e0041", '"/x\\u202e\\udb40\\udc41"'),
+        ("/\u2028", '"/\\u2028"'),
+    ],
+)
+def test_name_of_a_field_cannot_be_taken_for_more_than_a_name(name: str, shown: str) -> None:
+    assert format_name(name) == shown
+    assert format_field(name, '"\u200b"') == shown + ' = "\\u200b"'
+    problem = {"code": "field-unknown", "section": 1, "field": name, "who": []}
+    assert describe_problem(problem) == f"problem: field-unknown: section 1: {shown}"
 
 
 def test_an_author_may_claim_any_time() -> None:

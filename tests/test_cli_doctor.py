@@ -73,6 +73,24 @@ def test_a_missing_key_and_a_broken_mark_are_told(tmp_path: Path) -> None:
     assert (found_states["keys"], found_states["high-water"]) == ("fail", "fail")
 
 
+def test_a_node_serves_without_its_root_key_and_signs_no_charter_without_it(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    kept = (folder / "keys" / "root.json").rename(tmp_path / "root.json")
+    with running(folder):
+        one = tmp_path / "one.ndjson"
+        one.write_text('{"type":"note","body":{"n":1}}\n')
+        assert tally("capture", one, "--dir", folder).code == 0
+        checked = tally("doctor", "--dir", folder)
+        assert (checked.code, "but the root key" in checked.out) == (0, True)
+        assert tally("backup", tmp_path / "copy", "--dir", folder).code == 0
+    assert tally("fsck", "--dir", folder).code == 0
+    words = ("charter", "sign", folder / "network.json", "--dir", folder)
+    refused = tally(*words, "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (3, "root-key-away")
+    kept.rename(folder / "keys" / "root.json")
+    assert tally(*words).code == 0
+
+
 def test_a_node_without_a_charter_is_told(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder, adopt=False):

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from ledger import limits
+from ledger.letters import has_hidden
 from node.cli.exits import UsageWrong
-from node.cli.inputs import find_contract
+from node.cli.inputs import BOM, find_contract
 from node.node import Node
 from tests.make_cli import Result, tally
+from tests.make_folders import proposal
 from tests.make_running import make_lone_folder, running
 from tests.source import ROOT
 
@@ -115,6 +117,34 @@ def test_a_proposal_that_the_node_refuses_says_why(node: Node) -> None:
     assert (twice.code, "'a'" in twice.err) == (1, True)
 
 
+def test_a_contract_with_code_is_refused_by_propose_and_named_by_lint(node: Node) -> None:
+    source = node.folder / "contract.py"
+    source.write_text(CONTRACT.replace("set()", '{"seller"}') + "def key(record): return 1\n")
+    done = at(node, "contract", "propose", source, "--party", "seller=fishery", "--party", "buyer=fishery")
+    assert (done.code, "code-not-run" in done.err, "key" in done.err) == (1, True, True)
+    found = tally("contract", "lint", source, "--json")
+    assert (found.code, [(row["code"], row["line"]) for row in found.json]) == (1, [("code-not-run", 6)])
+
+
+def test_a_contract_with_code_that_is_there_is_shown_with_a_warning(node: Node) -> None:
+    """Of a partner with a later version, say; this node would not propose it."""
+    source = CONTRACT.replace("set()", '{"seller"}') + "def key(record): return 1\n"
+    leaf = node.append_one(proposal({"seller": ["fishery"], "buyer": ["fishery"]}, source=source)).leaf
+    shown = at(node, "contract", "show", leaf.hex())
+    assert (shown.code, "it has code (key)" in shown.out) == (0, True)
+    assert "unsupported" in at(node, "contract", "list").out
+
+
+def test_a_byte_order_mark_before_contract_and_terms_is_dropped(node: Node) -> None:
+    source, terms = node.folder / "contract.py", node.folder / "terms.json"
+    source.write_bytes(BOM + CONTRACT.encode())
+    terms.write_bytes(BOM + b'{"rate": 1}')
+    assert tally("contract", "lint", source).code == 0
+    parties = ("--party", "seller=fishery", "--party", "buyer=fishery")
+    done = at(node, "contract", "propose", source, *parties, "--terms", terms, "--json")
+    assert (done.code, done.json["source"], done.json["terms"]) == (0, CONTRACT, {"rate": 1})
+
+
 def test_lint_tells_errors_from_doubts(tmp_path: Path) -> None:
     source = tmp_path / "contract.py"
     source.write_text(CONTRACT)
@@ -172,6 +202,23 @@ def test_a_record_is_shown_with_the_very_texts_of_its_author(node: Node) -> None
     assert "26.0" in shown.out
     assert "1e3" in shown.out
     assert at(node, "records", "show", f"cold-chain.example/fishery/{index}").out == shown.out
+
+
+def test_a_record_and_its_contract_are_shown_without_letters_that_hide(node: Node) -> None:
+    rule = '"/price": {"seller"}, "/pric\\u0435": {"seller"}'
+    source, terms = node.folder / "shown.py", node.folder / "shown.json"
+    source.write_text(CONTRACT.replace("Share shipments.", "Seen").replace('"/price": {"seller"}', rule))
+    terms.write_text(json.dumps({"note": "\u2028a\u200bb\U000e0041"}, ensure_ascii=False, indent=1))
+    parties = ("--party", "seller=fishery", "--party", "buyer=fishery")
+    contract = at(node, "contract", "propose", source, *parties, "--terms", terms, "--json").json["id"]
+    shown = at(node, "contract", "show", contract).out
+    assert '{"note": "\\u2028a\\u200bb\\udb40\\udc41"}' in shown
+    assert "/pric\\u0435" in shown
+    body = {"a\u202eb\n/price": "\u2066c\u3164", "place": "Ålesund"}
+    place = file_record(node, {"type": "ship", "body": body, "contract": contract})
+    shown = at(node, "records", "show", place).out
+    assert all(not has_hidden(line) for line in shown.split("\n"))
+    assert json.loads(shown[shown.index("\n{") : shown.rindex("}") + 1]) == body
 
 
 def test_a_record_that_is_not_there_is_refused(node: Node) -> None:
@@ -268,6 +315,8 @@ def test_fsck_proves_a_store_while_its_node_runs(node: Node) -> None:
 def test_fsck_of_what_is_no_store_is_a_wrong_command_line(tmp_path: Path) -> None:
     assert tally("fsck", "--offline", tmp_path).code == 3
     assert tally("fsck", "--dir", tmp_path).code == 3
+    for option in ("--dir", "--offline"):
+        assert tally("fsck", option, tmp_path / "nowhere").code == 3
 
 
 def test_a_backup_of_a_running_node_is_proved_and_leaves_the_high_water_file_behind(node: Node, tmp_path: Path) -> None:

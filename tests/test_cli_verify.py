@@ -15,8 +15,9 @@ from ledger.network import encode_network_file
 from ledger.note import Note, decode_note, encode_note
 from ledger.proof import encode_proof
 from ledger.receipt import Receipt, decode_receipt, encode_receipt
+from node.cli.inputs import BOM
 from node.founding import open_keyring
-from tests import make_evidence
+from tests import make_evidence, make_records
 from tests.make import network as made_network
 from tests.make_cli import found, tally
 from tests.make_membership import FOUR, firms, network_file
@@ -54,6 +55,30 @@ def fingerprint(root: Path) -> str:
     return str(tally("charter", "show", "--file", root / "network.json", "--json").json["fingerprint"])
 
 
+# --- byte order marks --------------------------------------------------------------------------
+
+
+def test_a_byte_order_mark_before_a_network_file_is_dropped(root: Path, tmp_path: Path) -> None:
+    marked = tmp_path / "network.json"
+    marked.write_bytes(BOM + (root / "network.json").read_bytes())
+    assert tally("verify", root / "receipt.json", "--trust", marked).code == 0
+    for words in (["charter", "show", "--file"], ["card", "show", "--file"]):
+        assert tally(*words, marked).code == 0
+    assert tally("charter", "verify", marked, "--trust", fingerprint(root)).code == 0
+
+
+@pytest.mark.parametrize("content", [b'{"charters":', b'{"first":', b"c2sp.org/tlog-proof@v1"])
+def test_a_byte_order_mark_before_a_proof_is_named_with_what_to_do(root: Path, tmp_path: Path, content: bytes) -> None:
+    """A receipt has one form: with three bytes more it is none, and whoever got it learns how that came about."""
+    marked = tmp_path / "receipt.json"
+    marked.write_bytes(BOM + content)
+    done = tally("verify", marked, "--trust", fingerprint(root))
+    assert (done.code, "byte order mark" in done.out, "byte-order-mark" in done.err) == (1, True, True)
+    told = tally("verify", marked, "--trust", fingerprint(root), "--json").json
+    assert told["error"]["code"] == "byte-order-mark"
+    assert "first three bytes" in told["error"]["message"]
+
+
 # --- receipts -------------------------------------------------------------------------------
 
 
@@ -64,6 +89,21 @@ def test_a_receipt_is_proved_by_the_fingerprint_alone(root: Path) -> None:
     assert "/quantity = 7.0" in done.out
     assert "9.50" not in done.out
     assert "carrier (2025-11-20T23:06:40Z), retailer" in done.out
+
+
+def test_what_was_not_proved_is_not_printed_by_a_name(tmp_path: Path) -> None:
+    """An author may commit to any pointer, and to any JSON between which there is room for line ends."""
+    name = '/note = "ok"\n/price = 999999\ncosigned by  carrier (2026-11-20T10:00:00Z)\n/x'
+    log = make_records.Evidence({2: [(name, b'"\xe2\x80\xa8a"')]})
+    change = {"disclosures": [log.disclose_at(2, 1)], "manifest": log.manifest.decode(), "proof": log.proof("carrier")}
+    (tmp_path / "receipt.json").write_bytes(encode_canonical(json.loads(log.receipt()) | change) + b"\n")
+    done = tally("verify", tmp_path / "receipt.json", "--trust", make_records.FINGERPRINT.hex())
+    assert done.code == 0, done.err
+    assert not [line for line in done.out.splitlines() if line.startswith("/")]
+    assert done.out.count("\ncosigned by") == 1
+    assert done.out.splitlines()[-1] == f'{json.dumps(name)} = "\\u2028a"'
+    told = tally("verify", tmp_path / "receipt.json", "--trust", make_records.FINGERPRINT.hex(), "--json").json
+    assert told["fields"] == {name: "\u2028a"}
 
 
 def test_a_receipt_is_proved_by_the_network_file(root: Path) -> None:

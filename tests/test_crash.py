@@ -119,7 +119,10 @@ class Scene:
                 self._renew_card(LIARS["sync-documents"])
                 yield [self.ship]
             case "restore":
-                self._fall_behind()
+                self._fall_behind(records=5)
+                yield [self.ship]
+            case "restore-targets":
+                self._fall_behind(records=0)
                 yield [self.ship]
             case "evidence":
                 self._fork(LIARS[point])
@@ -151,8 +154,8 @@ class Scene:
         liar = self.liars[name]
         liar.log = liar.log.branch(liar.log.size - 1, f"forked {name}").add(3)
 
-    def _fall_behind(self) -> None:
-        """The database becomes what it was some records ago; the peers can give all of those back."""
+    def _fall_behind(self, *, records: int) -> None:
+        """The database becomes what it was some records ago, and before a cosignature; the peers have all of that."""
         victim = self.victim
         victim.start()
         while victim.waiting:  # what is sent again after a restore is recorded again, as its key is forgotten
@@ -162,7 +165,10 @@ class Scene:
         backup = victim.folder.with_name("backup.db")
         copy_database(victim.folder / DATABASE_NAME, backup)
         before = victim.size
-        victim.share(5)
+        victim.share(records)
+        author = self.peers[0]
+        size = author.put(author.node.joined.intake.parse(b'{"type": "note", "body": {}}', by=b'"test"')).index + 1
+        wait_until(lambda: author.cosigned(author.name, VICTIM) >= size, "it has cosigned what it then forgets", WAIT_S)
         victim.given_back |= set(range(before, victim.size))
         for peer in self.peers:
             wait_until(lambda p=peer: p.holds(VICTIM, victim.size), f"{peer.name} holds all", WAIT_S)  # type: ignore[misc]
@@ -213,7 +219,7 @@ def _stop(peers: list[Peer]) -> None:
 
 AT_INIT: Final = sorted(point for point in CRASH_POINTS if point.startswith("file."))
 AT_FIRST_START: Final = sorted(point for point in CRASH_POINTS if point.startswith("migrate."))
-RECURRING: Final = ("adopt", "append", "high-water", "sync-bodies", "sync-cosign", "sync-entries", "token")
+RECURRING: Final = ("adopt", "append", "cosigned", "high-water", "sync-bodies", "sync-cosign", "sync-entries", "token")
 """Steps that are taken again and again as long as the node runs."""
 
 

@@ -400,6 +400,33 @@ def test_a_file_too_long_or_too_deep_is_refused_before_it_is_read() -> None:
     assert capture(deepest).document_faults
 
 
+def test_a_file_of_too_many_values_is_refused_before_they_are_made() -> None:
+    most = limits.EPCIS_VALUES_MAX
+    with pytest.raises(TooLarge) as refused:
+        capture(b"[" + b"0," * most + b"never looked at")
+    assert (refused.value.fields["unit"], refused.value.fields["got"]) == ("values", most + 1)
+    assert capture(b'"' + b"," * most + b'"').document_faults
+
+
+def test_a_file_of_too_many_events_is_refused_and_one_of_as_many_as_may_be_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "EPCIS_EVENTS_MAX", 5)
+    assert capture(document(*[event()] * 5)).event_count == 5
+    with pytest.raises(TooLarge) as refused:
+        capture(document(*[event()] * 6), accept_invalid=True)
+    assert (refused.value.fields["unit"], refused.value.fields["got"]) == ("events", 6)
+
+
+def test_of_many_broken_events_the_first_are_told_and_the_faults_of_the_others_counted() -> None:
+    found = capture(document(*["{}"] * 1000, event()))
+    told = sum(len(refusal.faults) for refusal in found.refused)
+    each = len(found.refused[0].faults)
+    assert limits.CAPTURE_REFUSED_MAX <= told < limits.CAPTURE_REFUSED_MAX + each
+    assert told + found.untold_faults == 1000 * each
+    assert [record.source_path for record in found.records] == ["", "/epcisBody/eventList/1000"]
+
+
 def test_a_thousand_events_are_captured_in_well_under_a_second() -> None:
     text = document(*[event(f',"eventID":"urn:uuid:{i}","ext:x":[{{"a":1.50}}]') for i in range(1000)])
     began = time.process_time()

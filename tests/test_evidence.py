@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import limits
+from ledger import limits, shape
 from ledger.card import Card
 from ledger.errors import (
     BadSignature,
@@ -389,8 +389,26 @@ def test_path_has_a_limit() -> None:
 def test_document_has_a_limit() -> None:
     with pytest.raises(TooLarge):
         decode_evidence(b" " * limits.EVIDENCE_BYTES_MAX + b"  \n")
-    with pytest.raises(JsonMalformed):
+    with pytest.raises(EncodingError):
         decode_evidence(b" " * limits.EVIDENCE_BYTES_MAX + b"\n")
+
+
+def test_a_long_document_is_parsed_only_if_it_is_made_of_strings(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parsed(*_: Any, **__: Any) -> Any:
+        raise AssertionError("it was parsed")
+
+    note = b'"' + rb"\n\"[{" * 200_000 + b'"'
+    lists = b"[" + b"[]," * 400_000 + b"[]]"
+    shape_of = b'{"first":%b,"kind":"fork","path":%b,"second":%b,"v":1}\n'
+    with pytest.raises(TallyError) as refused:
+        decode_evidence(shape_of % (note, b'["", ""]'.replace(b" ", b""), note))
+    assert "strings" not in str(refused.value), "the form of a long document of strings is no fault"
+    monkeypatch.setattr(shape, "decode_text", parsed)
+    for first, path in ((lists, b"[]"), (note, lists), (note, b"[" + b'"",' * limits.PROOF_HASHES_MAX + b'""]')):
+        with pytest.raises(EncodingError):
+            decode_evidence(shape_of % (first, path, note))
+    with pytest.raises(AssertionError):
+        decode_evidence(shape_of % (note, b"[]", note))
 
 
 def test_signatures_beside_the_logs_own_are_refused() -> None:

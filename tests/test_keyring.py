@@ -118,7 +118,13 @@ def test_keys_are_never_replaced(tmp_path: Path) -> None:
     assert load_keyring(tmp_path, None) == made
 
 
-@pytest.mark.parametrize("use", USES)
+def test_root_key_may_be_kept_elsewhere(tmp_path: Path) -> None:
+    made = saved(tmp_path)
+    (tmp_path / KEYS_FOLDER / "root.json").unlink()
+    assert load_keyring(tmp_path, None) == replace(made, root_here=None)
+
+
+@pytest.mark.parametrize("use", USES[1:])
 def test_missing_key_is_told_by_its_path(tmp_path: Path, use: str) -> None:
     saved(tmp_path)
     path = tmp_path / KEYS_FOLDER / f"{use}.json"

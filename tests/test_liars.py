@@ -22,13 +22,18 @@ from ledger.names import Digest, encode_b64, sha256
 from ledger.note import Note, Signature, encode_note
 from ledger.tiles import Tile, decode_tile_path
 from node.config import load_settings
-from node.storage import facts
+from node.storage import facts, sidecars
 from node.sync import driver
-from node.sync.client import PeerClient, PeerRefused
+from node.sync.bodies import fill_gaps
+from node.sync.client import PeerClient, PeerRefused, make_http_client
+from node.sync.recovery import REPLACED
+from node.sync.signing import CallSigner
 from tests.make import Log
 from tests.make_folders import Founded, found, free_ports
 from tests.make_membership import SMALL_ORDER, changed
 from tests.make_peers import Liar, Peer, call, lying, serving, wait_until
+
+pytestmark = pytest.mark.slow
 
 LIAR: Final = "carrier"
 HONEST: Final = ("fishery", "retailer")
@@ -144,6 +149,29 @@ def set_up(template: Founded, root: Path, log: Log | None = None) -> Iterator[St
 
 
 # --- its own log ---------------------------------------------------------------------------
+
+
+def test_member_that_holds_less_of_a_log_than_we_do_has_nothing_to_give_back_and_no_fault(shared: Stage) -> None:
+    """The liar answers 404 about every log but its own, as an honest member does that was away."""
+    node, number = shared.fishery.node, shared.fishery.log("fishery").number
+    signer = CallSigner(node.member, node.keyring.transport, node.clock)
+
+    async def ask() -> bool:
+        async with make_http_client(node.settings) as http:
+            endpoint = node.membership.card(LIAR).endpoints[0]
+            peer = PeerClient(shared.log.author.name, endpoint, http=http, signer=signer, timeout_s=60)
+            return await fill_gaps(node, peer, node.joined.origin)
+
+    with node.store.write("sync-bodies") as tx:
+        sidecars.insert_gaps(tx, number, [(0, REPLACED)])
+    try:
+        asked = shared.liar.count("/bodies/")
+        assert asyncio.run(ask()) is False
+        assert shared.liar.count("/bodies/") > asked
+        assert shared.fishery.gaps("fishery") == {0: REPLACED}, "it stays named"
+    finally:
+        with node.store.write("sync-bodies") as tx:
+            sidecars.delete_gap(tx, number, 0)
 
 
 def test_entries_that_are_not_under_the_signed_root_are_not_kept(shared: Stage) -> None:

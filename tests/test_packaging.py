@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -27,10 +30,15 @@ def _normal(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", requirement)[0]).lower()
 
 
-def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+def _build_wheel(folder: Path) -> Path:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
+    wheel = _build_wheel(tmp_path)
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = {
         path.relative_to(ROOT).as_posix()
@@ -39,6 +47,57 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert packed == files
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a venv that has our wheel, and of all else what this venv has. Nothing is downloaded."""
+    root = tmp_path_factory.mktemp("installed")
+    venv.create(root / "venv", with_pip=False)
+    programs = root / "venv" / "bin"
+    site = Path(_output(programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    install = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--no-deps", "--no-index"]
+    subprocess.run([*install, str(_build_wheel(root))], check=True, capture_output=True, timeout=120)
+    # A path file inside another's site-packages is not read, so the editable install of this venv stays out.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n" + sysconfig.get_path("platlib") + "\n")
+    return programs
+
+
+def _output(*command: str | Path, folder: Path | None = None) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TALLY_"))}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_installed_wheel_makes_a_node_and_opens_its_store(installed: Path, tmp_path: Path) -> None:
+    where = "import node, ledger, contracts as c; print(*(m.__path__[0] for m in (node, ledger, c)), sep='\\n')"
+    for place in _output(installed / "python", "-P", "-c", where, folder=tmp_path).splitlines():
+        assert Path(place).is_relative_to(installed.parent), "what is tried is the wheel, not the checkout"
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert _output(installed / "tally", "--version", folder=tmp_path) == f"tally {version}"
+    init = ("init", "fishery", "--network", "n.example", "--member", "fishery", "--endpoint", "http://127.0.0.1:1")
+    _output(installed / "tally", *init, folder=tmp_path)
+    _output(installed / "tally", "charter", "new", "fishery/member.json", "--dir", "fishery", folder=tmp_path)
+    adopt = (
+        "from pathlib import Path\nfrom ledger.network import decode_network_file\nfrom node.node import Node\n"
+        "node = Node.open(Path('fishery'))\n"
+        "print(node.adopt(decode_network_file(Path('network.json').read_bytes())).names[0])\nnode.close()\n"
+    )
+    assert _output(installed / "python", "-P", "-c", adopt, folder=tmp_path) == "fishery"
+    assert "sound" in _output(installed / "tally", "fsck", "--dir", "fishery", folder=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_has_its_library_of_contracts(installed: Path, tmp_path: Path) -> None:
+    find = "import contracts; print(contracts.__path__[0])"
+    library = Path(_output(installed / "python", "-P", "-c", find, folder=tmp_path)) / "library"
+    agreements = sorted(library.glob("*.py"))
+    assert len(agreements) >= 1
+    for agreement in agreements:
+        _output(installed / "tally", "contract", "lint", agreement, folder=tmp_path)
 
 
 @pytest.mark.parametrize("lock", LOCKS)

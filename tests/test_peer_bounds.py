@@ -27,10 +27,19 @@ from ledger.tiles import bundles_between
 from node.api.errors import respond
 from node.changes import EVIDENCE
 from node.clock import system_clock
+from node.config import Settings
 from node.node import Node
 from node.sync import answers, driver, rounds, routes, turn
 from node.sync.bodies import fetch_from_author
-from node.sync.client import AnswerTooLarge, Heads, PeerClient, PeerRefused, PeerRestarted
+from node.sync.client import (
+    AnswerTooLarge,
+    Heads,
+    PeerClient,
+    PeerRefused,
+    PeerRestarted,
+    PeerUnreachable,
+    make_http_client,
+)
 from node.sync.driver import SyncDriver
 from node.sync.routes import CALLS_MAX, POLLS_MAX, TooManyCalls
 from node.sync.signing import CallSigner
@@ -38,6 +47,8 @@ from tests.make import Log
 from tests.make_folders import Founded, found, free_ports
 from tests.make_membership import firm
 from tests.make_peers import WAIT_S, Peer, call, serving, wait_until
+
+pytestmark = pytest.mark.slow
 
 NAMES: Final = ("carrier", "fishery", "retailer")
 
@@ -401,6 +412,34 @@ def test_loopback_endpoints_of_others_are_for_those_who_have_one(tmp_path: Path,
             assert sync._client(MemberName("carrier")).endpoint.startswith(expected)
         finally:
             node.close()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0"])
+def test_name_that_leads_to_this_machine_is_not_called_by_who_is_elsewhere(tmp_path: Path, host: str) -> None:
+    """What a card calls `https://carrier.example` may be an address of the caller's own: the connection is refused."""
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def ask(endpoint: str) -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://{host}:{server.sockets[0].getsockname()[1]}"
+        settings = Settings(network="tuna.example", member="fishery", endpoints=[endpoint])
+        signer = CallSigner(MemberName("fishery"), firm("fishery").transport_key(), system_clock)
+        async with server, make_http_client(settings) as http:
+            client = PeerClient(MemberName("carrier"), url, http=http, signer=signer, timeout_s=WAIT_S)
+            await client.card("carrier", 1)
+
+    with pytest.raises(PeerUnreachable, match="on this machine"):
+        asyncio.run(ask("https://fishery.example"))
+    assert asked == []
+    with pytest.raises(Missing):
+        asyncio.run(ask("http://localhost:7450"))
+    assert len(asked) == 1
 
 
 def test_member_with_none_but_loopback_endpoints_is_not_called_from_afar(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ledger.errors import PatternOnElement
 from ledger.fields import audience_of, compile_rules, cut
 from ledger.names import Digest, MemberName, NetworkName, Origin, sha256
 from ledger.record import Draft, Meta, Opened, Statement
-from node.agreements import ACCEPT, END, Agreements, Contract
+from node.agreements import ACCEPT, DECLINE, END, PROPOSE, Agreements, Contract
 from node.append import Appended, NewRecord
 from node.cli.records import describe_problem
 from node.node import Node
@@ -381,6 +381,24 @@ def test_what_a_function_adds_is_not_called_wider() -> None:
     signed = source.replace("SIGNERS = set()", 'SIGNERS = {"catcher"}')
     adding = signed + "def share(record, terms):\n    return {}\n"
     assert judged(wider, sections, b"\0\1", source=adding) == []
+
+
+@pytest.mark.parametrize("type_name", ["tally/ack", "tally/claim", "tally/anything"])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_statements_of_later_versions_under_a_contract_have_no_problems(type_name: str, *, is_known: bool) -> None:
+    """No contract names the ledger's own types: marked, an acknowledgement would be a breach for ever."""
+    meta = replace(SHARED, type=type_name, version=2, contract=ID if is_known else Digest(sha256(b"never proposed")))
+    assert judged(meta, {0: [], 1: [("/port", b"1")]}, b"\0\1") == []
+
+
+@pytest.mark.parametrize("type_name", ["tally/price-list", "tally/ack", "price-list", "tally/start"])
+def test_no_type_is_a_way_to_share_outside_any_contract_but_the_statements(type_name: str) -> None:
+    outside = replace(SHARED, contract=None, role=None)
+    sections = {0: [], 1: [("/port", b"1")]}
+    found = judged(replace(outside, type=type_name), sections, b"\0\1")
+    assert [problem.code for problem in found] == ["contract-missing"]
+    for statement in (PROPOSE, ACCEPT, DECLINE, END):
+        assert judged(replace(outside, type=statement), sections, b"\0\1") == []
 
 
 def test_judging_remembers_a_bounded_number_of_shapes_and_not_how_a_contract_stands() -> None:

@@ -44,6 +44,7 @@ from ledger.receipt import (
     verify_receipt,
 )
 from ledger.receipt.disclosure import check_names
+from ledger.record import META_NAMES, OWN_NAMES
 from ledger.sealing import FIELDS_MAX, seal_section
 from tests import formats, make_membership
 from tests.make_membership import Firm, firm, firms
@@ -188,20 +189,52 @@ def test_member_with_two_witness_keys_counts_once() -> None:
     assert not proved.is_complete
 
 
-def test_one_key_that_two_members_list_counts_for_neither() -> None:
-    # A cosignature does not cover its signer's name: the carrier could relabel its own as the processor's.
+def sharing(*more: SigningKey) -> tuple[Receipt, SigningKey, SigningKey]:
+    """A receipt of a network whose processor lists the carrier's witness key, and `more`; that key under both names."""
     shared = CARRIER.witness_key()
     twin = SigningKey(replace(shared.public, name=f"{NETWORK_NAME}/processor"), shared.seed)
     card = make_card(
         log_key=PROCESSOR.log_key().public,
-        witness_keys=[twin.public],
+        witness_keys=[key.public for key in (twin, *more)],
         transport_keys=[PROCESSOR.transport_key().public],
         sealing_key=PROCESSOR.sealing_key().public,
     )
     cards = (CARRIER.signed(CARRIER.card()), FISHERY.signed(FISHERY.card()), PROCESSOR.signed(card))
     file = NetworkFile(charters=good().network.charters, cards=(*cards, RETAILER.signed(RETAILER.card())))
-    with pytest.raises(EncodingError, match="list the same key"):
-        verify_receipt(cosigned(with_network(good(), file), shared, twin), trust=TRUST, witnesses=2)
+    return with_network(good(), file), shared, twin
+
+
+def test_one_key_that_two_members_list_counts_once() -> None:
+    # A cosignature does not cover its signer's name: anyone could relabel the carrier's as the processor's.
+    receipt, shared, twin = sharing()
+    proved = verify_receipt(cosigned(receipt, shared, twin), trust=TRUST, witnesses=2)
+    assert len(proved.cosigners) == 1
+    assert not proved.is_complete
+    assert list(verify_receipt(cosigned(receipt, shared), trust=TRUST).cosigners) == ["carrier"]
+
+
+def test_who_lists_anothers_key_keeps_it_from_nothing() -> None:
+    own = PROCESSOR.witness_key()
+    receipt, shared, twin = sharing(own)
+    for keys in ((shared, own), (shared, twin, own), (twin, own, shared)):
+        proved = verify_receipt(cosigned(receipt, *keys), trust=TRUST, witnesses=2)
+        assert proved.is_complete
+        assert set(proved.cosigners) == {"carrier", "processor"}
+
+
+def test_author_that_lists_a_witnesss_key_keeps_it_from_nothing() -> None:
+    copied = replace(CARRIER.witness_key().public, name=f"{NETWORK_NAME}/fishery")
+    card = make_card(
+        log_key=FISHERY.log_key().public,
+        witness_keys=[FISHERY.witness_key().public, copied],
+        transport_keys=[FISHERY.transport_key().public],
+        sealing_key=FISHERY.sealing_key().public,
+        previous=FISHERY.card(),
+    )
+    file = good().network
+    file = replace(file, cards=(*file.cards[:2], FISHERY.signed(card), *file.cards[2:]))
+    proved = verify_receipt(cosigned(with_network(good(), file), CARRIER.witness_key()), trust=TRUST)
+    assert list(proved.cosigners) == ["carrier"]
 
 
 def test_keys_that_only_cosign_or_only_sign_do_not_stand_for_each_other() -> None:
@@ -267,6 +300,20 @@ def test_made_up_cosignature_of_a_member_that_left_is_refused_all_the_same() -> 
 
 
 # --- what is proved ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*META_NAMES, *OWN_NAMES, "", "price", "/price"])
+def test_field_is_proved_only_where_a_reader_takes_its_name(name: str) -> None:
+    """Its author commits to one field more, at the end of each section in turn: to readers that is no record."""
+    for section, fields in enumerate(LOG.record):
+        lying = Evidence({section: [(name, b"1")]})
+        change = {"disclosures": [lying.disclose_at(section, len(fields))], "manifest": lying.manifest.decode()}
+        raw = changed({**change, "proof": lying.proof("carrier")})
+        if section and name == "/price":
+            assert [item.value for item in verify(raw).disclosures] == [b"1"]
+            continue
+        with pytest.raises(ProofInvalid):
+            verify(raw)
 
 
 def test_entry_of_a_later_version_is_not_read() -> None:

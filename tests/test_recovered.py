@@ -8,12 +8,14 @@ from typing import Any, Final
 
 import pytest
 
+from ledger import limits
 from ledger.names import Digest, MemberName
+from ledger.sidecar import Bodies, encode_bodies
 from node.append import Appended, NewRecord
 from node.node import Node
 from node.storage import sidecars
 from node.sync import answers
-from node.sync.bodies import fill_gaps
+from node.sync.bodies import Refill, fill_gaps
 from node.sync.recovery import REPLACED
 from tests.make_folders import answer, found, proposal, shipment
 from tests.simulator import Simulation, gaps, stored
@@ -75,3 +77,31 @@ def test_body_that_comes_late_or_back_is_news(running: Simulation, loser: str, g
     before = node.changes.count
     assert not running.loop.run_until_complete(fill_gaps(node, peer, origin))
     assert not node.changes.moved(origin.hash, before)
+
+
+def test_peer_that_answers_for_one_entry_at_a_time_is_asked_so_often_in_one_go_and_then_from_there_on(
+    running: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stingy:
+        def __init__(self) -> None:
+            self.peer, self.asked = "fishery", list[int]()
+
+        async def bodies(self, log: str, bundle: int, start: int) -> bytes:
+            self.asked.append(start)
+            return (start + 1).to_bytes(8, "big") + encode_bodies(Bodies(messages=[], sidecars={}))
+
+    monkeypatch.setattr(limits, "REFILL_CALLS_MAX", 2)
+    machine, origin = running.machines["processor"], running.machines["fishery"].node.joined.origin
+    number, due = stored(machine, "fishery").number, [0, 1, 2, 3, 4]
+    assert gaps(machine, "fishery") == {}
+    with machine.node.store.write("restore") as tx:
+        sidecars.insert_gaps(tx, number, [(index, "seal-broken: not here") for index in due])
+    stingy: Any = Stingy()
+    refill = Refill()
+    for expected in (due[:2], due[2:4], due[4:], due[:2]):
+        stingy.asked.clear()
+        running.loop.run_until_complete(fill_gaps(machine.node, stingy, origin, refill))
+        assert stingy.asked == expected
+    with machine.node.store.write("restore") as tx:
+        for index in due:
+            sidecars.delete_gap(tx, number, index)

@@ -17,7 +17,8 @@ from typing import Any, Final
 import pytest
 
 from node.config import CONFIG_NAME, DATABASE_NAME
-from node.node import HIGH_WATER_NAME, Node
+from node.highwater import HIGH_WATER_NAME
+from node.node import Node
 from node.storage import logs
 from node.storage.copies import copy_database
 from node.storage.store import Store

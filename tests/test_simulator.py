@@ -110,6 +110,7 @@ def test_the_simulator_drives_the_step_of_production() -> None:
     assert vars(rounds)["step"] is replicate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(STORMS)))
 def test_everybody_holds_the_same_after_a_storm(
     agreed: tuple[Founded, Digest], tmp_path: Path, seed: int, number: int
@@ -132,6 +133,7 @@ def test_one_seed_gives_one_run(agreed: tuple[Founded, Digest], tmp_path: Path, 
     assert traces[0] == traces[1]
 
 
+@pytest.mark.slow
 def test_a_failing_store_is_survived_at_every_durable_step(agreed: tuple[Founded, Digest], tmp_path: Path) -> None:
     """Each step fails once before and once after it persisted."""
     points = sorted(point for point in CRASH_POINTS if point.endswith("-commit"))
@@ -274,6 +276,7 @@ def _absurd_heads(content: bytes, chance: random.Random) -> bytes:
     return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(3))
 def test_garbled_answers_of_one_member_harm_nobody_else(
     agreed: tuple[Founded, Digest], tmp_path: Path, seed: int, number: int

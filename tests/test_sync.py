@@ -21,13 +21,15 @@ from cryptography.x509.oid import NameOID
 from node import serving as serving_module
 from node.append import NewRecord
 from node.config import load_settings
-from node.node import HIGH_WATER_NAME
+from node.highwater import HIGH_WATER_NAME
 from node.storage.copies import copy_database
 from node.sync import turn
 from node.sync.driver import SyncDriver
 from tests.make import Log
 from tests.make_folders import Founded, found, free_ports, shipment
 from tests.make_peers import WAIT_S, Peer, lying, serving, wait_until
+
+pytestmark = pytest.mark.slow
 
 FIRMS: Final = ("carrier", "fishery", "processor", "retailer")
 PARTIES: Final = {"shipper": ["fishery"], "receiver": ["retailer"], "insurer": ["carrier"]}

@@ -13,11 +13,23 @@ from ledger import limits
 
 
 def lint(text: str) -> list[Finding]:
-    """The findings of a contract file in order of lines; errors are what `read_source` refuses."""
+    """The findings of a contract file in order of lines; errors are what no node of this version proposes or accepts.
+
+    They are what `read_source` refuses, and code: that can be read, and is not run.
+    """
     _, outline, findings = examine(text)
     if outline is not None and not any(finding.is_error for finding in findings):
-        findings = [*findings, *_doubts(outline)]
+        findings = [*findings, *_code(outline), *_doubts(outline)]
     return sorted(findings, key=lambda finding: finding.line)[: limits.CONTRACT_FINDINGS_MAX]
+
+
+def _code(outline: Outline) -> Iterator[Finding]:
+    """One finding for all functions: a sharing agreement without them may be what is wanted."""
+    defined = sorted((line, name) for name, line in outline.lines.items() if name in FUNCTIONS)
+    if defined:
+        message = f"it defines {', '.join(name for _, name in defined)}, and this version runs no contract code"
+        instead = "take the functions out, or wait for a version that runs them"
+        yield Finding(line=defined[0][0], code="code-not-run", message=message, instead=instead)
 
 
 def _doubts(outline: Outline) -> Iterator[Finding]:

@@ -12,27 +12,27 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from contracts.source.bindings import find_bindings
+from contracts.source.text import find_foreign, find_hidden
 from ledger import limits
+from ledger.letters import has_hidden
 
 LITERALS: Final = ("ROLES", "SIGNERS", "AUTHORS", "SHARES")
 FUNCTIONS: Final = ("share", "key", "apply", "summary", "migrate")
 SYNTAX: Final = (3, 11)
 """The oldest Python that nodes run: what one node can read, all can."""
 
-# One quoted piece, no prefix, and only escapes that every reader knows.
+# One quoted piece of ASCII that can be seen, no prefix, and only escapes that every reader knows.
 _PLAIN_STRING: Final = re.compile(
-    r""""(?:[^"\\]|\\(?:[\\'"nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))*"|"""
-    r"""'(?:[^'\\]|\\(?:[\\'"nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))*'"""
+    r""""(?:[ !#-\[\]-~]|\\(?:[\\'"nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))*"|"""
+    r"""'(?:[ -&(-\[\]-~]|\\(?:[\\'"nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))*'"""
 )
 _STRING_BYTES_MAX: Final = 2 * limits.NAME_BYTES_MAX  # a pattern of the greatest length, with some escapes
-_LINE_END: Final = re.compile("\r\n|\r|\n")
-# Control characters, and those that turn the direction of writing: they show a reader other code than runs.
-_HIDDEN: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LINE_END: Final = re.compile("\r\n|\n")
 _SET: Final = 'write a set of plain strings, {"buyer", "seller"}, or set() for nobody'
 
 Names = dict[str, int]
@@ -83,7 +83,12 @@ def read_outline(text: str) -> tuple[Outline | None, list[Finding]]:
     tree = _parse(text)
     if isinstance(tree, Finding):
         return None, [tree]
-    return _Reader(text).read(tree)
+    lines = [line.encode() for line in _LINE_END.split(text)]
+    foreign = find_foreign(lines, tree)
+    if foreign is not None:
+        message = "a letter beyond ASCII stands outside of strings and comments"
+        return None, [Finding(line=foreign, code="hidden-text", message=message, instead="use the letters a-z")]
+    return _Reader(lines).read(tree)
 
 
 # --- text to tree ------------------------------------------------------------------
@@ -98,10 +103,10 @@ def _check_text(text: str) -> Finding | None:
     if length > limits.CONTRACT_BYTES_MAX:
         message = f"the file has {length} bytes, the limit is {limits.CONTRACT_BYTES_MAX}"
         return Finding(line=1, code="too-large", message=message, instead="shorten it")
-    hidden = _HIDDEN.search(text)
-    if hidden:
-        line = len(_LINE_END.findall(text, 0, hidden.start())) + 1
-        message = f"the character U+{ord(hidden[0]):04X} hides what the file says"
+    hidden = find_hidden(text)
+    if hidden is not None:
+        line = len(_LINE_END.findall(text, 0, hidden)) + 1
+        message = f"the character U+{ord(text[hidden]):04X} hides what the file says"
         return Finding(line=line, code="hidden-text", message=message, instead="remove it, or write it as an escape")
     return None
 
@@ -129,9 +134,9 @@ def _parse(text: str) -> ast.Module | Finding:
 class _Reader:
     """Reads the literals of one file and gathers what is wrong with them."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, lines: Sequence[bytes]) -> None:
         self.findings: list[Finding] = []
-        self._lines = [line.encode() for line in _LINE_END.split(text)]
+        self._lines = lines
 
     def read(self, tree: ast.Module) -> tuple[Outline, list[Finding]]:
         values: dict[str, ast.expr] = {}
@@ -155,7 +160,7 @@ class _Reader:
             signers=self._names("SIGNERS", values.get("SIGNERS")),
             authors=self._rows("AUTHORS", self._table("AUTHORS", values.get("AUTHORS"))),
             shares={
-                kind: self._rows(f"SHARES[{kind!r}]", self._table(f"SHARES[{kind!r}]", value))
+                kind: self._rows(f"SHARES[{kind!a}]", self._table(f"SHARES[{kind!a}]", value))
                 for kind, (_, value) in shares.items()
             },
             lines={name: node.lineno for name, node in bound.items()},
@@ -170,7 +175,7 @@ class _Reader:
         match tree.body:
             case [ast.Expr(value=ast.Constant(value=str(docstring))), *_] if docstring.strip():
                 title = docstring.strip().splitlines()[0].rstrip()
-                if len(title) <= limits.TITLE_LENGTH_MAX and title.isprintable():
+                if len(title) <= limits.TITLE_LENGTH_MAX and not has_hidden(title):
                     return title
         message = f"the file has no title of at most {limits.TITLE_LENGTH_MAX} printable letters"
         self._find(1, "title-missing", message, "begin it with a docstring whose first line says what is agreed")
@@ -178,7 +183,7 @@ class _Reader:
 
     def _check_bindings(self, tree: ast.Module, bound: Mapping[str, ast.AST]) -> None:
         """Refuse whatever else could give one of the names another value than the one that was read."""
-        for name, node, is_inner in _bindings(tree):
+        for name, node, is_inner in find_bindings(tree, LITERALS):
             line = getattr(node, "lineno", 1)
             if name == "*":
                 self._find(line, "name-rebound", "an import of * can change any name", "import names one by one")
@@ -201,7 +206,7 @@ class _Reader:
         for element in node.elts:
             name = self._string(what, element)
             if name in found:
-                self._find(element.lineno, "duplicate", f"{what} has {name!r} twice", "remove one of the two")
+                self._find(element.lineno, "duplicate", f"{what} has {name!a} twice", "remove one of the two")
             elif name is not None:
                 found[name] = element.lineno
         return found
@@ -221,7 +226,7 @@ class _Reader:
                 continue
             name = self._string(what, key)
             if name in found:
-                message = f"{what} has {name!r} twice, and it is open which one counts"
+                message = f"{what} has {name!a} twice, and it is open which one counts"
                 self._find(key.lineno, "duplicate", message, "merge the two")
             elif name is not None:
                 found[name] = key.lineno, value
@@ -229,7 +234,7 @@ class _Reader:
 
     def _rows(self, what: str, table: dict[str, tuple[int, ast.expr]]) -> dict[str, Row]:
         return {
-            name: Row(line=line, names=self._names(f"{what}[{name!r}]", value)) for name, (line, value) in table.items()
+            name: Row(line=line, names=self._names(f"{what}[{name!a}]", value)) for name, (line, value) in table.items()
         }
 
     def _string(self, what: str, node: ast.expr) -> str | None:
@@ -238,7 +243,7 @@ class _Reader:
             # Against the text itself, for the tree does not show that `"buyer" "seller"` lacks a comma.
             if len(raw) <= _STRING_BYTES_MAX and _PLAIN_STRING.fullmatch(raw.decode()):
                 return node.value
-        instead = "write one short string in one pair of quotes, without prefix, and a comma after it"
+        instead = "write one short string of ASCII in one pair of quotes, without prefix, and a comma after it"
         self._find(node.lineno, "literal-malformed", f"{what} holds something that is no plain string", instead)
         return None
 
@@ -249,36 +254,3 @@ def _is_empty_set(node: ast.expr) -> bool:
         case ast.Call(func=ast.Name(id="set"), args=[], keywords=[]):
             return True
     return False
-
-
-def _bindings(tree: ast.Module) -> Iterator[tuple[str, ast.AST, bool]]:
-    """Every name that the file could bind: name, the node that does it, and whether only inside a function or class."""
-    queue: deque[tuple[ast.AST, bool]] = deque([(tree, False)])
-    while queue:
-        node, is_inner = queue.popleft()
-        match node:
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-                yield name, node, is_inner
-            case ast.Subscript(value=ast.Name(id=name), ctx=ast.Store() | ast.Del()) if name in LITERALS:
-                yield name, node, is_inner
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                yield name, node, is_inner
-            case ast.arg(arg=name):
-                yield name, node, True
-            case ast.alias(name=name, asname=alias):
-                yield alias or name.partition(".")[0], node, is_inner
-            case ast.Global(names=names):
-                yield from ((name, node, False) for name in names)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                yield name, node, is_inner
-            case ast.MatchMapping(rest=str(name)):
-                yield name, node, is_inner
-        # Defaults, decorators and bases run outside: only the body of a function or class is inside.
-        is_scope = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda)
-        inner = set(_body(node)) if is_scope else set()
-        queue.extend((child, is_inner or child in inner) for child in ast.iter_child_nodes(node))
-
-
-def _body(node: ast.AST) -> list[ast.AST]:
-    body = getattr(node, "body", [])
-    return body if isinstance(body, list) else [body]

@@ -126,16 +126,16 @@ def _source(outline: Outline) -> Source:
 def _check_roles(outline: Outline) -> Iterator[Finding]:
     for role, line in outline.roles.items():
         if not _ROLE.match(role):
-            message = f"{role[:80]!r} is no name for a role"
+            message = f"{role[:80]!a} is no name for a role"
             instead = f"use 1 to {limits.ROLE_LENGTH_MAX} letters a-z and A-Z, digits and _, no digit first"
             yield Finding(line=line, code="role-malformed", message=message, instead=instead)
     uses: list[tuple[str, Names]] = [("SIGNERS", outline.signers)]
-    uses += [(f"AUTHORS[{kind!r}]", row.names) for kind, row in outline.authors.items()]
+    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items()]
     for kind, rows in outline.shares.items():
-        uses += [(f"SHARES[{kind!r}][{pattern!r}]", row.names) for pattern, row in rows.items()]
+        uses += [(f"SHARES[{kind!a}][{pattern!a}]", row.names) for pattern, row in rows.items()]
     for what, role, line in [(what, role, line) for what, names in uses for role, line in names.items()]:
         if role not in outline.roles:
-            message = f"{what} names the role {role[:80]!r}, which ROLES does not have"
+            message = f"{what} names the role {role[:80]!a}, which ROLES does not have"
             instead = "add it to ROLES, or correct the name"
             yield Finding(line=line, code="role-unknown", message=message, instead=instead)
     defined = [name for name in FUNCTIONS if name in outline.lines]
@@ -153,10 +153,10 @@ def _check_types(outline: Outline) -> Iterator[Finding]:
     placed = [*outline.types.items(), *[(kind, row.line) for kind, row in outline.authors.items()]]
     for kind, line in dict(placed).items():
         if kind.startswith(_RESERVED):
-            message = f"the type {kind[:80]!r} is reserved for the ledger's own records"
+            message = f"the type {kind[:80]!a} is reserved for the ledger's own records"
             yield Finding(line=line, code="type-reserved", message=message, instead="choose another name")
         elif not _TYPE.match(kind):
-            message = f"{kind[:80]!r} is no name for a type"
+            message = f"{kind[:80]!a} is no name for a type"
             instead = (
                 f"use 1 to {limits.TYPE_LENGTH_MAX} of a-z, A-Z, 0-9, '.', '_', '/' and '-', a letter or digit first"
             )
@@ -177,11 +177,11 @@ def _check_counts(outline: Outline) -> Iterator[Finding]:
     for kind, rows in outline.shares.items():
         line = outline.types[kind]
         if len(rows) > limits.PATTERNS_MAX:
-            yield _too_many(line, f"SHARES[{kind!r}]", f"{len(rows)} patterns", limits.PATTERNS_MAX)
+            yield _too_many(line, f"SHARES[{kind!a}]", f"{len(rows)} patterns", limits.PATTERNS_MAX)
         # Two sections of every record are spoken for: section 0, and what is the author's alone.
         audiences = {frozenset(row.names) for row in rows.values() if row.names}
         if len(audiences) > limits.SECTIONS_MAX - 2:
-            yield _too_many(line, f"SHARES[{kind!r}]", f"{len(audiences)} audiences", limits.SECTIONS_MAX - 2)
+            yield _too_many(line, f"SHARES[{kind!a}]", f"{len(audiences)} audiences", limits.SECTIONS_MAX - 2)
 
 
 def _too_many(line: int, what: str, count: str, limit: int) -> Finding:
@@ -203,7 +203,7 @@ def _check_patterns(kind: str, rows: Mapping[str, Row]) -> Iterator[Finding]:
     try:
         compile_rules(sound)
     except PatternsAmbiguous as cause:
-        message = f"of {kind!r}, {cause}"
-        instead = f"add the pattern {cause.fields['overlap']!r}, which then decides alone"
+        message = f"of {kind!a}, {cause}"
+        instead = f"add the pattern {cause.fields['overlap']!a}, which then decides alone"
         line = rows[str(cause.fields["second"])].line
         yield Finding(line=line, code=cause.code, message=message, instead=instead)

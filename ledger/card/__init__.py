@@ -11,6 +11,7 @@ from ledger.card.endpoint import check_endpoint, is_loopback
 from ledger.card.rules import (
     check_keys_distinct,
     contradict,
+    extend_card_chain,
     log_key_at,
     sign_card,
     verify_card,
@@ -27,6 +28,7 @@ __all__ = [
     "contradict",
     "decode_card",
     "encode_card",
+    "extend_card_chain",
     "is_loopback",
     "log_key_at",
     "make_card",

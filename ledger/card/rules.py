@@ -6,7 +6,8 @@
 2. card 1: epoch 1, its log key from size 0; card n+1: of the same member, the next
    version, with the hash of card n;
 3. within an epoch the same log key from the same size, or another one from a larger size;
-4. the same epoch, word for word, or the next one, whose log key counts from size 0.
+4. the same epoch, word for word, or the next one, whose log key counts from size 0;
+5. no more cards of one member, and of no more bytes, than its share: it hinders nobody else.
 
 Lines of unknown keys are ignored; a line of one of the member's root keys that does not
 verify is an error.
@@ -19,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from ledger import limits
 from ledger.card.document import Card, decode_card, encode_card
 from ledger.charter import Charter, CharterMember
 from ledger.errors import (
@@ -27,6 +29,7 @@ from ledger.errors import (
     ForeignNetwork,
     MissingSignature,
     PreviousMismatch,
+    TooLarge,
     UnknownKey,
     UnknownMember,
     VersionGap,
@@ -73,13 +76,26 @@ def verify_card_chain(notes: Sequence[bytes], *, charters: Sequence[Charter]) ->
     Each card is signed under some charter; the newest under the newest charter that lists
     the member, for root keys that were replaced speak for nobody. After a change of root
     keys a member adds signatures to its newest card; its text, and so its hash, stays.
-    Raises: as `verify_card`.
+    Raises: as `verify_card`; TooLarge for more than one member's share.
+    """
+    return extend_card_chain((), notes, charters=charters)
+
+
+def extend_card_chain(held: Sequence[Card], notes: Sequence[bytes], *, charters: Sequence[Charter]) -> tuple[Card, ...]:
+    """The chain `held`, verified under these very charters before, with the cards in `notes` verified after it.
+
+    Raises: as `verify_card_chain`.
     """
     if not notes or not charters:
         raise EncodingError(field="cards", reason="no card or no charter is given")
-    chain: list[Card] = []
+    _check_share(len(held) + len(notes), limits.CARD_VERSIONS_MAX, "cards")
+    chain = list(held)
+    # Texts alone count: one node may hold more signature lines than another, and all must come to one result.
+    length = sum(len(encode_card(card)) for card in held)
     for position, note in enumerate(notes):
         opened = decode_note(note)
+        length += len(opened.text)
+        _check_share(length, limits.CARDS_BYTES_MAX, "bytes")
         card = decode_card(opened.text)
         listing = [charter for charter in charters if card.member in charter.names] or list(charters[-1:])
         _check_signed_under_any(opened, card, listing[-1:] if position == len(notes) - 1 else listing)
@@ -115,8 +131,8 @@ def verify_log_key(cards: Sequence[Card], key_id: KeyId, *, size: int, epoch: in
 def check_keys_distinct(cards: Iterable[Card]) -> None:
     """Raise unless no two members have a key in common.
 
-    A cosignature does not cover its signer's name: with a shared witness key one of them
-    could be relabelled and counted twice. So whoever counts cosigners checks this, or counts keys.
+    For whoever draws up a charter: there it is a mistake. Of cards in a network nobody asks it, as any member can
+    write down the public key of another's next card before that card has come (docs/spec/card.md, "Shared keys").
     Raises: EncodingError.
     """
     owners: dict[bytes, str] = {}
@@ -135,6 +151,12 @@ def contradict(first: Card, second: Card) -> bool:
 
 
 # --- inside ---------------------------------------------------------------------
+
+
+def _check_share(got: int, limit: int, unit: str) -> None:
+    """A bound of its own for each member: were it one for all, cards of one could keep another's from being taken."""
+    if got > limit:
+        raise TooLarge(what="chain of one member's cards", got=got, limit=limit, unit=unit)
 
 
 def _check_follows(card: Card, previous: Card | None) -> None:

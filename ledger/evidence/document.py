@@ -5,6 +5,7 @@ Spec: docs/spec/evidence.md, "Document".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,14 @@ from ledger.note import decode_note
 from ledger.proof import TlogProof, decode_path, decode_proof, encode_path
 
 _MEMBERS: Final = ("first", "kind", "path", "second")
+_SHORT: Final = 1 << 16
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# Looked at before anything is parsed: five million bytes of empty lists would become a hundred and forty of objects.
+_FORM: Final = re.compile(
+    rb'\{"first":%b,"kind":%b,"path":\[(?:%b,?){0,%d}\],"second":%b,"v":1\}\n\Z'
+    % (_STRING, _STRING, _STRING, limits.PROOF_HASHES_MAX, _STRING),
+    re.DOTALL,
+)
 
 
 class EvidenceKind(StrEnum):
@@ -128,6 +137,8 @@ def entry_of(proof: TlogProof) -> bytes:
 
 
 def _decode_text(raw: bytes) -> dict[str, Any]:
+    if _SHORT < len(raw) <= limits.EVIDENCE_BYTES_MAX + 1 and not _FORM.match(raw):
+        raise EncodingError(field="evidence", reason="a long one that is not made of its few strings")
     try:
         text = raw.decode()
     except UnicodeDecodeError:

@@ -7,7 +7,8 @@ The rules, in order:
 3.  The entry is in the log where the proof says, and names that log and index itself. If its
     author has left, it stands below the size at which the charter cut that log off.
 4.  The manifest is the one that the entry names.
-5.  Every disclosed field is under the root of its section, bound to this very record.
+5.  Every disclosed field is under the root of its section, bound to this very record, and has a
+    name that may stand there: else an author could disclose a second `type` or `contract`.
 6.  Enough members other than the author cosigned the checkpoint: without that, one who
     holds the author's key could show everybody another history. Who has left the network is
     no member: nothing that it signs today, with any date it likes, helps an author any more.
@@ -24,9 +25,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ledger.checkpoint import Checkpoint, decode_checkpoint, verified_cosigners
+from ledger.checkpoint import Checkpoint, decode_checkpoint, distinct_cosigners, verified_cosigners
 from ledger.entry import VERSION, Entry, decode_entry
 from ledger.errors import EncodingError, ForeignNetwork, ProofInvalid, UnknownMember, UntrustedNetwork
+from ledger.fields import decode_pointer
 from ledger.keys import VerifyKey
 from ledger.manifest import Manifest, decode_manifest
 from ledger.merkle import leaf_hash
@@ -36,6 +38,7 @@ from ledger.note import decode_note
 from ledger.proof import verify_proof
 from ledger.receipt.disclosure import Disclosure, verify_disclosure
 from ledger.receipt.document import Receipt
+from ledger.record import META_NAMES, OWN_NAMES
 from ledger.sealing import Contexts
 
 
@@ -44,7 +47,7 @@ class Proved:
     """What a receipt proves. `missing` says what it does not: empty if it is complete.
 
     cosigners: members other than the author, and when each cosigned, in POSIX seconds by its own clock.
-    That they differ is proved by rule 1: no two members of a network have a key in common.
+    Each by a key that counts for no other.
     """
 
     network: NetworkId
@@ -150,17 +153,34 @@ def _verify_disclosures(
         if item.name in names:
             raise ProofInvalid(what=f"field {item.name!r}", reason="disclosed twice")
         names.add(item.name)
+        _check_place(item, last=len(manifest.sections) - 1)
         root = manifest.sections[item.section].root
         verify_disclosure(item, root=root, context=contexts.of(entry.id, item.section))
 
 
+def _check_place(item: Disclosure, *, last: int) -> None:
+    """Raise if no reader would take a field of this name for one of the record, there.
+
+    An author can commit to any name in any section, and readers of the record refuse it; a receipt shows one field
+    alone. So the six of section 0 stand there at their own indexes, `by` and `flags` likewise in the last one.
+    """
+    if item.section == 0:
+        allowed = META_NAMES[item.index : item.index + 1]
+        if item.name not in allowed or item.size != len(META_NAMES):
+            raise ProofInvalid(what=f"field {item.name!r}", reason="no field of section 0 in its place")
+    elif item.section != last or item.name not in OWN_NAMES[item.index : item.index + 1]:
+        if not item.name.startswith("/"):
+            raise ProofInvalid(what=f"field {item.name!r}", reason="no field of a record has this name there")
+        decode_pointer(item.name)
+
+
 def _verify_cosigners(receipt: Receipt, network: Network, author: MemberName) -> dict[MemberName, int]:
-    """Members in force, without the author, that cosigned with a key of any of their cards; each counts once."""
+    """Members in force, without the author, that cosigned with a key of any of their cards; each key and each once."""
     note = decode_note(receipt.proof.note)
-    cosigners: dict[MemberName, int] = {}
+    found: dict[MemberName, dict[VerifyKey, int]] = {}
     for member, cards in network.cards.items():
         keys: list[VerifyKey] = list(dict.fromkeys(key for card in cards for key in card.witness_keys))
         times = verified_cosigners(note, keys)
         if times and member != author and member in network.charter.names:
-            cosigners[member] = max(times.values())
-    return cosigners
+            found[member] = times
+    return distinct_cosigners(found)

@@ -5,11 +5,13 @@
 Spec: docs/spec/record.md.
 """
 
-from ledger.record.meta import Link, Meta, decode_meta, encode_links, encode_meta
+from ledger.record.meta import META_NAMES, OWN_NAMES, Link, Meta, decode_meta, encode_links, encode_meta
 from ledger.record.opening import Opened, check_ciphertext, glance_record, open_record
 from ledger.record.sealer import Draft, Measure, Sealed, Sealer, Statement
 
 __all__ = [
+    "META_NAMES",
+    "OWN_NAMES",
     "Draft",
     "Link",
     "Measure",

@@ -26,7 +26,9 @@ from ledger.sealing import FieldText
 
 _REMEMBERED_BYTES: Final = 2048
 # Their order is part of the format, as the index of a field is in its leaf.
-_META: Final = ("type", "version", "contract", "role", "audience", "links")
+META_NAMES: Final = ("type", "version", "contract", "role", "audience", "links")
+OWN_NAMES: Final = ("by", "flags")
+"""What the author's own section, the last, begins with."""
 _TYPE: Final = re.compile(rf"[A-Za-z0-9._-][A-Za-z0-9._/-]{{0,{limits.TYPE_LENGTH_MAX - 1}}}\Z")
 _ROLE: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{limits.ROLE_LENGTH_MAX - 1}}}\Z")
 _RELATION: Final = re.compile(rf"[a-z][a-z0-9-]{{0,{limits.RELATION_LENGTH_MAX - 1}}}\Z")
@@ -73,7 +75,7 @@ def encode_meta(meta: Meta) -> list[FieldText]:
         "role": meta.role,
         "audience": [list(names) for names in meta.audience],
     }
-    fields = [(name, encode_canonical(values[name])) for name in _META[:-1]]
+    fields = [(name, encode_canonical(values[name])) for name in META_NAMES[:-1]]
     return [*fields, ("links", encode_links(meta.links))]
 
 
@@ -101,7 +103,7 @@ def decode_meta(fields: tuple[FieldText, ...]) -> Meta:
 
 
 def _decode_meta(fields: tuple[FieldText, ...]) -> Meta:
-    if tuple(name for name, _ in fields) != _META:
+    if tuple(name for name, _ in fields) != META_NAMES:
         raise EncodingError(field="section 0", reason="not the six fields that every record has")
     value = {name: decode_canonical(text) for name, text in fields}
     contract = value["contract"]

@@ -17,10 +17,9 @@ from typing import Final
 from ledger.errors import SealBroken
 from ledger.manifest import Manifest
 from ledger.names import sha256
-from ledger.record.meta import Meta, decode_meta
+from ledger.record.meta import OWN_NAMES, Meta, decode_meta
 from ledger.sealing import SEED_BYTES, Contexts, FieldText, Wrap, Wrapper, decode_fields, open_section, unseal_section
 
-_OWN: Final = ("by", "flags")
 _REMEMBERED_BYTES: Final = 2048
 
 
@@ -47,8 +46,8 @@ class Opened:
             field
             for number, fields in self.sections.items()
             if number
-            for field in fields
-            if number != own or field[0] not in _OWN
+            for at, field in enumerate(fields)
+            if number != own or field[0] not in OWN_NAMES[at : at + 1]
         ]
 
 

@@ -46,8 +46,9 @@ def make_router(context: Context) -> APIRouter:
         file = await read_body(request, limits.EPCIS_FILE_BYTES_MAX)
         report = await capture_file(node, gathering, file, order)
         rows = {"recorded": report.recorded, "duplicates": report.duplicates, "refused": report.refused}
+        more = report.refused_more
         status = 201 if report.recorded and not dry_run else 200
-        return Response(encode({**rows, "dry_run": dry_run}), status, media_type=JSON_TYPE)
+        return Response(encode({**rows, "refused_more": more, "dry_run": dry_run}), status, media_type=JSON_TYPE)
 
     routes = Routes(context, "captures")
     routes.add(

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from ledger import limits
 from ledger.errors import EncodingError, Missing
 from ledger.jsontext import encode_string
-from node.agreements import Contract, ProposalBroken, RoleNotAllowed
+from node.agreements import ACCEPT, CodeNotRun, Contract, ProposalBroken, RoleNotAllowed
 from node.api import models
 from node.api.errors import encode
 from node.api.routes import JSON_TYPE, Answer, Body, Context, Routes, token_of
@@ -58,7 +58,7 @@ def make_router(context: Context) -> APIRouter:
             Answer(status=201, model=models.ContractWhole, says="Proposed, durably."),
             Answer(model=models.ContractWhole, says="Proposed before under this key."),
         ],
-        errors=(*WRITING, *UPLOADING, *PARSING, ProposalBroken, Missing, IdempotencyConflict),
+        errors=(*WRITING, *UPLOADING, *PARSING, ProposalBroken, CodeNotRun, Missing, IdempotencyConflict),
         body=Body(schemas={JSON_TYPE: _PROPOSAL}),
         headers=[KEY_HEADER],
     )
@@ -77,7 +77,8 @@ def make_router(context: Context) -> APIRouter:
             doors.stating(verb, type_name),
             scopes=[Scope.WRITE],
             answers=[Answer(model=models.ContractWhole, says="Said, durably, now or before.")],
-            errors=(*WRITING, Missing, EncodingError, RoleNotAllowed, contracts.ContractSettled),
+            errors=(*WRITING, Missing, EncodingError, RoleNotAllowed, contracts.ContractSettled)
+            + (CodeNotRun,) * (type_name == ACCEPT),
         )
     return routes.router
 
@@ -93,7 +94,8 @@ class _Contracts:
         """Every contract that this member is a party to, ended ones included."""
         node = self._node
         found = [contracts.describe(contract, node.member) for contract in node.agreements.list()]
-        return Response(encode({"contracts": found}), media_type=JSON_TYPE)
+        passed = sorted(node.agreements.passed_over())
+        return Response(encode({"contracts": found, "passed_over": passed}), media_type=JSON_TYPE)
 
     async def propose(self, request: Request) -> Response:
         """Propose a contract to its parties; this counts as this member's acceptance."""

@@ -142,7 +142,8 @@ class Captured(Model):
 class CaptureReport(Model):
     recorded: list[Captured]
     duplicates: list[Captured] = Field(description="The very bytes were recorded before, at this index.")
-    refused: list[Refused]
+    refused: list[Refused] = Field(description="The first 1,000.")
+    refused_more: int = Field(description="Refusals that are not listed, as there are too many.")
     dry_run: bool
 
 
@@ -151,7 +152,7 @@ class Contract(Model):
     record: str
     log: str
     index: int
-    status: Literal["proposed", "active", "declined", "ended"]
+    status: Literal["proposed", "active", "unsupported", "declined", "ended"]
     title: str
     proposer: str
     parties: dict[str, list[str]]
@@ -161,6 +162,7 @@ class Contract(Model):
     ended_by: str | None
     signers: list[str]
     authors: dict[str, list[str]] = Field(description="Record type to the roles that may file it.")
+    functions: list[str] = Field(description="What code the contract has. This version runs none: it is unsupported.")
     shares: dict[str, dict[str, list[str]]] = Field(description="Record type to pattern to the roles that read it.")
 
 
@@ -171,6 +173,7 @@ class ContractWhole(Contract):
 
 class ContractList(Model):
     contracts: list[Contract]
+    passed_over: list[str] = Field(description="Members of whom more proposals wait than are taken up unanswered.")
 
 
 class LogHead(Model):

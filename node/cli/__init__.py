@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
 
         return int(app(list(arguments) or ["--help"], prog_name="tally", standalone_mode=False) or ExitCode.OK)
     except typer.TyperException as error:
-        out.error(UsageWrong(reason=error.format_message().strip()))
+        out.error(UsageWrong(reason=" ".join(error.format_message().split())))
         return ExitCode.USAGE
     except TallyError as error:
         if "--debug" in arguments:

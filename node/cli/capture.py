@@ -42,12 +42,14 @@ class AnswerCut(Unavailable):
 class Tally:
     """What became of a file's events or records.
 
-    refused: one JSON object each, as --errors writes them. answer: the node's own report on a document.
+    refused: one JSON object each, as --errors writes them. more: refusals of which the node told the number alone.
+    answer: the node's own report on a document.
     """
 
     recorded: int = 0
     repeated: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
+    more: int = 0
     answer: bytes | None = None
 
 
@@ -129,6 +131,7 @@ def _capture_document(session: Session, client: NodeClient, file: Path, *, wish:
     value = client.decode(answer)
     found.recorded, found.repeated = len(value["recorded"]), len(value["duplicates"])
     found.refused += [{"path": row["path"], "code": row["code"], "reason": row["message"]} for row in value["refused"]]
+    found.more = value["refused_more"]
     found.answer = answer
 
 
@@ -203,12 +206,15 @@ def _refused(number: int, cause: TallyError) -> dict[str, Any]:
 
 def _report(session: Session, found: Tally, errors: Path | None, *, dry_run: bool) -> None:
     verb = "would be recorded" if dry_run else "recorded"
-    session.out.say(f"{found.recorded} {verb}, {found.repeated} were there already, {len(found.refused)} refused")
+    refused = len(found.refused) + found.more
+    session.out.say(f"{found.recorded} {verb}, {found.repeated} were there already, {refused} refused")
     for row in found.refused[:_SHOWN]:
         place = f"line {row['line']}" if "line" in row else row["path"]
         session.out.say(f"  {place}: {row['reason']} ({row['code']})")
-    if len(found.refused) > _SHOWN:
-        session.out.say(f"  ... and {len(found.refused) - _SHOWN} more" + ("" if errors else "; --errors has all"))
+    if refused > _SHOWN:
+        all_ = f"the first {len(found.refused)}" if found.more else "all"
+        session.out.say(f"  ... and {refused - _SHOWN} more" + ("" if errors else f"; --errors has {all_}"))
     if errors is not None:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.refused)
+        text += json.dumps({"refused_more": found.more}) + "\n" if found.more else ""
         errors.write_bytes(text.encode("utf-8", "backslashreplace"))

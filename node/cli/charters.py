@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import read_file, read_network
+from node.cli.inputs import read_network, read_text
 from node.cli.session import Needs, Session, command
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def new(
     from node.files import write_durably
     from node.founding import draw_up
 
-    members = [decode_member_file(read_file(path, bytes_max=limits.NOTE_BYTES_MAX)) for path in member_files]
+    members = [decode_member_file(read_text(path, bytes_max=limits.NOTE_BYTES_MAX)) for path in member_files]
     chosen = None
     if council or threshold is not None:
         names = council or [member.member.name for member in members]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DISK_FAIL_BYTES: Final = 200 << 20
 DISK_WARN_BYTES: Final = 2 << 30
 CERTIFICATE_WARN_DAYS: Final = 30
-_PRIVATE: Final = ("admin-token", "ledger.db", "high-water", "tally.toml")
+_PRIVATE: Final = ("admin-token", "ledger.db", "high-water", "cosigned", "tally.toml")
 _PACKAGES: Final = ("contracts", "ledger", "node")
 _DISTRIBUTION: Final = "tallystick"
 
@@ -65,7 +65,7 @@ def check_packages(files: dict[str, str], *, claims: dict[str, list[str]]) -> Ch
     home = Path(__file__).resolve().parents[2]
     foreign = [name for name, file in files.items() if Path(file).resolve().parent != home / name]
     others = sorted({claim for name in _PACKAGES for claim in claims.get(name, []) if claim != _DISTRIBUTION})
-    do = "Install tally in an environment of its own: pipx install tallystick."
+    do = "Install tally in an environment of its own: pipx install PATH, of a clone of it or of its wheel."
     if foreign:
         return Check("packages", State.FAIL, f"not ours: {', '.join(foreign)}", do)
     if others:
@@ -124,7 +124,8 @@ def _check_keys(folder: Path) -> Check:
         keyring = open_keyring(folder)
     except (TallyError, OSError) as cause:
         return Check("keys", State.FAIL, str(cause), "Restore the folder keys/ from its backup.")
-    return Check("keys", State.OK, f"all there; log key {keyring.log.public.id}")
+    there = "all there" if keyring.root_here else "all there but the root key, which a node does not need"
+    return Check("keys", State.OK, f"{there}; log key {keyring.log.public.id}")
 
 
 def _check_mark(folder: Path) -> Check:

@@ -254,7 +254,8 @@ def _ahead(date: str, now_s: float) -> float:
 
 def _tls(address: Address) -> ssl.SSLContext | bool:
     if not address.url.startswith("https:"):
-        return True
+        # Reading the authorities of the system takes as long as the call; where no proxy is asked, none is needed.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_local(address.url) else True
     try:
         if address.pinned is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

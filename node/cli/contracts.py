@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import find_contract, parse_parties, read_file
+from node.cli.inputs import find_contract, parse_parties, read_text
+from node.cli.output import clean_json
 from node.cli.session import Needs, Session, command
 
 _Id = Annotated[str, typer.Argument(metavar="CONTRACT", help="Its id, or the first digits of it.")]
@@ -42,8 +43,8 @@ def propose(
     from ledger import limits
     from ledger.jsontext import check_strict, encode_string
 
-    text = _decode(source, read_file(source, bytes_max=limits.CONTRACT_BYTES_MAX))
-    terms_text = b"{}" if terms is None else read_file(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
+    text = _decode(source, read_text(source, bytes_max=limits.CONTRACT_BYTES_MAX))
+    terms_text = b"{}" if terms is None else read_text(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
     check_strict(terms_text)
     parties = parse_parties(party)
     # Put together as text, so that the numbers of the terms stay as they are written.
@@ -71,7 +72,7 @@ def list_all(session: Session) -> None:
     """List the contracts that this member is a party to."""
     with session.client() as client:
         content = client.get("/contracts")
-        rows = client.decode(content)["contracts"]
+        found = client.decode(content)
     if session.as_json:
         session.out.answer(content)
         return
@@ -79,9 +80,12 @@ def list_all(session: Session) -> None:
         ["contract", "title", "status", "waits for", "proposed by"],
         [
             (row["id"][:16], row["title"], row["status"], ", ".join(row["waiting_for"]) or None, row["proposer"])
-            for row in rows
+            for row in found["contracts"]
         ],
     )
+    if found["passed_over"]:
+        names = ", ".join(found["passed_over"])
+        session.out.say(f"More proposals of {names} wait: accept or decline some, and the next are taken up.")
 
 
 def show(
@@ -98,7 +102,7 @@ def show(
         session.out.answer(content)
         return
     if source:
-        session.out.line(found["source"].rstrip("\n"))
+        session.out.lines(found["source"].rstrip("\n"))
         return
     session.out.pairs(
         {
@@ -108,6 +112,7 @@ def show(
             "proposed by": found["proposer"],
             "waits for": ", ".join(found["waiting_for"]) or None,
             "terms": _terms(content),
+            **_warning(found),
         }
     )
     session.out.line()
@@ -121,7 +126,7 @@ def lint_file(session: Session, source: _Source) -> ExitCode:
     from contracts.source import format_finding, lint
     from ledger import limits
 
-    findings = lint(_decode(source, read_file(source, bytes_max=limits.CONTRACT_BYTES_MAX)))
+    findings = lint(_decode(source, read_text(source, bytes_max=limits.CONTRACT_BYTES_MAX)))
     if session.as_json:
         session.out.emit(
             [
@@ -161,17 +166,27 @@ def _tell(session: Session, answer: bytes, done: str) -> None:
 
 
 def _terms(content: bytes) -> str:
-    """The terms as their proposer wrote them, every number's text kept."""
+    """The terms in one line, every number's text as their proposer wrote it."""
     import msgspec
 
-    return bytes(msgspec.json.decode(content, type=dict[str, msgspec.Raw])["terms"]).decode()
+    terms = bytes(msgspec.json.decode(content, type=dict[str, msgspec.Raw])["terms"])
+    return clean_json(msgspec.json.format(terms, indent=0).decode())
+
+
+def _warning(found: dict[str, Any]) -> dict[str, str]:
+    if not found["functions"]:
+        return {}
+    functions = ", ".join(found["functions"])
+    return {"warning": f"it has code ({functions}), and this version runs none: it is never active here"}
 
 
 def _readings(found: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     """Who may file each type, and who reads which part of it."""
     for kind, patterns in found["shares"].items():
         for pattern, roles in patterns.items():
-            yield kind, ", ".join(found["authors"].get(kind, ())), pattern, ", ".join(roles) or "the author alone"
+            # Escaped as in the source: letters of two alphabets may look alike.
+            part = ascii(pattern)[1:-1]
+            yield kind, ", ".join(found["authors"].get(kind, ())), part, ", ".join(roles) or "the author alone"
 
 
 def _decode(path: Path, content: bytes) -> str:

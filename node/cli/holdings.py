@@ -45,7 +45,7 @@ def fsck(
     from node.fsck import check_store
 
     path = offline or session.folder
-    if path.is_dir() and not (path / DATABASE_NAME).is_file():
+    if not path.is_file() and not (path / DATABASE_NAME).is_file():
         raise UsageWrong(reason=f"there is no {DATABASE_NAME} in {path}")
     session.out.say(f"checking {path} ...")
     report = check_store(path, **_opening(session, path))
@@ -101,7 +101,7 @@ def backup(
 ) -> None:
     """Copy a node's folder, also while the node runs; `tally fsck --offline` proves the copy.
 
-    The high-water file stays behind on purpose: a restored database is to be noticed. What can be rebuilt stays too.
+    The files high-water and cosigned stay behind on purpose: a restored database is to be noticed. What can be rebuilt stays too.
     """
     from node.config import DATABASE_NAME
     from node.founding import FolderTaken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import TooLarge
 from node.cli.exits import UsageWrong
@@ -13,15 +13,24 @@ if TYPE_CHECKING:
     from ledger.network import NetworkFile
     from node.cli.client import NodeClient
 
-_HEX = re.compile(r"[0-9a-f]+\Z")
+BOM: Final = b"\xef\xbb\xbf"
+_HEX: Final = re.compile(r"[0-9a-f]+\Z")
 
 
 def read_file(path: Path, *, bytes_max: int) -> bytes:
-    """The bytes of a file. Raises: TooLarge before reading it, OSError."""
+    """The exact bytes of a file, for what must be as it was made. Raises: TooLarge before reading it, OSError."""
     length = path.stat().st_size
     if length > bytes_max:
         raise TooLarge(what=path.name, got=length, limit=bytes_max, unit="bytes")
     return path.read_bytes()
+
+
+def read_text(path: Path, *, bytes_max: int) -> bytes:
+    """A file that people may have had in an editor: without the byte order mark that some put there.
+
+    Raises: as `read_file`.
+    """
+    return read_file(path, bytes_max=bytes_max).removeprefix(BOM)
 
 
 def read_network(path: Path) -> NetworkFile:
@@ -29,7 +38,7 @@ def read_network(path: Path) -> NetworkFile:
     from ledger import limits
     from ledger.network import decode_network_file
 
-    return decode_network_file(read_file(path, bytes_max=limits.NETWORK_FILE_BYTES_MAX))
+    return decode_network_file(read_text(path, bytes_max=limits.NETWORK_FILE_BYTES_MAX))
 
 
 def parse_parties(given: list[str]) -> dict[str, list[str]]:

@@ -16,11 +16,11 @@ import msgspec
 
 from ledger import limits
 from ledger.errors import TooLarge
+from node.cli.inputs import BOM
 
 # Frozen: with other parts a file would have other keys, and be recorded again where it was before.
 PART_LINES: Final = 5000
 PART_BYTES: Final = 4 << 20
-BOM: Final = b"\xef\xbb\xbf"
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 

@@ -1,7 +1,8 @@
 """What the command line prints: results on stdout, everything else on stderr.
 
-With `--json` stdout carries JSON and nothing else. Texts of partners are shown without their
-control characters, so that no record can move the cursor or hide a line.
+With `--json` stdout carries JSON and nothing else. All that people read passes `clean`, and is
+one line unless it was asked for as more: no text of a partner can move the cursor, hide a line or
+make up one of ours.
 """
 
 from __future__ import annotations
@@ -10,25 +11,46 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 from ledger.errors import TallyError
+from ledger.letters import has_hidden, is_hidden
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# C0 without tab and newline, DEL, C1, line and paragraph separators, and the marks that reverse a line.
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_NOT_ASCII: Final = re.compile("[^ -~]")
+_PLAIN_NAME: Final = re.compile(r'[^\s"\\=]+\Z')
 _PIPE_COLUMNS: Final = 4096  # A pipe has no width: nothing is cut there.
 
 
 def clean(text: object) -> str:
-    """`text` as it may be shown on a terminal: control characters are written as escapes."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+    """`text` in one line, as it may be shown on a terminal: all that is no visible letter or space becomes an escape.
+
+    So do line ends, tabs, whatever turns the direction of writing, and letters of no width.
+    """
+    return _escape(str(text), lambda letter: f"\\u{ord(letter):04x}" if letter <= "\uffff" else f"\\U{ord(letter):08x}")
+
+
+def clean_json(text: str) -> str:
+    """JSON text as it may be shown, its value unchanged: escapes in strings, and line ends as they are."""
+    return "\n".join(_escape(line, lambda letter: json.dumps(letter)[1:-1]) for line in text.split("\n"))
+
+
+def format_name(name: str) -> str:
+    """The name of a field: as it is where it can be taken for nothing else, else as a JSON string."""
+    if _PLAIN_NAME.match(name) and clean(name) == name:
+        return name
+    return clean_json(json.dumps(name, ensure_ascii=False))
+
+
+def format_field(name: str, text: str) -> str:
+    """A field in one line; `text` is the JSON of its value."""
+    return f"{format_name(name)} = {clean_json(text)}"
 
 
 def format_time(time_ms: int | None) -> str | None:
@@ -70,6 +92,11 @@ class Output:
         """One line of a result for people."""
         self.raw(clean(text).encode("utf-8", "backslashreplace") + b"\n")
 
+    def lines(self, text: str) -> None:
+        """A text of several lines, such as a body or a source: nothing of ours may stand beside it."""
+        for line in text.split("\n"):
+            self.line(line.removesuffix("\r").expandtabs())
+
     def say(self, text: object) -> None:
         """One line that is not the result, on stderr."""
         sys.stderr.write(clean(text) + "\n")
@@ -106,6 +133,12 @@ class Output:
             self.say(f"  hint: {error.hint}")
         if self.as_json:
             self.emit({"error": {"code": error.code, "message": str(error), "hint": error.hint}})
+
+
+def _escape(text: str, escape: Callable[[str], str]) -> str:
+    if not has_hidden(text):
+        return text
+    return _NOT_ASCII.sub(lambda found: escape(found[0]) if is_hidden(found[0]) else found[0], text)
 
 
 def _console() -> Console:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, assert_never
 
 import typer
 
-from ledger.errors import TallyError
+from ledger.errors import BadInput, TallyError
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.session import Needs, Session, command
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from ledger.evidence import Finding
     from ledger.receipt import Proved
     from node.cli.trust import Trust
+
+
+class ByteOrderMark(BadInput):
+    code = "byte-order-mark"
+    template = "it starts with a byte order mark, which a program put there: remove its first three bytes, EF BB BF"
+    hint = "Receipts and evidence are exact bytes: copy them as files, or ask for the file as it was made."
 
 
 def register(app: typer.Typer) -> None:
@@ -66,12 +72,14 @@ def verify(
     few others have cosigned. 3: the command line is wrong.
     """
     from ledger import limits
-    from node.cli.inputs import read_file
+    from node.cli.inputs import BOM, read_file
     from node.cli.trust import read_trust
 
     trusted = None if trust is None else read_trust(trust)
     try:
         content = read_file(file, bytes_max=max(limits.RECEIPT_BYTES_MAX, limits.EVIDENCE_BYTES_MAX))
+        if content.startswith(BOM):
+            raise ByteOrderMark()
         # The first bytes tell them apart: both are canonical JSON, so their first member is known.
         if content.startswith(b"c2sp.org/tlog-proof@"):
             return _judge_bare_proof(session, content)
@@ -129,7 +137,7 @@ def _receipt_json(proved: Proved) -> dict[str, Any]:
 
 def _show_receipt(session: Session, proved: Proved, fields: dict[str, bytes]) -> None:
     from ledger.names import encode_id, id_time_ms
-    from node.cli.output import format_time
+    from node.cli.output import format_field, format_time
 
     out, entry = session.out, proved.entry
     if proved.is_complete:
@@ -151,7 +159,7 @@ def _show_receipt(session: Session, proved: Proved, fields: dict[str, bytes]) ->
         }
     )
     for name, value in fields.items():
-        out.line(f"{name} = {value.decode()}")
+        out.line(format_field(name, value.decode()))
 
 
 def _judge_bare_proof(session: Session, content: bytes) -> ExitCode:

@@ -13,7 +13,7 @@ import typer
 from ledger import limits
 from node.cli.exits import UsageWrong
 from node.cli.inputs import find_contract, parse_place
-from node.cli.output import format_time
+from node.cli.output import clean_json, format_name, format_time
 from node.cli.session import Needs, Session, command
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def show(
     shown = {name: _one_line(value) for name, value in values.items() if value not in (None, [], {})}
     session.out.pairs(shown | {"time": format_time(values["time_ms"])})
     session.out.line()
-    session.out.line(_indent(body))
+    session.out.lines(clean_json(_indent(body)))
     for section in withheld:
         readers = ", ".join(section["audience"]) or "its author alone"
         session.out.line(f"withheld: section {section['section']}, {section['size']} bytes, for {readers}")
@@ -130,7 +130,8 @@ def tail(
 def describe_problem(problem: dict[str, Any]) -> str:
     """Where a record is not as its contract says, in one line."""
     section = "" if problem["section"] is None else f"section {problem['section']}"
-    parts = ["problem", problem["code"], section, problem["field"], ", ".join(problem["who"])]
+    field = "" if problem["field"] is None else format_name(problem["field"])
+    parts = ["problem", problem["code"], section, field, ", ".join(problem["who"])]
     return ": ".join(part for part in parts if part)
 
 

@@ -57,6 +57,12 @@ class Needs(IntEnum):
     NODE = 2
 
 
+class RootKeyAway(UsageWrong):
+    code = "root-key-away"
+    template = "the root key is needed here, and {path} is not there"
+    hint = "Bring it back from where it is kept, for this command alone."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One run of one command."""
@@ -88,7 +94,13 @@ class Session:
         return open_keyring(self.folder)
 
     def root_key(self) -> SigningKey:
-        return self.keyring().root
+        """What signs charters and cards. Raises: RootKeyAway, and as `keyring`."""
+        from node.keyring import KEYS_FOLDER, ROOT_KEY_NAME
+
+        found = self.keyring().root_here
+        if found is None:
+            raise RootKeyAway(path=self.folder / KEYS_FOLDER / ROOT_KEY_NAME)
+        return found
 
     def client(self) -> NodeClient:
         """A client of the running node; close it, or use it in a `with`. Raises: ConfigBroken, UsageWrong."""

@@ -11,7 +11,7 @@ from ledger.errors import TallyError
 from ledger.names import NetworkId
 from ledger.network import NetworkFile, decode_network_file
 from node.cli.exits import UsageWrong
-from node.cli.inputs import read_file
+from node.cli.inputs import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def read_trust(text: str) -> Trust:
     try:
         if not path.is_file():
             return Trust(read_fingerprint(text))
-        content = read_file(path, bytes_max=limits.NETWORK_FILE_BYTES_MAX)
+        content = read_text(path, bytes_max=limits.NETWORK_FILE_BYTES_MAX)
         if not content.startswith(b'{"cards":'):
             return Trust(NetworkId(verify_charter(content, previous=None).hash))
         file = decode_network_file(content)

@@ -72,7 +72,8 @@ class Capture:
 
     document_faults: what is wrong around the events; unless invalid ones are accepted, nothing is taken then.
     records: those that may be recorded, in the file's order.
-    refused: events that may not.
+    refused: events that may not, up to the one with which limits.CAPTURE_REFUSED_MAX faults are told.
+    untold_faults: of the events that may not either, and are not in `refused`.
     event_count: events in the file, taken or not.
     """
 
@@ -80,6 +81,7 @@ class Capture:
     records: tuple[CapturedRecord, ...]
     refused: tuple[Refusal, ...]
     event_count: int
+    untold_faults: int = 0
 
 
 def capture(file: bytes, *, accept_invalid: bool = False) -> Capture:
@@ -90,12 +92,15 @@ def capture(file: bytes, *, accept_invalid: bool = False) -> Capture:
     Raises: TooLarge, TooDeep, JsonMalformed, DuplicateKey (naming the key) if the file is no strict JSON.
     """
     text = file.removeprefix(_BYTE_ORDER_MARK)
+    _check_values(text)
     value = parse(text, bytes_max=limits.EPCIS_FILE_BYTES_MAX, depth_max=limits.EPCIS_FILE_DEPTH)
     if not isinstance(value, dict):
         return Capture(document_faults=tuple(check_frame(value)), records=(), refused=(), event_count=0)
     events = _find_events(value)
     if events is None:
         return _capture_whole(text, value, accept_invalid)
+    if len(events) > limits.EPCIS_EVENTS_MAX:
+        raise TooLarge(what="the EPCIS file", got=len(events), limit=limits.EPCIS_EVENTS_MAX, unit="events")
     return _capture_document(text, value, events, accept_invalid)
 
 
@@ -121,6 +126,13 @@ def rebuild(records: Iterable[tuple[str, bytes]]) -> bytes:
 # --- taking apart -----------------------------------------------------------------------------
 
 
+def _check_values(text: bytes) -> None:
+    """Refuse a text of very many small values before they are made: as objects they take thirty times its length."""
+    count = sum(text.count(letter) for letter in (b",", b"[", b"{"))
+    if count > limits.EPCIS_VALUES_MAX:
+        raise TooLarge(what="the EPCIS file", got=count, limit=limits.EPCIS_VALUES_MAX, unit="values")
+
+
 def _capture_whole(text: bytes, value: dict[str, Any], accept_invalid: bool) -> Capture:
     """One record, if any: of a bare event, or of what should be a document and has no list of events."""
     record = _record(value, _object(members(text)), source_path="", faults=check_frame(value))
@@ -142,16 +154,24 @@ def _capture_document(text: bytes, value: dict[str, Any], events: list[Any], acc
     head = _record(value, _without_events(text, steps), source_path="", faults=check_frame(value))
     head = replace(head, type=DOCUMENT_TYPE, event_id=None)
     context, place = members(text).get(_CONTEXT), pointer(*steps)
-    found = [
-        _event_record(raw, event, context, f"{place}/{i}")
-        for i, (raw, event) in enumerate(zip(_event_texts(text, steps), events, strict=True))
-    ]
-    taken = [record for record in found if _is_taken(record, accept_invalid)]
+    taken: list[CapturedRecord] = []
+    refused: list[Refusal] = []
+    told = untold = 0
+    for i, (raw, event) in enumerate(zip(_event_texts(text, steps), events, strict=True)):
+        record = _event_record(raw, event, context, f"{place}/{i}")
+        if _is_taken(record, accept_invalid):
+            taken.append(record)
+        elif told < limits.CAPTURE_REFUSED_MAX:
+            refused.append(_refusal(record))
+            told += len(record.faults)
+        else:
+            untold += len(record.faults)
     return Capture(
         document_faults=head.faults,
         records=(head, *taken) if _is_taken(head, accept_invalid) else (),
-        refused=tuple(_refusal(record) for record in found if not _is_taken(record, accept_invalid)),
+        refused=tuple(refused),
         event_count=len(events),
+        untold_faults=untold,
     )
 
 

@@ -49,7 +49,7 @@ def check_evidence(tx: Tx, membership: Membership, report: Report) -> None:
         report.evidence += 1
         about = f"{row.kind} of {row.member}"
         try:
-            finding = _prove(decode_evidence(row.document), membership.network)
+            finding = _prove(decode_evidence(row.document), membership.documents)
         except TallyError as cause:
             report.add("evidence", f"{about}: {cause}", log=row.log or None)
             continue

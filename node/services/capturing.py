@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ledger import limits
 from ledger.errors import TallyError
 from ledger.jsontext import encode_canonical
 from ledger.names import encode_id, lp
@@ -46,14 +47,18 @@ class Order:
 
 @dataclass(slots=True)
 class Report:
-    """What a file came to: rows of the answer, each in the order of the file."""
+    """What a file came to: rows of the answer, each in the order of the file; refused_more: refusals without a row."""
 
     recorded: list[dict[str, Any]] = field(default_factory=list)
     duplicates: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
+    refused_more: int = 0
 
     def refuse(self, path: str, code: str, message: str) -> None:
-        self.refused.append({"path": path, "code": code, "message": message})
+        if len(self.refused) < limits.CAPTURE_REFUSED_MAX:
+            self.refused.append({"path": path, "code": code, "message": message})
+        else:
+            self.refused_more += 1
 
 
 _Item = tuple[CapturedRecord, NewRecord]
@@ -83,6 +88,7 @@ def _prepare(node: Node, file: bytes, order: Order) -> tuple[list[_Item], Report
         _refuse_all(report, found.document_faults)
     for refusal in found.refused:
         _refuse_all(report, refusal.faults)
+    report.refused_more += found.untold_faults
     for record in found.records:
         try:
             items.append((record, _draft(node, record, order)))

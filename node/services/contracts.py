@@ -11,7 +11,7 @@ from ledger.keys import entropy
 from ledger.names import Digest, RecordId, decode_hex, encode_b64, encode_id
 from ledger.record import Draft
 from node import agreements as agree
-from node.agreements import Contract, ProposalBroken, RoleNotAllowed, Status
+from node.agreements import CodeNotRun, Contract, ProposalBroken, RoleNotAllowed, Status
 from node.batch import check_body
 from node.node import Node
 
@@ -20,8 +20,8 @@ _SECRET_BYTES: Final = 32
 STATEMENTS: Final[Mapping[str, str]] = {"accept": agree.ACCEPT, "decline": agree.DECLINE, "end": agree.END}
 _POSSIBLE: Final[Mapping[str, frozenset[Status]]] = {
     agree.ACCEPT: frozenset({Status.PROPOSED}),
-    agree.DECLINE: frozenset({Status.PROPOSED}),
-    agree.END: frozenset({Status.PROPOSED, Status.ACTIVE}),
+    agree.DECLINE: frozenset({Status.PROPOSED, Status.UNSUPPORTED}),
+    agree.END: frozenset({Status.PROPOSED, Status.ACTIVE, Status.UNSUPPORTED}),
 }
 
 
@@ -39,7 +39,7 @@ def find_contract(node: Node, shown_id: str) -> Contract:
 def draft_proposal(node: Node, text: bytes, *, by: bytes) -> Draft:
     """A proposal from `{"source", "terms", "parties": {role: [member]}}`, checked as every party will check it.
 
-    Raises: what strict JSON raises; ProposalBroken.
+    Raises: what strict JSON raises; ProposalBroken, CodeNotRun.
     """
     check_strict(text)
     given = members(text)
@@ -53,6 +53,7 @@ def draft_proposal(node: Node, text: bytes, *, by: bytes) -> Draft:
     contract = agree.decode_proposal(
         body, contract_id=nobody, record=RecordId(bytes(16)), log="", index=0, proposer=node.member
     )
+    _check_code(contract)
     for member in contract.members:
         if member not in node.membership.names:
             raise ProposalBroken(reason=f"{member} is no member of this network")
@@ -62,12 +63,14 @@ def draft_proposal(node: Node, text: bytes, *, by: bytes) -> Draft:
 def draft_statement(node: Node, contract: Contract, type_name: str, *, by: bytes) -> Draft | None:
     """An accept, decline or end by this member; None where it has accepted already.
 
-    Raises: RoleNotAllowed for whoever is no party, ContractSettled.
+    Raises: RoleNotAllowed for whoever is no party, CodeNotRun for an acceptance, ContractSettled.
     """
     if node.member not in contract.members:
         raise RoleNotAllowed(member=node.member, type=type_name, contract=contract.id.hex(), reason="it is no party")
     if type_name == agree.ACCEPT and node.member in contract.accepted and contract.ended_by is None:
         return None
+    if type_name == agree.ACCEPT:
+        _check_code(contract)
     if contract.status not in _POSSIBLE[type_name]:
         raise ContractSettled(contract=contract.id.hex(), state=contract.status.value)
     to = contract.members
@@ -75,6 +78,12 @@ def draft_statement(node: Node, contract: Contract, type_name: str, *, by: bytes
         # Nothing is sealed to a party that has left; whoever wants out is heard by those who are still there.
         to = tuple(member for member in to if member in node.membership.names)
     return agree.draft_addressed(type_name, agree.answer_body(contract), by=by, to=to)
+
+
+def _check_code(contract: Contract) -> None:
+    """Refuse to say yes to code that this version would pass over. Raises: CodeNotRun."""
+    if contract.source.functions:
+        raise CodeNotRun(functions=", ".join(sorted(contract.source.functions)))
 
 
 def describe(contract: Contract, member: str) -> dict[str, Any]:
@@ -94,6 +103,7 @@ def describe(contract: Contract, member: str) -> dict[str, Any]:
         "ended_by": contract.ended_by,
         "signers": sorted(contract.source.signers),
         "authors": {name: sorted(roles) for name, roles in sorted(contract.source.authors.items())},
+        "functions": sorted(contract.source.functions),
         "shares": {
             name: {pattern: sorted(roles) for pattern, roles in patterns.items()}
             for name, patterns in sorted(contract.source.shares.items())

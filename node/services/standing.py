@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from ledger.names import MemberName
 from ledger.network import encode_network_file
+from node.membership import Membership
 from node.node import Node
-from node.storage import checkpoints, facts, logs, sidecars
+from node.storage import checkpoints, facts, logs, replicas, sidecars
 from node.storage.store import Tx
 
 NOT_ADOPTED: Final = "not-adopted"
@@ -67,18 +68,20 @@ def describe_peers(node: Node, contacts: Contacts) -> list[dict[str, Any]]:
         held = {log.origin: log for log in logs.list_logs(tx)}
         described = {origin: _describe_log(tx, log) for origin, log in held.items()}
         cosigned = checkpoints.cosigned_sizes(tx, held[own].number)
+        lacking = {log.origin.member: _lacking_card(tx, log, membership) for log in held.values()}
     found = []
     for name in membership.names:
         if name == node.member:
             continue
         contact = heard.get(name, Contact(endpoint="", state="unknown"))
+        problems = (contact.error, membership.newer.get(name), lacking.get(name))
         found.append(
             {
                 "member": name,
                 "endpoint": contact.endpoint or next(iter(membership.card(name).endpoints), None),
                 "state": contact.state,
                 "last_contact_ms": contact.last_contact_ms,
-                "error": contact.error or None,
+                "error": "; ".join(filter(None, problems)) or None,
                 "sizes": dict(contact.sizes),
                 "cosigned": cosigned.get(name, 0),
                 "log": described.get(membership.origin(name)),
@@ -95,6 +98,15 @@ def read_network_file(node: Node) -> bytes:
 def list_evidence(node: Node) -> list[facts.StoredEvidence]:
     with node.store.read() as tx:
         return facts.list_evidence(tx)
+
+
+def _lacking_card(tx: Tx, log: logs.StoredLog, membership: Membership) -> str:
+    """What to say if the card that a log announced last is not held."""
+    announced = replicas.announced_card(tx, log.origin)
+    held = {card.hash for card in membership.documents.cards.get(log.origin.member, ())}
+    if announced is None or announced in held:
+        return ""
+    return "its log announces a card that is not held here: adopt a network file that has it"
 
 
 def _describe_log(tx: Tx, log: logs.StoredLog) -> dict[str, Any]:

@@ -5,6 +5,7 @@ WAL with synchronous FULL: a commit that returned survives a power cut.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 DatabaseError = exc.DatabaseError
 """What reading a damaged file raises, for those who may not name SQL."""
+DatabaseAway = exc.OperationalError
+"""Of those what may pass by itself: a lock, a disk that does not answer."""
 
 
 class DiskFull(Unavailable):
@@ -39,6 +42,8 @@ def open_engine(path: Path | None) -> Engine:
     if path is None:
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     else:
+        # Its owner's alone from the first byte; SQLite gives the files beside it the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         engine = create_engine(
             f"sqlite:///{path}",
             poolclass=QueuePool,

@@ -6,16 +6,20 @@ Spec: docs/spec/replica.md, "Actions".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from ledger.checkpoint import SignedCheckpoint, decode_checkpoint
 from ledger.errors import Conflict
-from ledger.names import MemberName
+from ledger.names import Digest, MemberName, Origin, decode_b64, encode_b64
 from ledger.note import decode_note
 from ledger.replica import CommitEntries, EntryBatch, Head, Repeat
-from node.storage import checkpoints, logs
+from node.storage import checkpoints, facts, logs
 from node.storage.packing import pack_entry, pack_raw_entry
 from node.storage.store import Tx, insert_many
 from node.storage.tables import IdRow, SlotRow
+
+_ANNOUNCED: Final = "announced-card "
+"""Name of a fact, an origin after it: the newest card that the entries of that log announce."""
 
 
 class ReplicaMoved(Conflict):
@@ -48,6 +52,9 @@ def commit_entries(tx: Tx, action: CommitEntries) -> list[Repeat]:
     logs.insert_entries(tx, log.number, batch.start, _packed(batch))
     logs.insert_rows(tx, log.number, log.frontier.extended_rows(batch.leaves)[1])
     repeats = _insert_ids(tx, log.number, batch) + _insert_slots(tx, log.number, batch)
+    announced = [u.entry.card for u in batch.unusual.values() if u.entry and u.entry.card and not u.is_newer]
+    if announced:
+        keep_announced(tx, batch.origin, announced[-1])
     note = action.checkpoint.note
     swapped = logs.advance_head(
         tx,
@@ -70,6 +77,17 @@ def commit_entries(tx: Tx, action: CommitEntries) -> list[Repeat]:
         if log.repeat is None or first.second < log.repeat[1]:
             logs.set_log(tx, log.number, repeat_first=first.first, repeat_second=first.second)
     return repeats
+
+
+def keep_announced(tx: Tx, origin: Origin, card: Digest) -> None:
+    """Note which card the entries of a log announced last, so that no turn has to search them for it."""
+    facts.set_meta(tx, _ANNOUNCED + str(origin), encode_b64(card))
+
+
+def announced_card(tx: Tx, origin: Origin) -> Digest | None:
+    """Hash of the newest card that the entries held of a log announce; None where none does."""
+    found = facts.get_meta(tx, _ANNOUNCED + str(origin))
+    return None if found is None else Digest(decode_b64(found))
 
 
 def _packed(batch: EntryBatch) -> list[bytes]:

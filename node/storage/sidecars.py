@@ -200,17 +200,26 @@ def count_gaps(tx: Tx, log: int) -> int:
 
 
 def has_gaps(tx: Tx, log: int) -> bool:
-    keys = (row_key(log, 0), row_key(log + 1, 0))
-    return tx.exec_driver_sql("SELECT 1 FROM gap WHERE key >= ? AND key < ? LIMIT 1", keys).first() is not None
+    return next_gap(tx, log, 0) is not None
+
+
+def next_gap(tx: Tx, log: int, start: int) -> int | None:
+    """The first entry from `start` on whose body is missing."""
+    keys = (row_key(log, start), row_key(log + 1, 0))
+    row = tx.exec_driver_sql("SELECT key FROM gap WHERE key >= ? AND key < ? ORDER BY key LIMIT 1", keys).first()
+    return None if row is None else int(row[0]) - row_key(log, 0)
 
 
 def insert_statement(tx: Tx, log: int, index: int, type_name: str) -> None:
     tx.exec_driver_sql("INSERT OR IGNORE INTO statement (key, type) VALUES (?, ?)", (row_key(log, index), type_name))
 
 
-def list_statements(tx: Tx) -> list[tuple[int, int, str]]:
-    """(log, index, type) of every readable `tally/*` record."""
+def list_statements(
+    tx: Tx, *, log: int | None = None, start: int = 0, most: int | None = None
+) -> list[tuple[int, int, str]]:
+    """(log, index, type) of every readable `tally/*` record; or of one log, `most` of them from entry `start` on."""
     table = table_of(StatementRow)
-    return [
-        (row.key >> 40, row.key & ((1 << 40) - 1), row.type) for row in tx.execute(select(table).order_by(table.c.key))
-    ]
+    query = select(table).order_by(table.c.key)
+    if log is not None:
+        query = query.where(table.c.key >= row_key(log, start), table.c.key < row_key(log + 1, 0)).limit(most)
+    return [(row.key >> 40, row.key & ((1 << 40) - 1), row.type) for row in tx.execute(query)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ Tx = Connection
 
 class DatabaseReplaced(Unavailable):
     code = "database-replaced"
-    template = "another file stands in the place of the database that this node opened"
+    template = "another database, or an older state of it, is in the place of the one that this node opened"
     hint = "The node ends by itself. Start it again: it then sees what is there now, and what it had signed."
 
 
@@ -32,7 +33,9 @@ class Store:
     def __init__(self, engine: Engine, path: Path | None = None) -> None:
         self.engine = engine
         self._path = path
-        self._identity = None if path is None else _identity(path)
+        self._identity = None if path is None else _identity(_look(path))
+        self._bytes = 0  # that the file had at least: it never shrinks
+        self._anew = engine if path is None else open_engine_readonly(path)
         self._writer = engine.execution_options(tally_write=True)
         self._lock = threading.Lock()
 
@@ -62,24 +65,39 @@ class Store:
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
+    @contextmanager
+    def read_anew(self) -> Iterator[Tx]:
+        """As `read`, but past every cache: it shows what others did to the file itself. For append-only rows."""
+        with self._anew.connect() as connection:
+            yield connection
+
     def check_identity(self) -> None:
         """See that the file is the one that was opened: what is written to a file without a name is lost.
 
-        Raises: DatabaseReplaced.
+        Raises: DatabaseReplaced, also if another file was copied over it that is shorter.
         """
-        if self._path is not None and _identity(self._path) != self._identity:
+        if self._path is None:
+            return
+        least = self._bytes
+        found = _look(self._path)
+        if found is None or _identity(found) != self._identity or found.st_size < least:
             raise DatabaseReplaced()
+        self._bytes = found.st_size
 
     def close(self) -> None:
         self.engine.dispose()
+        self._anew.dispose()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _look(path: Path) -> os.stat_result | None:
     try:
-        found = path.stat()
+        return path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+
+
+def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 _INSERTS: dict[tuple[str, str], str] = {}

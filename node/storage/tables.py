@@ -16,6 +16,7 @@ KEY_BITS: Final = 40
 
 def row_key(log: int, index: int) -> int:
     """The clustered key of entry `index` of log number `log`."""
+    assert 0 <= index < 1 << KEY_BITS, "an index beyond its bits would be a place of another log"
     return (log << KEY_BITS) | index
 
 

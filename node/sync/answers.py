@@ -100,9 +100,11 @@ def bodies(node: Node, log: str, *, bundle: int, start: int, caller: MemberName)
         raise EncodingError(field="from", reason="not an entry of that bundle")
     with node.store.read() as tx:
         found = _find(tx, node, log)
+        if start >= found.checkpoint_size:
+            raise Missing(what="entry", name=str(start))  # an answer about no entry would have its caller ask for ever
         end = min(first + limits.TILE_WIDTH, found.checkpoint_size)
         answer, end = sidecars.read_bodies(
-            tx, found.number, start=start, end=max(end, start), caller=caller,
+            tx, found.number, start=start, end=end, caller=caller,
             author=found.origin.member, bytes_max=_BODIES_SOFT_MAX,
         )  # fmt: skip
         if found.origin == node.joined.origin:

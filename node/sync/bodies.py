@@ -7,13 +7,15 @@ silently, and nobody is held up: what is missing is a gap with its reason.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ledger import limits
-from ledger.errors import EncodingError
+from ledger.errors import EncodingError, Missing
 from ledger.names import Origin
 from ledger.sidecar import Bodies, decode_bodies
 from node.node import Node
@@ -34,6 +36,14 @@ class _Answer(NamedTuple):
     bodies: Bodies
 
 
+@dataclass(slots=True)
+class Refill:
+    """How far one peer was asked again about the gaps of one log. when: loop time; next: the entry to go on with."""
+
+    when: float = -math.inf
+    next: int = 0
+
+
 async def fetch_from_author(node: Node, peer: PeerClient) -> bool:
     """Ask `peer` for the bodies of its own log, from where we stopped. Returns whether there were entries to ask of."""
     origin = node.membership.origin(peer.peer)
@@ -48,18 +58,26 @@ async def fetch_from_author(node: Node, peer: PeerClient) -> bool:
                 await asyncio.to_thread(_take, node, log, some)
 
 
-async def fill_gaps(node: Node, peer: PeerClient, origin: Origin) -> bool:
+async def fill_gaps(node: Node, peer: PeerClient, origin: Origin, refill: Refill | None = None) -> bool:
     """Ask `peer` again for what is named missing of a log: its author, or of the own log anybody.
 
-    Returns whether anything came of it.
+    So many calls are made in one go, and `refill` keeps where the next goes on. Returns whether anything came of it.
     """
+    refill = refill or Refill()
     log = await asyncio.to_thread(find_log, node, origin)
-    asked, has_filled = 0, False
-    for index in await asyncio.to_thread(_list_gaps, node, log):
-        if asked <= index < log.checkpoint_size:
-            start, asked, bodies = await _ask_one(peer, log, index, log.checkpoint_size)
-            work = take_back if origin == node.joined.origin else _take_late
-            has_filled |= await asyncio.to_thread(work, node, log, start, asked, bodies=bodies)
+    has_filled = False
+    for _ in range(limits.REFILL_CALLS_MAX):
+        index = await asyncio.to_thread(_next_gap, node, log, refill.next)
+        refill.next = 0
+        if index is None or index >= log.checkpoint_size:
+            break
+        try:
+            start, end, bodies = await _ask_one(peer, log, index, log.checkpoint_size)
+        except Missing:
+            break  # it holds less of that log than we do, which is no fault of its own
+        refill.next = end
+        work = take_back if origin == node.joined.origin else _take_late
+        has_filled |= await asyncio.to_thread(work, node, log, start, end, bodies=bodies)
     return has_filled
 
 
@@ -114,9 +132,9 @@ def _bundle_end(start: int, size: int) -> int:
     return min(size, start - start % limits.TILE_WIDTH + limits.TILE_WIDTH)
 
 
-def _list_gaps(node: Node, log: logs.StoredLog) -> list[int]:
+def _next_gap(node: Node, log: logs.StoredLog, start: int) -> int | None:
     with node.store.read() as tx:
-        return [index for index, _ in sidecars.list_gaps(tx, log.number)]
+        return sidecars.next_gap(tx, log.number, start)
 
 
 def _take(node: Node, log: logs.StoredLog, answers: Sequence[_Answer]) -> None:

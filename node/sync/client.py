@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -16,6 +18,7 @@ import msgspec
 from httpx_aiohttp import AiohttpTransport
 
 from ledger import limits
+from ledger.card import is_loopback
 from ledger.errors import BadProof, EncodingError, Missing, Unavailable
 from ledger.names import MemberName
 from ledger.tiles import Tile
@@ -96,7 +99,9 @@ def make_http_client(settings: Settings, *, transport: httpx.AsyncBaseTransport 
     """One connection pool for all peers; verifies TLS certificates against `tls_ca` or the system's store."""
     if transport is None:
         context = ssl.create_default_context(cafile=settings.tls_ca and str(settings.tls_ca))
-        transport = AiohttpTransport(verify=context, client=lambda: _open_session(context))
+        # As for the endpoints of cards (SyncDriver): a member elsewhere has no say over who is called on this machine.
+        is_local = any(map(is_loopback, settings.endpoints))
+        transport = AiohttpTransport(verify=context, client=lambda: _open_session(context, is_local=is_local))
     return httpx.AsyncClient(
         transport=transport,
         headers={"user-agent": _USER_AGENT},
@@ -109,14 +114,26 @@ def make_http_client(settings: Settings, *, transport: httpx.AsyncBaseTransport 
     )
 
 
-def _open_session(context: ssl.SSLContext) -> aiohttp.ClientSession:
+def _open_session(context: ssl.SSLContext, *, is_local: bool) -> aiohttp.ClientSession:
     """Connections, and nothing else that a session can do: httpx does it, or nobody shall."""
     connector = aiohttp.TCPConnector(
-        ssl=context, limit=256, keepalive_timeout=_IDLE_CONNECTION_S, socket_factory=_open_socket
+        ssl=context,
+        limit=256,
+        keepalive_timeout=_IDLE_CONNECTION_S,
+        socket_factory=_open_socket if is_local else _open_outward,
     )
     return aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
     )
+
+
+def _open_outward(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Asked for each address that is tried, whatever name led to it: so a name cannot lead another way later."""
+    found = ipaddress.ip_address(address[4][0])
+    found = (found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None) or found
+    if found.is_loopback or found.is_unspecified or found.is_link_local:
+        raise OSError(errno.EACCES, f"{found} is on this machine or its link, this node's own endpoints are not")
+    return _open_socket(address)
 
 
 def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -25,12 +25,12 @@ class Sent:
 def take_evidence(node: Node, document: bytes) -> bool:
     """Keep evidence that a peer passed on; False if it is no news. Raises: what verification raises."""
     evidence = decode_evidence(document)
-    return keep_evidence(node, evidence, verify_evidence(evidence, node.membership.network))
+    return keep_evidence(node, evidence, verify_evidence(evidence, node.membership.documents))
 
 
 def keep_evidence(node: Node, evidence: Evidence, finding: Finding) -> bool:
     """Keep verified evidence; that of a fork freezes the log in the same transaction. False if it is no news."""
-    return node.findings.keep(evidence, finding, node.membership.network)
+    return node.findings.keep(evidence, finding, node.membership.documents)
 
 
 async def pass_on(node: Node, peer: PeerClient, sent: Sent) -> None:

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+import structlog
+
 from ledger import limits
 from ledger.checkpoint import cosign
 from ledger.errors import Missing
@@ -34,6 +36,7 @@ from ledger.replica import (
 from ledger.replica import replicate as step
 from ledger.tiles import Tile, bundles_between, entries_path, tile_path
 from node.node import Node
+from node.startup import may_cosign
 from node.storage import checkpoints, logs, replicas, sidecars
 from node.sync.client import AnswerTooLarge, PeerClient, at_once
 from node.sync.evidence import keep_evidence
@@ -42,6 +45,7 @@ from node.sync.recovery import REPLACED
 _AT_ONCE: Final = 8
 _PLAIN_BYTES: Final = limits.TILE_WIDTH * (2 + limits.ENTRY_BYTES_MAX)
 """Bytes of a bundle whose entries are all as short as good ones: a longer one is asked for again, alone."""
+_log = structlog.get_logger("tally.sync")
 
 
 async def run_round(node: Node, peer: PeerClient, origin: Origin, *, may_cosign: bool) -> Outcome:
@@ -96,7 +100,7 @@ async def _carry_out(node: Node, peer: PeerClient, action: Action) -> Any:
             paths = [tile_path(tile.level, tile.n, tile.width) for tile in tiles]
             return await _gather(peer, origin, paths)
         case GetCards(member=member, after_version=after):
-            return await _cards(node, peer, member, after)
+            return await fetch_cards(node, peer, member, after)
     return await asyncio.to_thread(_at_home, node, action)
 
 
@@ -181,15 +185,21 @@ async def _gather(peer: PeerClient, origin: Origin, paths: Sequence[str]) -> lis
     return await at_once([peer.tile(origin.hash.hex(), path) for path in paths])
 
 
-async def _cards(node: Node, peer: PeerClient, member: str, after: int) -> Network:
-    """The newest card held is asked for as well: a member that signs with an unknown key may have made two of it."""
+async def fetch_cards(node: Node, peer: PeerClient, member: str, after: int) -> Network:
+    """Take in what cards the peer has of `member` above version `after`; returns the network with them.
+
+    The newest card held is asked for as well: a member that signs with an unknown key may have made two of it.
+    """
     notes: list[bytes] = []
-    for version in range(max(after, 1), after + 1 + limits.KEYS_MAX):
+    # To the last one at once: after a change of root keys those before it may be signed by replaced ones alone.
+    for version in range(max(after, 1), limits.CARD_VERSIONS_MAX + 1):
         try:
             notes.append(await peer.card(member, version))
         except Missing:
             if version > after:
                 break
+        if sum(map(len, notes)) > limits.CATCH_UP_BYTES:
+            raise AnswerTooLarge(peer=peer.peer, limit=limits.CATCH_UP_BYTES, what=f"the cards of {member}")
     if notes:
         await asyncio.to_thread(node.learn_cards, notes)
     return node.membership.network
@@ -228,5 +238,10 @@ def _cosign(node: Node, action: Cosign) -> None:
         # Evidence that a peer passed on may have come while the round was under way.
         if log.frozen or (log.no_cosign_from is not None and checkpoint.size >= log.no_cosign_from):
             return
+        cosigned = node.joined.cosigned
+        if not may_cosign(tx, log, checkpoint, cosigned.newest(log.origin)):
+            _log.error("not cosigned: it does not go on from what was cosigned before", log=str(log.origin))
+            return
+        cosigned.record(action.checkpoint)
         checkpoints.keep_cosignature(tx, log.number, member=node.member, size=checkpoint.size, line=line)
     node.changes.bump(checkpoint.origin.hash)

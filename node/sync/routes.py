@@ -25,7 +25,7 @@ from node.changes import Changes
 from node.node import Node
 from node.sync import answers
 from node.sync.evidence import take_evidence
-from node.sync.signing import CallVerifier, Message
+from node.sync.signing import CallRefused, CallVerifier, Message
 
 _WAIT_MAX_S: Final = 600.0
 _UPLOAD_S: Final = 30.0
@@ -36,6 +36,9 @@ CALLS_MAX: Final = 24
 POLLS_MAX: Final = 4
 """Polls of one member that wait. An honest node has one, and for a while those of connections that broke."""
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?\Z")
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?\Z")
+_PATH: Final = re.compile(r"/[!-\"$->@-~]*\Z")  # all that can be seen of ASCII, but `#` and `?`
+_QUERY: Final = re.compile(r"[!-\"$-~]*\Z")
 _TEXT: Final = "text/plain; charset=utf-8"
 _BYTES: Final = "application/octet-stream"
 _JSON: Final = "application/json"
@@ -118,7 +121,7 @@ class _Doors:
     async def post_evidence(self, request: Request) -> Response:
         """The body is read once it is known whose it is, and that it is not too long."""
         _check_length(request)
-        head = await run_in_threadpool(self._verifier.verify_head, _message(request), has_body=True)
+        head = await run_in_threadpool(self._verifier.verify_head, message_of(request), has_body=True)
         with self._calls.one_of(head.member):
             async with self._uploading[head.member], self._uploads:
                 body = await _read_bounded(request)
@@ -133,7 +136,7 @@ class _Doors:
 
     async def _caller(self, request: Request) -> MemberName:
         """The member that signed this call. Raises: CallRefused."""
-        return await run_in_threadpool(self._verifier.verify, _message(request))
+        return await run_in_threadpool(self._verifier.verify, message_of(request))
 
 
 class _Calls:
@@ -178,11 +181,20 @@ class _Polls:
             waiting.pop(task, None)
 
 
-def _message(request: Request) -> Message:
+def message_of(request: Request) -> Message:
+    """The request as its signature is checked. Raises: CallRefused.
+
+    Host and target are put together to an address, which the library takes apart again. It must find the same parts:
+    with `Host: node.example/v1/heads?` the path that was signed would be another than the one that is answered.
+    """
     # The library sees the raw target, so that what was signed is what was asked.
-    target = request.scope["raw_path"].decode("ascii", "replace")
-    query = request.scope["query_string"].decode("ascii", "replace")
-    url = f"http://{request.headers.get('host', '')}{target}" + (f"?{query}" if query else "")
+    target, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")
+    hosts = request.headers.getlist("host")
+    if len(hosts) != 1 or not _HOST.match(hosts[0]):
+        raise CallRefused(reason="exactly one Host is due, a name or an address and perhaps a port")
+    if not _PATH.match(target) or not _QUERY.match(query):
+        raise CallRefused(reason="the target is not a path and a query")
+    url = f"http://{hosts[0]}{target}" + (f"?{query}" if query else "")
     headers: dict[str, str] = {}
     for name, value in request.headers.items():
         # All lines of a field count: of a second signature none may go unseen.

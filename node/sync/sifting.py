@@ -184,8 +184,8 @@ def keep(tx: Tx, log: logs.StoredLog, found: Sifted) -> None:
 
 def announce(node: Node, log: logs.StoredLog, found: Sifted) -> None:
     """Tell the agreements, and whoever waits, of what is durable now."""
-    places = [(log.number, index) for index, _ in found.statements]
-    if places:
+    stated = [(log.number, index, name) for index, name in found.statements]
+    if stated:
         with node.store.read() as tx:
-            node.apply_statements(tx, places)
+            node.apply_statements(tx, stated)
     node.changes.bump(log.origin.hash)

@@ -17,24 +17,26 @@ import structlog
 
 from ledger import limits
 from ledger.errors import BadProof, TallyError
-from ledger.names import MemberName, Origin
+from ledger.names import Digest, MemberName, Origin
 from ledger.replica import Outcome, Result
 from ledger.tiles import bundles_between
 from node.node import Node
-from node.storage import checkpoints, sidecars
+from node.storage import checkpoints, replicas, sidecars
 from node.storage.logs import StoredLog
 from node.storage.replicas import ReplicaMoved
 from node.sync.answers import root_hint
-from node.sync.bodies import fetch_from_author, fill_gaps, find_log
+from node.sync.bodies import Refill, fetch_from_author, fill_gaps, find_log
 from node.sync.client import HeadHint, Heads, PeerClient, PeerUnreachable
 from node.sync.cosigning import collect_cosignatures
 from node.sync.ownlog import check_own_log
-from node.sync.rounds import run_round
+from node.sync.rounds import fetch_cards, run_round
 
 _PATIENCE_S: Final = 10.0
 """Seconds that a round waits for another one about the same log, whose peer may be slow on purpose."""
 _REFILL_S: Final = 30.0
 """Seconds between two questions to one peer about the same gaps."""
+_RENEW_S: Final = 30.0
+"""Seconds between two questions to one peer for the same card that a log announced."""
 _log = structlog.get_logger("tally.sync")
 
 
@@ -58,7 +60,9 @@ class Turns:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._locks: defaultdict[Origin, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._refilled: dict[tuple[MemberName, Origin], float] = {}  # when gaps were asked of a peer, loop time
+        self._refilled: defaultdict[tuple[MemberName, Origin], Refill] = defaultdict(Refill)
+        # Of whom newer cards of a log's author were asked: which card had been announced, and when, loop time.
+        self._renewed: dict[tuple[MemberName, Origin], tuple[Digest, float]] = {}
 
     async def take(self, peer: PeerClient, state: PeerState, heads: Heads, *, is_first: bool) -> bool:
         """Do what the peer's heads give reason for. Returns whether anything came of it.
@@ -96,11 +100,13 @@ class Turns:
         # The peer's own log and its bodies first: somebody waits to read them.
         if author in told:
             yield self._mirror(peer, author, told[author], state)
+            yield self._renew_cards(peer, author)
         yield fetch_from_author(node, peer)
         for origin, head in told.items():
             state.sizes[str(origin)] = head.size
             if origin not in (own, author):
                 yield self._mirror(peer, origin, head, state)
+                yield self._renew_cards(peer, origin)
             yield collect_cosignatures(node, peer, origin, head)
         if is_first or author in told:
             yield self._refill(peer, author)
@@ -155,6 +161,19 @@ class Turns:
         with node.store.read() as tx:
             return checkpoints.cosigned_size(tx, log.number, node.member) < head.size
 
+    async def _renew_cards(self, peer: PeerClient, origin: Origin) -> bool:
+        """Ask for the cards of an author whose log announced one that is not held: it may have lost its other keys."""
+        node = self._node
+        announced = await asyncio.to_thread(_unknown_card, node, origin)
+        now = asyncio.get_running_loop().time()
+        asked, when = self._renewed.get((peer.peer, origin), (None, 0.0))
+        if announced is None or (asked == announced and now < when + _RENEW_S):
+            return False
+        self._renewed[peer.peer, origin] = announced, now
+        held = node.membership
+        await fetch_cards(node, peer, origin.member, held.documents.card(origin.member).version)
+        return node.membership is not held
+
     # --- the own log, and what is missing ------------------------------------------------
 
     async def _check_own(self, peer: PeerClient, head: HeadHint | None, *, is_first: bool) -> bool:
@@ -166,13 +185,13 @@ class Turns:
 
     async def _refill(self, peer: PeerClient, origin: Origin) -> bool:
         """Ask again for what is missing, if anything is, and not too often."""
-        now = asyncio.get_running_loop().time()
-        if now < self._refilled.get((peer.peer, origin), -_REFILL_S) + _REFILL_S:
+        now, refill = asyncio.get_running_loop().time(), self._refilled[peer.peer, origin]
+        if now < refill.when + _REFILL_S:
             return False
         if not await asyncio.to_thread(_has_gaps, self._node, origin):
             return False
-        self._refilled[peer.peer, origin] = now
-        return await fill_gaps(self._node, peer, origin)
+        refill.when = now
+        return await fill_gaps(self._node, peer, origin, refill)
 
 
 def _foresee(peer: PeerClient, log: StoredLog, head: HeadHint) -> None:
@@ -186,6 +205,14 @@ def _foresee(peer: PeerClient, log: StoredLog, head: HeadHint) -> None:
 def _has_gaps(node: Node, origin: Origin) -> bool:
     with node.store.read() as tx:
         return sidecars.has_gaps(tx, node.find_log(tx, str(origin)).number)
+
+
+def _unknown_card(node: Node, origin: Origin) -> Digest | None:
+    """The card that the log announced last, if it is none of those held."""
+    with node.store.read() as tx:
+        announced = replicas.announced_card(tx, origin)
+    known = {card.hash for card in node.membership.documents.cards[origin.member]}
+    return None if announced in known else announced
 
 
 def _tell(origin: Origin, peer: PeerClient, outcome: Outcome) -> None:

@@ -8,15 +8,13 @@ there are more, looks again at the records that they may be about.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 
-from ledger.errors import TallyError
 from ledger.names import MemberName
 from node.agreements import Agreements
 from node.problems import PASSING, Judge
 from node.reader import Reader, ReadRecord
-from node.statements import take_statement
+from node.statements import take_all
 from node.storage import logs, sidecars, viewsource, viewstore
 from node.storage.store import Tx
 from node.storage.tables import row_key
@@ -28,7 +26,7 @@ class Judging:
     """Owned by one thread."""
 
     def __init__(self, member: MemberName) -> None:
-        self._agreements = Agreements()
+        self._agreements = Agreements(member)
         self._judge = Judge(self._agreements.get, member)
         self._taken: set[tuple[int, int]] = set()
 
@@ -36,13 +34,10 @@ class Judging:
         """Take in the statements that came; returns how many there are."""
         if viewsource.count_statements(tx) == len(self._taken):
             return len(self._taken)
-        by_number = {log.number: log for log in logs.list_logs(tx)}
-        for number, index, _ in sidecars.list_statements(tx):
-            if (number, index) in self._taken:
-                continue
-            with suppress(TallyError, LookupError):  # damaged on this disk, which `fsck` tells
-                take_statement(self._agreements, reader.read(tx, by_number[number], index))
-            self._taken.add((number, index))
+        stated = [one for one in sidecars.list_statements(tx) if one[:2] not in self._taken]
+        # What is damaged on this disk `fsck` tells.
+        take_all(self._agreements, reader, tx, stated, is_strict=False)
+        self._taken.update([one[:2] for one in stated])
         return len(self._taken)
 
     def find_codes(self, record: ReadRecord) -> list[str]:

@@ -56,6 +56,7 @@ def main() -> int:
         return 3
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the node too, which then ends our stdin
     os.nice(_NICENESS)
+    os.umask(0o077)  # of what it makes, views are bodies in clear
     try:
         run(Path(sys.argv[1]), sys.stdin.fileno())
     except TallyError as cause:

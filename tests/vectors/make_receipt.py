@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests import formats
-from tests.formats import Signer, b64, sha
+from tests.formats import Field, Signer, b64, sha
 from tests.make_records import (
     AUTHOR,
     COSIGNED_S,
@@ -32,15 +32,17 @@ from tests.make_records import (
 def build() -> dict[str, Any]:
     log = Evidence()
     good = log.receipt("type", "/quantity", "/note")
+    unshared = ("version", "contract", "role", "audience", "links", "by", "flags")
     return {
         "fingerprint": FINGERPRINT.hex(),
         "receipts": [
             _proved("two cosigners, a field each of three sections", good, ["carrier", "processor"]),
             _proved("nothing disclosed", log.receipt(), ["carrier", "processor"]),
+            _proved("all that is no field of the body", log.receipt("type", *unshared), ["carrier", "processor"]),
             _proved("nobody cosigned", log.receipt("/quantity", witnesses=()), []),
             _proved("the author's own cosignature does not count", log.receipt(witnesses=("fishery",)), []),
         ],
-        "refused": _bad_receipts(log, json.loads(good)),
+        "refused": [*_bad_receipts(log, json.loads(good)), *_misplaced()],
         "incomplete": _uncounted(log),
     }
 
@@ -107,6 +109,37 @@ def _bad_receipts(log: Evidence, good: dict[str, Any]) -> list[dict[str, Any]]:
         ("a card of another member twice", "version-gap", {"cards": [*good["cards"], good["cards"][0]]}),
     ]  # fmt: skip
     return [{"why": why, "code": code, "change": change} for why, code, change in cases]
+
+
+def _misplaced() -> list[dict[str, Any]]:
+    """Names where no reader takes them: the author committed to each, and every path and hash is right."""
+    invoice: Field = ("type", b'"invoice"')
+    other: Field = ("contract", f'"{b64(random("other"))}"'.encode())
+    cases: list[tuple[str, str, int, Field]] = [
+        ("a type in a section of the body", "proof-invalid", 1, invoice),
+        ("a type in the author's own section", "proof-invalid", 3, invoice),
+        ("a second type in section 0", "proof-invalid", 0, invoice),
+        ("a contract in the author's own section", "proof-invalid", 3, other),
+        ("a role in the author's own section", "proof-invalid", 3, ("role", b'"buyer"')),
+        ("an audience in the author's own section", "proof-invalid", 3, ("audience", b'[["@bank"],["@bank"],[]]')),
+        ("a field of the body in section 0", "proof-invalid", 0, ("/price", b"1")),
+        ("by in a section of the body", "proof-invalid", 1, ("by", b'"somebody"')),
+        ("flags in a section of the body", "proof-invalid", 2, ("flags", b"[]")),
+        ("a second by in the author's own section", "proof-invalid", 3, ("by", b'"somebody"')),
+        ("an empty name", "proof-invalid", 3, ("", b"1")),
+        ("a name without a slash that nothing has", "proof-invalid", 2, ("price", b"1")),
+        ("a name that is no pointer", "encoding", 2, ("/a~2", b"1")),
+    ]  # fmt: skip
+    found = []
+    for why, code, section, field in cases:
+        log = Evidence({section: [field]})
+        change = {
+            "disclosures": [log.disclose_at(section, len(log.record[section]) - 1)],
+            "manifest": log.manifest.decode(),
+            "proof": log.proof("carrier", "processor"),
+        }
+        found.append({"why": why, "code": code, "change": change})
+    return found
 
 
 def _uncounted(log: Evidence) -> list[dict[str, Any]]:

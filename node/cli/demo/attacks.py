@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from node.cli.demo.firms import Firm, Network, wait_until
 from node.cli.demo.report import Story
 from node.config import DATABASE_NAME
-from node.node import HIGH_WATER_NAME
+from node.highwater import HIGH_WATER_NAME
 from node.storage.copies import copy_database, flip_byte
 
 _NOTICED_S: Final = 60.0
@@ -58,7 +59,8 @@ def _tamper(network: Network, story: Story, seed: int) -> bool:
 
 def _fork(network: Network, story: Story, backup: Path, network_file: Path) -> bool:
     story.step("Attack: the carrier goes back to an old backup and writes another history")
-    carrier, watcher = network.firm("carrier"), network.firm("fishery")
+    carrier = network.firm("carrier")
+    others = [firm for firm in network.firms if firm is not carrier]
     carrier.stop()
     true_history = network.folder / "carrier-true.db"
     _move_database(carrier.folder, true_history)
@@ -66,24 +68,50 @@ def _fork(network: Network, story: Story, backup: Path, network_file: Path) -> b
     (carrier.folder / HIGH_WATER_NAME).unlink(missing_ok=True)
     story.say("it also removes its high-water file, states that nothing was restored, and signs while nobody is there:")
     story.say("a node that hears what its peers hold of its log signs nothing that contradicts it")
-    others = [firm for firm in network.firms if firm is not carrier]
     network.each(lambda firm: firm.stop(), others)
     carrier.start("--not-restored")
     _write_lies(network, carrier)
     network.each(lambda firm: firm.start(), others)
-    wait_until(lambda: _has_evidence(watcher), _NOTICED_S, "the fishery notices the fork")
-    with watcher.client() as client:
-        document: str = client.get_json("/evidence")["evidence"][0]["document"]
-    file = network.folder / "evidence.json"
-    file.write_text(document)
-    answer = network.tally.run("verify", file, "--trust", network_file, expect=None)
-    story.say(_last_lines(answer.stdout or answer.stderr))
-    story.verdict(holds=answer.status == 0, text="the others keep the proof, pass it on, and freeze the carrier's log")
+    caught = _is_caught(network, story, others, network_file)
     carrier.stop()
     _remove_database(carrier.folder)
     true_history.rename(carrier.folder / DATABASE_NAME)
     carrier.start()
+    return caught
+
+
+def _is_caught(network: Network, story: Story, others: Sequence[Firm], network_file: Path) -> bool:
+    """Whether all of `others` hold proof against the carrier and have frozen its log, and the proof verifies."""
+    tally, first = network.tally, others[0]
+    wait_until(lambda: all(network.each(_has_noticed, others)), _NOTICED_S, "all the others notice the fork")
+    held = network.each(lambda firm: proofs_against(network, firm, "carrier"), others)
+    story.command(["tally", "evidence", "list"])
+    frozen = network.each(lambda firm: why_frozen(network, firm, "carrier"), others)
+    story.command(["tally", "peers"])
+    for firm, proofs, why in zip(others, held, frozen, strict=True):
+        story.say(f"{firm.name:10} {len(proofs)} piece(s) of evidence; the carrier's log: {why or 'not frozen'}")
+    if not all(held) or not all(frozen):
+        story.bad("not all of the others hold the proof and have frozen the carrier's log")
+        return False
+    file = network.folder / "evidence.json"
+    file.write_text(tally.run("evidence", "show", held[0][0], "--dir", first.folder).stdout)
+    answer = tally.run("verify", file, "--trust", network_file, expect=None)
+    story.say(_last_lines(answer.stdout or answer.stderr))
+    story.verdict(holds=answer.status == 0, text="all three others hold the proof, and have frozen the carrier's log")
     return answer.status == 0
+
+
+def proofs_against(network: Network, firm: Firm, member: str) -> list[str]:
+    """The ids of the evidence against `member` that the firm holds, as `tally evidence list` tells."""
+    found = network.tally.run("evidence", "list", "--json", "--dir", firm.folder, quiet=True).json()["evidence"]
+    return [item["id"] for item in found if item["member"] == member]
+
+
+def why_frozen(network: Network, firm: Firm, member: str) -> str | None:
+    """Why the firm takes no more of `member`'s log, as `tally peers` tells; None if it does."""
+    peers = network.tally.run("peers", "--json", "--dir", firm.folder, quiet=True).json()["peers"]
+    found: list[str | None] = [peer["log"]["frozen"] for peer in peers if peer["member"] == member and peer["log"]]
+    return found[0] if found else None
 
 
 def _write_lies(network: Network, carrier: Firm) -> None:
@@ -93,9 +121,10 @@ def _write_lies(network: Network, carrier: Firm) -> None:
     network.tally.run("capture", lies, "--dir", carrier.folder)
 
 
-def _has_evidence(firm: Firm) -> bool:
+def _has_noticed(firm: Firm) -> bool:
     with firm.client() as client:
-        return bool(client.get_json("/evidence")["evidence"])
+        logs = client.get_json("/status")["logs"]
+        return any(log["frozen"] for log in logs) and bool(client.get_json("/evidence")["evidence"])
 
 
 def _move_database(folder: Path, target: Path) -> None:

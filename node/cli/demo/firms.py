@@ -21,8 +21,9 @@ from node.founding import ADMIN_TOKEN_NAME
 
 NETWORK: Final = "cold-chain.example"
 FIRMS: Final = ("fishery", "processor", "carrier", "retailer")
-_START_S: Final = 30.0
+_START_S: Final = 60.0
 _STOP_S: Final = 15.0
+_LOOK_S: Final = 0.1
 
 
 class DemoFailed(Unavailable):
@@ -162,7 +163,7 @@ def wait_until(holds: Callable[[], bool], limit_s: float, what: str) -> None:
     while not holds():
         if time.monotonic() > end:
             raise DemoFailed(what=what, reason=f"not within {limit_s:g} s")
-        time.sleep(0.05)
+        time.sleep(_LOOK_S)
 
 
 def _status(firm: Firm) -> Any:

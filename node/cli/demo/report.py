@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +12,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from node.cli.client import PREFIX
+from node.founding import ADMIN_TOKEN_NAME
 
 if TYPE_CHECKING:
     from node.cli.demo.firms import Firm
@@ -51,5 +57,11 @@ class Story:
 
     def invite(self, firms: Sequence[Firm], folder: Path) -> None:
         self.step("The nodes stay up. Try them; Ctrl-C ends them and removes what they stored")
+        # A checkout has `tally` in .venv only; what is printed is to run as it stands.
+        tally = "tally" if shutil.which("tally") else f"{shlex.quote(sys.executable)} -m node.cli"
         for firm in firms:
-            self.say(f"{firm.name:10} {firm.url}/docs   tally records list --dir {folder / firm.name}")
+            here = folder / firm.name
+            token = shlex.quote(str(here / ADMIN_TOKEN_NAME))
+            self.say(f"{firm.name:10} {firm.url}/health")
+            self.say(f"  $ {tally} records list --dir {shlex.quote(str(here))}")
+            self.say(f'  $ curl -H "Authorization: Bearer $(cat {token})" {firm.url}{PREFIX}/status')
