@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -315,6 +316,21 @@ def test_database_that_is_swapped_under_a_running_node_is_not_written_to(lost_of
         node.given_back |= set(range(lost_of_two.before, lost_of_two.after + 1))
         node.end()
         node.check(peers)
+
+
+def test_node_whose_database_is_restored_in_place_ends_by_itself(lost_of_two: Lost, tmp_path: Path) -> None:
+    with restored(lost_of_two, tmp_path, high_water=True) as node:
+        shutil.rmtree(node.folder)
+        shutil.copytree(lost_of_two.founded.folders[VICTIM], node.folder)
+        with serving(*peers_of(node)):
+            node.start()
+            node.share(1)
+        database = node.folder / DATABASE_NAME
+        with closing(sqlite3.connect(lost_of_two.backup)) as old, closing(sqlite3.connect(database)) as new:
+            old.backup(new)
+        node.await_that(lambda: node.is_dead, "it ends, with nobody asking it for anything")
+        node.process = None
+        assert "DatabaseReplaced" in node.log_path.read_text()
 
 
 def test_database_of_another_history_is_never_signed_on(two: Served, lost_of_two: Lost) -> None:
