@@ -25,8 +25,8 @@ from ledger.names import Digest, encode_id
 from ledger.receipt import decode_receipt
 from node.clock import system_clock
 from node.config import DATABASE_NAME, load_settings
-from node.fsck import check_store
 from node.cosigned import COSIGNED_NAME
+from node.fsck import check_store
 from node.highwater import HIGH_WATER_NAME, read_high_water
 from node.keyring import load_keyring
 from node.membership import make_membership

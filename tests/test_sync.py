@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import random
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from ledger.names import MemberName
 from node import serving as serving_module
 from node.append import NewRecord
 from node.config import load_settings
@@ -25,6 +27,7 @@ from node.highwater import HIGH_WATER_NAME
 from node.storage.copies import copy_database
 from node.sync import turn
 from node.sync.driver import SyncDriver
+from node.sync.turn import PeerState
 from tests.make import Log
 from tests.make_folders import Founded, found, free_ports, shipment
 from tests.make_peers import WAIT_S, Peer, lying, serving, wait_until
@@ -276,14 +279,27 @@ def test_node_that_stops_answers_the_polls_that_wait(folders: dict[str, Path], m
         wait_until(lambda: not peers[-1]._thread.is_alive(), "it ends, though nobody's time is up")
 
 
-def test_member_that_joins_later_is_met_without_a_restart(folders: dict[str, Path], template: Founded) -> None:
+def test_member_that_joins_later_is_met_without_a_restart(
+    folders: dict[str, Path], template: Founded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, others = MemberName("retailer"), {"carrier", "processor"}
+    meet = SyncDriver._meet_new
+    is_named = threading.Event()
+
+    def meet_known(driver: SyncDriver, group: asyncio.TaskGroup) -> None:
+        """As if no charter had named the one that is late."""
+        if not is_named.is_set():
+            driver.peers[late] = PeerState(late, "")
+        meet(driver, group)
+        if not is_named.is_set():
+            del driver.peers[late]
+
+    monkeypatch.setattr(SyncDriver, "_meet_new", meet_known)
     with serving(folders["fishery"]) as (fishery,):
-        others = {"carrier", "processor", "retailer"}
-        wait_until(lambda: set(fishery.driver.peers) == others, "all are known")
-        driver = fishery.driver
-        del driver.peers[next(iter(driver.peers))]  # as if a charter had just named it
+        wait_until(lambda: set(fishery.driver.peers) == others, "the others are known")
+        is_named.set()
         fishery.node.adopt(template.file)
-        wait_until(lambda: set(driver.peers) == others, "met")
+        wait_until(lambda: set(fishery.driver.peers) == {*others, late}, "met")
 
 
 # --- TLS ----------------------------------------------------------------------------------------

@@ -101,7 +101,8 @@ def backup(
 ) -> None:
     """Copy a node's folder, also while the node runs; `tally fsck --offline` proves the copy.
 
-    The files high-water and cosigned stay behind on purpose: a restored database is to be noticed. What can be rebuilt stays too.
+    The files high-water and cosigned stay behind on purpose: a restored database is to be noticed. What can be
+    rebuilt stays behind, too.
     """
     from node.config import DATABASE_NAME
     from node.founding import FolderTaken
