@@ -108,7 +108,7 @@ def test_a_node_without_a_charter_says_so_and_serves_what_it_can(stranger: Node)
     async def story(door: Door) -> None:
         found = await door.get("/api/v1/status")
         assert (found["fingerprint"], found["log"], found["guard"]["state"]) == (None, None, "not-adopted")
-        assert (await door.get("/api/v1/contracts")) == {"contracts": []}
+        assert (await door.get("/api/v1/contracts")) == {"contracts": [], "passed_over": []}
         for answer in (
             await door.file(RECORD),
             await door.call("GET", "/api/v1/network"),
