@@ -237,6 +237,18 @@ def test_like_bodies_share_one_shape(body: bytes, given: Shares) -> None:
     assert all(field.audience == audience_of(rules, field.name) for field in first)
 
 
+def test_a_shape_that_is_forgotten_at_once_is_told_all_the_same() -> None:
+    """As when another thread clears what is remembered."""
+
+    class Forgetful(dict[Any, Any]):
+        def setdefault(self, _key: Any, default: Any = None) -> Any:
+            return default
+
+    rules = Rules(rules_of("/a", "/o/k").roots, {}, Forgetful())
+    assert [field.name for field in cut(b'{"a":1}', rules)] == ["/a"]
+    assert [field.name for field in cut(b'{"o":{"k":1}}', rules)] == ["/o", "/o/k"]
+
+
 @given(bodies, shares())
 def test_join_of_cut_is_the_same_value(body: bytes, given: Shares) -> None:
     fields = cut_or_refuse(body, given)

@@ -94,15 +94,16 @@ class Rules:
         return found
 
     def flat_shape(self, keys: tuple[str, ...]) -> Shape | None:
-        """The shape of a body with these members, the same object each time; None if a pattern reaches deeper.
+        """The shape of a body with these members, each time one object; None if a pattern goes deeper.
 
-        Raises: TooLarge if a name is too long.
+        Raises: TooLarge.
         """
-        if keys not in self._shapes:
+        try:  # one step, as another thread may clear it
+            return self._shapes[keys]
+        except KeyError:
             plans = [self.plan(key) for key in keys]
-            is_deep = any(plan.layers for plan in plans)
-            self._remember(keys, None if is_deep else tuple((plan.name, plan.audience) for plan in plans))
-        return self._shapes[keys]
+        is_flat = not any(plan.layers for plan in plans)
+        return self._remember(keys, tuple((plan.name, plan.audience) for plan in plans) if is_flat else None)
 
     def keep_shape(self, shape: Shape) -> Shape:
         """The object that stands for all equal ones."""
