@@ -94,10 +94,7 @@ class Rules:
         return found
 
     def flat_shape(self, keys: tuple[str, ...]) -> Shape | None:
-        """The shape of a body with these members, each time one object; None if a pattern goes deeper.
-
-        Raises: TooLarge.
-        """
+        """The shape of a body with these members; None if a pattern reaches deeper. Raises: TooLarge."""
         try:  # one step, as another thread may clear it
             return self._shapes[keys]
         except KeyError:
