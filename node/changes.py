@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -25,7 +26,13 @@ class Changes:
         self._moved: dict[bytes, int] = {}
         # A dictionary for its order: who waits longest is woken first.
         self._waiters: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._lock = threading.Lock()
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """Call `told` at every change from now on, in the thread that brings it: it is quick, and does not raise."""
+        with self._lock:
+            self._listeners = (*self._listeners, told)
 
     @property
     def count(self) -> int:
@@ -36,7 +43,10 @@ class Changes:
         with self._lock:
             self._count += 1
             self._moved[log] = self._count
+            listeners = self._listeners
         self.release()
+        for told in listeners:
+            told()
 
     def release(self) -> None:
         """Let whoever waits go on, whether or not anything moved: a node that stops has polls to answer."""

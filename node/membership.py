@@ -17,7 +17,7 @@ from ledger.charter import Charter, NetworkLimits, decode_charter
 from ledger.errors import MissingSignature, UnknownKey
 from ledger.evidence import Evidence, EvidenceKind, Finding, make_contradiction, verify_evidence
 from ledger.keys import VerifyKey
-from ledger.names import MemberName, NetworkId, Origin, sha256
+from ledger.names import Digest, MemberName, NetworkId, Origin, sha256
 from ledger.network import Network, NetworkFile, verify_network_file
 from ledger.note import Note, decode_note, encode_note, verified_signers
 from node.storage import facts
@@ -60,6 +60,12 @@ class Membership:
     def origins(self) -> Mapping[bytes, Origin]:
         """Every log that a card in force has named, by the hash of its origin: a later card retires none."""
         return {card.origin.hash: card.origin for member in self.names for card in self.network.cards[member]}
+
+    @cached_property
+    def announced(self) -> Mapping[MemberName, tuple[Digest, Digest]]:
+        """Hashes of the card and the charter in force, which a member's log announces. Every commit asks for them."""
+        charter = self.network.charter.hash
+        return {member: (self.card(member).hash, charter) for member in self.names}
 
     @cached_property
     def newer(self) -> Mapping[MemberName, str]:

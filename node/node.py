@@ -221,8 +221,7 @@ class Node:
             self.apply_statements(tx, sidecars.list_statements(tx))
 
     def _documents(self) -> tuple[Digest, Digest]:
-        membership = self.membership
-        return membership.card(self.member).hash, membership.network.charter.hash
+        return self.membership.announced[self.member]
 
     # --- writing ----------------------------------------------------------------------
 

@@ -1,13 +1,16 @@
 """What holds for every test: seeds are printed, hypothesis prints what replays a failure, and CI forgives no skip.
 
+What a file of tests leaves open is told at its own end, not in whatever test the collector happens to run.
+
 With CI=true a skipped test fails, unless `tests/allowed-skips.txt` names it with a reason.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +42,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 def seed() -> int:
     """The seed of everything random in this run: TALLY_SEED, or a fresh one printed at the top."""
     return _SEED
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _leaves_nothing_open() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 def read_allowed_skips(text: str) -> dict[str, str]:

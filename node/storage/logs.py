@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Row as SqlRow
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import func, select, update
 
 from ledger import limits
 from ledger.errors import Missing
@@ -27,6 +27,14 @@ from node.storage.tables import (
 )
 
 GENESIS: Final = Digest(bytes(32))
+
+# Written out: every commit and every answer looks at heads, and to compose a statement costs more than to run it.
+_SELECT_LOGS: Final = (
+    "SELECT number, origin, size, last_leaf, frontier, checkpoint, checkpoint_size, bodies_size, frozen, "
+    "no_cosign_from, repeat_first, repeat_second FROM log"
+)
+_MOVE: Final = "UPDATE log SET size = ?, last_leaf = ?, frontier = ?"
+_WHERE_SAME: Final = "WHERE number = ? AND size = ? AND last_leaf = ? AND checkpoint_size = ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +63,12 @@ class StoredLog:
 
 
 def find_log(tx: Tx, origin: Origin) -> StoredLog | None:
-    row = tx.execute(select(table_of(LogRow)).where(table_of(LogRow).c.origin == str(origin))).first()
+    row = tx.exec_driver_sql(f"{_SELECT_LOGS} WHERE origin = ?", (str(origin),)).first()
     return None if row is None else _stored(row)
 
 
 def list_logs(tx: Tx) -> list[StoredLog]:
-    table = table_of(LogRow)
-    return [_stored(row) for row in tx.execute(select(table).order_by(table.c.number))]
+    return [_stored(row) for row in tx.exec_driver_sql(f"{_SELECT_LOGS} ORDER BY number")]
 
 
 def ensure_log(tx: Tx, origin: Origin) -> StoredLog:
@@ -95,26 +102,13 @@ def advance_head(
 
     checkpoint: the signed note for `checkpoint_size`; None keeps the old one (a catch-up that is under way).
     """
-    table = table_of(LogRow)
-    values: dict[str, object] = {
-        "size": frontier.size,
-        "last_leaf": last_leaf,
-        "frontier": encode_frontier(frontier),
-    }
+    moved = _MOVE
+    values: tuple[int | bytes, ...] = (frontier.size, last_leaf, encode_frontier(frontier))
     if checkpoint is not None:
-        values |= {"checkpoint": checkpoint, "checkpoint_size": checkpoint_size}
-    swapped = tx.execute(
-        update(table)
-        .where(
-            and_(
-                table.c.number == before.number,
-                table.c.size == before.size,
-                table.c.last_leaf == before.last_leaf,
-                table.c.checkpoint_size == before.checkpoint_size,
-            )
-        )
-        .values(**values)
-    )
+        moved += ", checkpoint = ?, checkpoint_size = ?"
+        values += (checkpoint, checkpoint_size)
+    same = (before.number, before.size, before.last_leaf, before.checkpoint_size)
+    swapped = tx.exec_driver_sql(f"{moved} {_WHERE_SAME}", (*values, *same))
     if swapped.rowcount != 1:
         return False
     if checkpoint is not None:

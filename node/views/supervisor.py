@@ -1,32 +1,28 @@
 """Keeping the view worker running beside the node, and telling it when there is something to do.
 
-One thread that sleeps costs the node next to nothing: the worker has its own process, memory
-and database, and a nudge is one byte in a pipe. The pipe is also how the worker learns that
-the node is gone, however that happened.
+The worker has its own process, memory and database, and a nudge is one byte in a pipe, written by whoever
+brings the change. One pipe serves every worker that there ever is: what is told while none runs, the next one
+reads. Its end is also how a worker learns that the node is gone, however that happened.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from node.changes import Changes
 
-_PAUSE_S: Final = 0.02  # between nudges: under load the worker takes many commits at once
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 60.0
 _STOP_S: Final = 5.0
-_FOREVER_S: Final = 1e9
 
 
 class ViewWorker:
@@ -35,13 +31,16 @@ class ViewWorker:
     def __init__(self, folder: Path, changes: Changes) -> None:
         self._folder = folder
         self._changes = changes
-        self._loop = asyncio.SelectorEventLoop()
-        self._stopping = asyncio.Event()  # owned by the thread, like the process
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._run, name="views", daemon=True)
+        self._nudges, self._nudging = os.pipe()
+        os.set_blocking(self._nudging, False)
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()  # nothing is written to the pipe once it is closed, nor started once stopping
+        self._process: subprocess.Popen[bytes] | None = None  # owned by _lock
+        self._thread = threading.Thread(target=self._keep_running, name="views", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+        self._changes.listen(self.nudge)
 
     @property
     def process_id(self) -> int | None:
@@ -49,58 +48,56 @@ class ViewWorker:
         process = self._process
         return None if process is None else process.pid
 
+    def nudge(self) -> None:
+        """Have the worker look at the ledger."""
+        with self._lock:
+            if not self._stopping.is_set():
+                with suppress(BlockingIOError):  # it is full of nudges that the worker has not read
+                    os.write(self._nudging, b"\n")
+
     def stop(self) -> None:
         """End the worker and wait for it; what it was doing is done again by the next one."""
-        with suppress(RuntimeError):  # the loop is closed: somebody stopped it before
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        with self._lock:
+            was_stopping = self._stopping.is_set()
+            self._stopping.set()
+            process = self._process
+            if not was_stopping:
+                os.close(self._nudging)
+        self._thread.join(_STOP_S)
+        if process is not None and self._thread.is_alive():
+            process.kill()  # harmless at any time
         self._thread.join()
+        if not was_stopping:
+            os.close(self._nudges)
 
     # --- the thread ------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._keep_running())
-        finally:
-            self._loop.close()
-
-    async def _keep_running(self) -> None:
+    def _keep_running(self) -> None:
         wait_s = _FIRST_WAIT_S
         while not self._stopping.is_set():
             began_s = time.monotonic()
-            try:
-                process = self._process = spawn(self._folder)
-                why = f"it ended with code {await self._attend(process)}"
-            except OSError as cause:
-                why = str(cause)
+            why = self._run_one()
             if self._stopping.is_set():
                 break
             if time.monotonic() - began_s > _LONGEST_WAIT_S:
                 wait_s = _FIRST_WAIT_S
             structlog.get_logger().warning("view worker is not running", why=why, again_in_s=wait_s)
-            await _first_of(self._stopping.wait(), asyncio.sleep(wait_s))
+            self._stopping.wait(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-        self._process = None
 
-    async def _attend(self, process: subprocess.Popen[bytes]) -> int:
-        """Nudge the worker at every change until it dies, or end it because we stop. Returns its exit code."""
-        assert process.stdin is not None and process.stdout is not None, "both are pipes"
-        died = asyncio.Event()
-        # The worker writes nothing there: the end of the pipe is the end of the process, without polling for it.
-        self._loop.add_reader(process.stdout.fileno(), died.set)
-        os.set_blocking(process.stdin.fileno(), False)
+    def _run_one(self) -> str:
+        """Start a worker and wait until it ends; returns why it does not run."""
         try:
-            seen = -1
-            while not died.is_set() and not self._stopping.is_set():
-                await _first_of(self._changes.wait(seen, _FOREVER_S), died.wait(), self._stopping.wait())
-                seen = self._changes.count
-                _nudge(process.stdin.fileno())
-                await asyncio.sleep(_PAUSE_S)
-        finally:
-            self._loop.remove_reader(process.stdout.fileno())
-            process.stdin.close()
-            code = _reap(process)
-            process.stdout.close()
-        return code
+            with self._lock:
+                if self._stopping.is_set():
+                    return "the node stops"
+                process = self._process = spawn(self._folder, self._nudges)
+        except OSError as cause:
+            return str(cause)
+        code = process.wait()
+        with self._lock:
+            self._process = None
+        return f"it ended with code {code}"
 
 
 def start_worker(folder: Path, changes: Changes) -> ViewWorker:
@@ -110,40 +107,13 @@ def start_worker(folder: Path, changes: Changes) -> ViewWorker:
     return worker
 
 
-def spawn(folder: Path) -> subprocess.Popen[bytes]:
-    """A worker process; its stdin is for nudges. No fork of the node's memory: CPython uses vfork and exec here."""
+def spawn(folder: Path, nudges: int) -> subprocess.Popen[bytes]:
+    """A worker process; its stdin is `nudges`. No fork of the node's memory: CPython uses vfork and exec here."""
     # The child imports from where this process did, and never from whatever the current folder holds.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.Popen(  # noqa: S603  # our own program, and a folder that it opens as such
         [sys.executable, "-P", "-m", "node.views.worker", str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
+        stdin=nudges,
+        stdout=subprocess.DEVNULL,
         env=environment,
     )
-
-
-def _nudge(pipe: int) -> None:
-    try:
-        os.write(pipe, b"\n")
-    except BlockingIOError:
-        pass  # it is full of nudges that the worker has not read
-    except BrokenPipeError:
-        pass  # it died; its other pipe says so, too
-
-
-def _reap(process: subprocess.Popen[bytes]) -> int:
-    try:
-        return process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()  # harmless at any time
-        return process.wait()
-
-
-async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
-    """Return once one of `waits` is over; the others are given up."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

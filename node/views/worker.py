@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ from node.views.projecting import Projector
 
 IDLE_S: Final = 10.0
 """A look at the ledger without having been told: for commits that nobody announces."""
+_PAUSE_S: Final = 0.05
+"""From one look that found little to the next: under load, many commits then share what any look costs."""
 _NICENESS: Final = 10  # the node's own work goes first
 
 
@@ -32,6 +35,7 @@ def run(folder: Path, nudges: int) -> None:
     projector = open_projector(folder)
     rest_s = 0.0
     while _wait(nudges, rest_s):
+        began_s = time.monotonic()
         try:
             rest_s = 0.0 if projector.run_round() else projector.rest_s(IDLE_S)
         except ViewsDamaged:
@@ -39,6 +43,9 @@ def run(folder: Path, nudges: int) -> None:
             discard(folder / VIEWS_NAME)
             projector = open_projector(folder)
             rest_s = 0.0
+        took_s = time.monotonic() - began_s
+        if took_s < _PAUSE_S / 4:
+            time.sleep(_PAUSE_S - took_s)
 
 
 def open_projector(folder: Path) -> Projector:
