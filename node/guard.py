@@ -56,9 +56,9 @@ class Guard:
         doubt: str = "",
         is_other: bool = False,
     ) -> None:
-        self._others = others
+        self._others = others  # owned by _lock, like all below
         self._required = required
-        self._size = size  # owned by _lock, like all below
+        self._size = size
         self._high_water = high_water
         self._doubt = doubt
         self._is_other = is_other
@@ -68,6 +68,12 @@ class Guard:
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._update()
+
+    def ask(self, others: tuple[MemberName, ...], *, required: int) -> None:
+        """Wait for those whom a newer charter lists; what somebody proved who has left is still what was signed."""
+        with self._lock:
+            self._others, self._required = others, required
+            self._update()
 
     def heard(self, member: MemberName, size: int) -> None:
         """`member` proved (by a checkpoint that we signed) that it holds `size` entries of our log; 0 for none."""
@@ -123,7 +129,8 @@ class Guard:
             return GuardState.READY
         if self._doubt or self._size < self.target:
             return GuardState.BEHIND
-        return GuardState.READY if len(self._answers) >= self._required else GuardState.WAITING
+        answered = sum(member in self._answers for member in self._others)
+        return GuardState.READY if answered >= self._required else GuardState.WAITING
 
     @property
     def waiting_for(self) -> tuple[MemberName, ...]:

@@ -32,7 +32,7 @@ from node.intake import Intake, submitter
 from node.keyring import Keyring, load_keyring
 from node.membership import Membership, contradictions, load_membership, save_membership, take_file, tell_newer
 from node.reader import Reader
-from node.startup import let_out, make_guard
+from node.startup import let_out, make_guard, others
 from node.statements import take_all
 from node.storage import facts, logs, sidecars
 from node.storage.store import DatabaseReplaced, Store, Tx
@@ -163,6 +163,8 @@ class Node:
                 self._join(membership)
             else:
                 self._membership = tell_newer(membership)
+                required = membership.network.charter.required_answers
+                self._joined.guard.ask(others(membership, self.member), required=required)
         for origin in membership.origins:
             self.changes.bump(origin)
         return membership

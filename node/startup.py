@@ -43,13 +43,18 @@ def make_guard(
             contradiction = _contradicts(tx, log, mark)
             is_other, doubt = bool(contradiction), contradiction or doubt
     return Guard(
-        others=tuple(name for name in membership.names if name != member),
+        others=others(membership, member),
         required=membership.network.charter.required_answers,
         size=log.checkpoint_size,
         high_water=max(signed),
         doubt=doubt,
         is_other=is_other,
     )
+
+
+def others(membership: Membership, member: MemberName) -> tuple[MemberName, ...]:
+    """Whom the guard of `member` asks."""
+    return tuple(name for name in membership.names if name != member)
 
 
 def let_out(high_water: HighWaterFile, log: logs.StoredLog) -> None:

@@ -68,6 +68,19 @@ def renewed(founders: Founders, *, without: Mapping[str, int] | None = None, **g
     return replace(founders.file, charters=(*founders.file.charters, note))
 
 
+def test_newer_charter_says_for_whom_a_start_waits(founders: Founders, tmp_path: Path) -> None:
+    waiting = Node.open(founders.folder(tmp_path, "fishery"))
+    try:
+        waiting.adopt(founders.file)
+        guard = waiting.joined.guard
+        guard.heard(MemberName("carrier"), 0)
+        assert guard.waiting_for == ("retailer",)
+        waiting.adopt(renewed(founders, without={"retailer": 0}))
+        assert guard.is_ready
+    finally:
+        waiting.close()
+
+
 def limit(node: Node, founders: Founders, **bounds: int) -> None:
     """Have the node adopt a second charter with those limits, while it runs."""
     node.adopt(renewed(founders, network_limits=NetworkLimits(**bounds)))

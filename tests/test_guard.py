@@ -48,6 +48,32 @@ def test_answer_of_no_member_counts_for_nothing() -> None:
     assert (made.state, made.target) == (GuardState.WAITING, 10)
 
 
+def test_newer_charter_says_who_must_answer() -> None:
+    made, (gone, kept, other), new = guard(), OTHERS, MemberName("bank")
+    made.heard(gone, 10)
+    made.ask((new, kept, other), required=3)
+    made.heard(kept, 10)
+    made.heard(other, 10)
+    assert (made.state, made.waiting_for) == (GuardState.WAITING, (new,)), "who has left vouches for nothing"
+    made.heard(new, 0)
+    assert made.is_ready
+
+
+def test_newer_charter_without_whom_the_node_waits_for_lets_it_begin() -> None:
+    made = answered(guard(required=3), 10, 10)
+    assert made.waiting_for == OTHERS[2:]
+    made.ask(OTHERS[:2], required=2)
+    assert made.is_ready
+
+
+def test_what_a_member_proved_counts_after_it_has_left() -> None:
+    made = answered(guard(), 12)
+    made.ask(OTHERS[1:], required=2)
+    made.heard(OTHERS[1], 10)
+    made.heard(OTHERS[2], 10)
+    assert (made.state, made.target) == (GuardState.BEHIND, 12)
+
+
 def test_node_alone_in_its_network_is_ready_at_once() -> None:
     assert guard(others=(), required=0).is_ready
 

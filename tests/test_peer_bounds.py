@@ -23,7 +23,7 @@ from ledger import limits
 from ledger.errors import Missing, TallyError
 from ledger.names import MemberName
 from ledger.replica import GetEntries
-from ledger.tiles import bundles_between
+from ledger.tiles import bundles_between, entries_path
 from node.api.errors import respond
 from node.changes import EVIDENCE
 from node.clock import system_clock
@@ -32,6 +32,7 @@ from node.node import Node
 from node.sync import answers, driver, rounds, routes, turn
 from node.sync.bodies import fetch_from_author
 from node.sync.client import (
+    PLAIN_BUNDLE_BYTES,
     AnswerTooLarge,
     Heads,
     PeerClient,
@@ -395,6 +396,26 @@ def test_bundles_under_way_are_bounded_in_bytes(length: int, answers_each: int) 
     assert shelf.most <= 8 * limits.TILE_WIDTH * (2 + limits.ENTRY_BYTES_MAX) + limits.BUNDLE_BYTES_MAX
     if length == 1000:
         assert shelf.calls <= 3 * 16 + 8, "each is asked for once"
+
+
+@pytest.mark.parametrize(("length", "is_taken"), [(PLAIN_BUNDLE_BYTES, True), (PLAIN_BUNDLE_BYTES + 1, False)])
+def test_bundle_that_was_foreseen_has_the_bound_of_a_plain_one(length: int, is_taken: bool) -> None:
+    (tile,) = bundles_between(0, 7)
+
+    async def run() -> int:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=httpx.ByteStream(bytes(length))))
+        signer = CallSigner(MemberName("fishery"), firm("fishery").transport_key(), system_clock)
+        async with httpx.AsyncClient(transport=transport) as http:
+            peer = PeerClient(MemberName("carrier"), "http://carrier", http=http, signer=signer, timeout_s=WAIT_S)
+            peer.foresee("00", bundles=[tile], bodies_from=0)
+            try:
+                return len(await peer.bundle("00", entries_path(tile.n, tile.width)))
+            except AnswerTooLarge:
+                return 0
+            finally:
+                await peer.forget()
+
+    assert asyncio.run(run()) == (length if is_taken else 0)
 
 
 # --- endpoints ----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import errno
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Annotated, Any, Final, TypeVar
@@ -27,6 +27,8 @@ from node.sync.signing import CallEarly, CallSigner
 
 HEADS_BYTES_MAX: Final = 1 << 20
 BODIES_BYTES_MAX: Final = 16 << 20
+PLAIN_BUNDLE_BYTES: Final = limits.TILE_WIDTH * (2 + limits.ENTRY_BYTES_MAX)
+"""Bytes of a bundle whose entries are all as short as good ones: a longer one is asked for again, alone."""
 _TILE_BYTES: Final = 32 * limits.TILE_WIDTH
 _ERROR_BYTES: Final = 4096
 _REASON_LETTERS: Final = 300
@@ -161,10 +163,10 @@ class PeerClient:
     def foresee(self, log: str, *, bundles: Sequence[Tile], bodies_from: int) -> None:
         """Begin the calls about a log that has grown a little, so that they are under way side by side.
 
-        Each is answered when it is made. `forget` gives up those that never are.
+        Each is answered when it is made, with the bounds that it has here. `forget` gives up those that never are.
         """
         paths = {_checkpoint_path(log): limits.CHECKPOINT_BYTES_MAX}
-        paths |= {f"/v1/logs/{log}/{tile.path}": limits.BUNDLE_BYTES_MAX for tile in bundles}
+        paths |= {f"/v1/logs/{log}/{tile.path}": PLAIN_BUNDLE_BYTES for tile in bundles}
         paths[_bodies_path(log, bodies_from // limits.TILE_WIDTH, bodies_from)] = BODIES_BYTES_MAX
         for path, most in paths.items():
             if path not in self._foreseen:
@@ -215,27 +217,26 @@ class PeerClient:
             await self._check(answer, "evidence")
 
     async def _get(self, path: str, bytes_max: int, *, timeout_s: float | None = None) -> bytes:
-        foreseen = self._foreseen.pop(path, None)
-        return await (foreseen or self._fetch(path, bytes_max, timeout_s=timeout_s))
+        return await (self._foreseen.pop(path, None) or self._fetch(path, bytes_max, timeout_s=timeout_s))
 
     async def _fetch(self, path: str, bytes_max: int, *, timeout_s: float | None = None) -> bytes:
         url = self.endpoint + path
-        headers = dict(self._signer.sign("GET", url))
-        async with self._answer("GET", url, headers, timeout_s=timeout_s or self._timeout_s) as answer:
+        headers, timeout_s = self._signer.sign("GET", url), timeout_s or self._timeout_s
+        async with self._answer("GET", url, headers, timeout_s=timeout_s) as answer:
             await self._check(answer, path)
-            chunks, length = [], 0
+            received = bytearray()
             async for chunk in answer.aiter_raw():
-                length += len(chunk)
-                if length > bytes_max:
+                received += chunk
+                if len(received) > bytes_max:
                     raise AnswerTooLarge(peer=self.peer, limit=bytes_max, what=path)
-                chunks.append(chunk)
-            return b"".join(chunks)
+            return bytes(received)
 
     @asynccontextmanager
     async def _answer(
-        self, method: str, url: str, headers: dict[str, str], *, timeout_s: float, body: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], *, timeout_s: float, body: bytes | None = None
     ) -> AsyncIterator[httpx.Response]:
-        headers["accept-encoding"] = "identity"  # an answer's bound is on what we must hold, not on what was sent
+        # An answer's bound is on what we must hold, not on what was sent.
+        headers = {**headers, "accept-encoding": "identity"}
         try:
             # One bound on the whole call: a peer that sends a byte a second must not hold us.
             async with (

@@ -38,13 +38,11 @@ from ledger.tiles import Tile, bundles_between, entries_path, tile_path
 from node.node import Node
 from node.startup import may_cosign
 from node.storage import checkpoints, logs, replicas, sidecars
-from node.sync.client import AnswerTooLarge, PeerClient, at_once
+from node.sync.client import PLAIN_BUNDLE_BYTES, AnswerTooLarge, PeerClient, at_once
 from node.sync.evidence import keep_evidence
 from node.sync.recovery import REPLACED
 
 _AT_ONCE: Final = 8
-_PLAIN_BYTES: Final = limits.TILE_WIDTH * (2 + limits.ENTRY_BYTES_MAX)
-"""Bytes of a bundle whose entries are all as short as good ones: a longer one is asked for again, alone."""
 _log = structlog.get_logger("tally.sync")
 
 
@@ -139,7 +137,7 @@ async def _checkpoint(peer: PeerClient, origin: Origin) -> bytes | None:
 class _Bundles:
     """The entries of one round: while some are checked and committed, the next ones are under way.
 
-    At most `_AT_ONCE` of `_PLAIN_BYTES` each, and beside them one of any length that a bundle may have.
+    At most `_AT_ONCE` of `PLAIN_BUNDLE_BYTES` each, and beside them one of any length that a bundle may have.
     """
 
     def __init__(self, peer: PeerClient, origin: Origin) -> None:
@@ -171,7 +169,7 @@ class _Bundles:
     def _ask(self, bundles: Sequence[Tile]) -> None:
         for tile in bundles:
             if tile not in self._asked:
-                call = self._peer.bundle(self._log, entries_path(tile.n, tile.width), _PLAIN_BYTES)
+                call = self._peer.bundle(self._log, entries_path(tile.n, tile.width), PLAIN_BUNDLE_BYTES)
                 self._asked[tile] = asyncio.create_task(call)
 
     async def _take(self, tile: Tile) -> bytes:
