@@ -27,8 +27,7 @@ from node.sync.signing import CallEarly, CallSigner
 
 HEADS_BYTES_MAX: Final = 1 << 20
 BODIES_BYTES_MAX: Final = 16 << 20
-PLAIN_BUNDLE_BYTES: Final = limits.TILE_WIDTH * (2 + limits.ENTRY_BYTES_MAX)
-"""Bytes of a bundle whose entries are all as short as good ones: a longer one is asked for again, alone."""
+PLAIN_BUNDLE_BYTES: Final = limits.TILE_WIDTH * (2 + limits.ENTRY_BYTES_MAX)  # longer than any of good entries
 _TILE_BYTES: Final = 32 * limits.TILE_WIDTH
 _ERROR_BYTES: Final = 4096
 _REASON_LETTERS: Final = 300
@@ -217,7 +216,8 @@ class PeerClient:
             await self._check(answer, "evidence")
 
     async def _get(self, path: str, bytes_max: int, *, timeout_s: float | None = None) -> bytes:
-        return await (self._foreseen.pop(path, None) or self._fetch(path, bytes_max, timeout_s=timeout_s))
+        foreseen = self._foreseen.pop(path, None)
+        return await (foreseen or self._fetch(path, bytes_max, timeout_s=timeout_s))
 
     async def _fetch(self, path: str, bytes_max: int, *, timeout_s: float | None = None) -> bytes:
         url = self.endpoint + path

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -19,6 +19,7 @@ from ledger import limits
 from ledger.errors import BadInput, JsonMalformed
 from ledger.jsontext import members, parse
 from ledger.names import id_time_ms
+from ledger.record import Link
 from node.reader import ReadRecord
 from node.storage.tables import KEY_BITS
 from node.storage.viewtables import RecordValues, make_place
@@ -33,12 +34,12 @@ _QUANTITIES: Final = ("quantityList", "childQuantityList", "inputQuantityList", 
 _STANDARD_TERM: Final = re.compile(
     r"(?:urn:epcglobal:cbv:(?:bizstep|disp):|https?://(?:ref|ns)\.gs1\.org/cbv/(?:BizStep|Disp)-)([a-z_]+)\Z"
 )
+_REMEMBERED_BYTES: Final = 1024  # a hostile author's long ones would fill the memory
 _DIGEST_MARK: Final = "...sha256:"
 _HEAD_LENGTH: Final = (limits.VIEW_TEXT_BYTES_MAX - len(_DIGEST_MARK) - 64) // 4  # letters have at most four bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Projected:
+class Projected(NamedTuple):
     """One record, ready to be stored."""
 
     row: RecordValues
@@ -52,30 +53,38 @@ def project(
 ) -> Projected:
     """The row of `record`. time_ms: where it stands if it has no id of its own; gap: why its body is not here."""
     meta = record.meta
-    said: dict[str, Any] = {}
-    identifiers: dict[str, None] = {}
-    flags: list[str] = []
+    said, is_cut = _NOTHING, False
+    identifiers: tuple[str, ...] = ()
+    event: tuple[str | None, ...] = _NO_EVENT
     if meta is not None:
-        said = {"type": clip(meta.type), "contract": meta.contract, "document": _document(record)}
-        said["role"] = None if meta.role is None else clip(meta.role)
-        if is_own:  # in a section of another member's record these names would be its word, not this node's
-            flags = _flags(record.notes.get("flags"))
-            said |= {"flags": orjson.dumps(flags).decode() if flags else None, "by": _text(record.notes.get("by"))}
+        # In a section of another member's record these names would be its word, not this node's.
+        notes = record.notes if is_own else {}
+        said = _said(meta.type, meta.contract, meta.role, notes.get("by"), notes.get("flags"))
         if is_event(meta.type):
-            event = _event(record)
-            identifiers, said["is_cut"] = _identifiers(event)
-            said |= {column: read(text) for name, column, read in _TEXTS if isinstance(text := event.get(name), str)}
+            found = _event(record)
+            identifiers, is_cut = _identifiers(found)
+            event = tuple(read(t) if isinstance(t := found.get(name), str) else None for name, read in _TEXTS)
+    event_id, event_time, biz_step, disposition, action = event
     row = RecordValues(
-        place=make_place(time_ms if record.id is None else id_time_ms(record.id), key),
-        log=key >> KEY_BITS,
-        key=key,
-        id=record.id,
-        state=record.state,
-        gap=None if gap is None else clip(gap),
-        problems=orjson.dumps(problems).decode() if problems else None,
-        **said,
+        make_place(time_ms if record.id is None else id_time_ms(record.id), key),
+        key >> KEY_BITS,
+        key,
+        record.id,
+        record.state,
+        None if gap is None else clip(gap),
+        *said.head,
+        event_id,
+        event_time,
+        biz_step,
+        disposition,
+        action,
+        said.flags_text,
+        _document(record.links),
+        said.by,
+        is_cut,
+        orjson.dumps(problems).decode() if problems else None,
     )
-    return Projected(row, tuple(identifiers), flags, problems)
+    return Projected(row, identifiers, said.flags, problems)
 
 
 def is_event(type_name: str) -> bool:
@@ -100,6 +109,38 @@ def term(text: str) -> str:
 
 
 # --- inside --------------------------------------------------------------------------
+
+
+class _Said(NamedTuple):
+    """What the records of one shape have in common. head: type, contract, role."""
+
+    head: tuple[str | None, bytes | None, str | None]
+    flags: tuple[str, ...]
+    flags_text: str | None
+    by: str | None
+
+
+_NOTHING: Final = _Said((None, None, None), (), None, None)
+_NO_EVENT: Final = (None,) * 5
+
+
+def _said(type_name: str, contract: bytes | None, role: str | None, by: bytes | None, flags: bytes | None) -> _Said:
+    if len(type_name) + len(by or b"") + len(flags or b"") > _REMEMBERED_BYTES:
+        return _say(type_name, contract, role, by, flags)
+    return _remembered(type_name, contract, role, by, flags)
+
+
+def _say(type_name: str, contract: bytes | None, role: str | None, by: bytes | None, flags: bytes | None) -> _Said:
+    known = _flags(flags)
+    return _Said(
+        (clip(type_name), contract, None if role is None else clip(role)),
+        known,
+        orjson.dumps(known).decode() if known else None,
+        _text(by),
+    )
+
+
+_remembered: Final = lru_cache(maxsize=512)(_say)
 
 
 def _event(record: ReadRecord) -> Mapping[str, Any]:
@@ -129,15 +170,15 @@ def _text(text: bytes | None) -> str | None:
     return clip(found) if isinstance(found, str) else None
 
 
-def _identifiers(event: Mapping[str, Any]) -> tuple[dict[str, None], bool]:
+def _identifiers(event: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
     """Every EPC and EPC class that the event names, in order and once each; and whether there were too many."""
     found: dict[str, None] = {}
     for item in _named(event):
         if isinstance(item, str) and (identifier := clip(item)) not in found:
             if len(found) == limits.VIEW_IDENTIFIERS_MAX:
-                return found, True
+                return tuple(found), True
             found[identifier] = None
-    return found, False
+    return tuple(found), False
 
 
 def _named(event: Mapping[str, Any]) -> Iterator[Any]:
@@ -151,21 +192,22 @@ def _named(event: Mapping[str, Any]) -> Iterator[Any]:
             yield item.get("epcClass") if isinstance(item, dict) else None
 
 
-def _flags(text: bytes | None) -> list[str]:
+def _flags(text: bytes | None) -> tuple[str, ...]:
     found = _parsed(text)
     flags = [clip(flag) for flag in found if isinstance(flag, str)] if isinstance(found, list) else []
-    return list(dict.fromkeys(flags))[: limits.VIEW_FLAGS_MAX]
+    return tuple(dict.fromkeys(flags))[: limits.VIEW_FLAGS_MAX]
 
 
-def _document(record: ReadRecord) -> str | None:
-    return next((clip(f"{link.origin}#{link.index}") for link in record.links if link.relation == DOCUMENT), None)
+def _document(links: Sequence[Link]) -> str | None:
+    return next((clip(f"{link.origin}#{link.index}") for link in links if link.relation == DOCUMENT), None)
 
 
 _TEXTS: Final = (
-    ("eventID", "event_id", clip),
-    ("eventTime", "event_time", clip),
-    ("bizStep", "biz_step", term),
-    ("disposition", "disposition", term),
-    ("action", "action", clip),
+    ("eventID", clip),
+    ("eventTime", clip),
+    ("bizStep", term),
+    ("disposition", term),
+    ("action", clip),
 )
-_WANTED: Final = (*(name for name, _, _ in _TEXTS), "parentID", *_LISTS, *_QUANTITIES)
+"""Members of an event and how they are kept, in the order of their columns."""
+_WANTED: Final = (*(name for name, _ in _TEXTS), "parentID", *_LISTS, *_QUANTITIES)
