@@ -8,12 +8,14 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 
 from ledger import limits
 from node.api import bulk, uploads
 from node.append import NewRecord
 from node.node import Node
+from tests import make_api_reference as reference
 from tests import nodes
 from tests.nodes import Caller, Door, ask
 
@@ -157,6 +159,31 @@ def test_a_dry_run_records_nothing(node: Node) -> None:
         assert [(result["line"], result["status"]) for result in results] == [(1, 200), (2, 400), (3, 200)]
         assert results[0]["dry_run"] is True
         assert size_of(node) == size
+
+    ask(node, story)
+
+
+def test_every_kind_of_result_is_as_the_openapi_document_describes_a_line(node: Node) -> None:
+    document = reference.document()
+    answer = document["paths"][PATH]["post"]["responses"]["200"]["content"][bulk.NDJSON_TYPE]["schema"]
+    described = jsonschema.Draft202012Validator(answer | {"components": document["components"]})
+
+    async def story(door: Door) -> None:
+        lines = line(1) + b"{\n" + line(2)
+        first, again = [await door.file_lines(lines, key="described") for _ in range(2)]
+        dry = await door.file_lines(lines, params={"dry_run": "true"})
+        assert [[result["status"] for result in results] for results in (first, again, dry)] == [
+            [201, 400, 201],
+            [200, 400, 200],
+            [200, 400, 200],
+        ]
+        for result in (*first, *again, *dry):
+            described.validate(result)
+            for name in result:
+                without = {key: value for key, value in result.items() if key != name}
+                assert not described.is_valid(without), f"{result} without {name}"
+            assert not described.is_valid(result | {"more": 1})
+        assert not described.is_valid(first[0] | first[1])
 
     ask(node, story)
 

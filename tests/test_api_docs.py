@@ -62,6 +62,26 @@ def test_every_route_says_what_it_does_and_how_it_fails(document: dict[str, Any]
             assert "requestBody" not in operation or {"media-type", "too-large", "upload-truncated"} <= codes
 
 
+def test_every_answer_with_a_body_has_a_schema_and_every_schema_that_is_named_is_there(
+    document: dict[str, Any],
+) -> None:
+    bare = {
+        (path, kind)
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        for kind, content in answer.get("content", {}).items()
+        if not content["schema"]
+    }
+    # These are the documents of other pages: docs/spec, and OpenAPI itself.
+    assert bare == {
+        (f"/api/v1{path}", "application/json")
+        for path in ("/openapi.json", "/network", "/records/{log}/{index}/receipt")
+    }
+    named = set(re.findall(r"'#/components/schemas/(\w+)'", str(document)))
+    assert named == document["components"]["schemas"].keys()
+
+
 def test_no_two_errors_share_a_code() -> None:
     repeated = [code for code, count in Counter(error.code for error in reference.errors()).items() if count > 1]
     assert repeated == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -14,6 +14,8 @@ from node.api.routes import JSON_TYPE, Answer, Context, Routes
 from node.services.standing import own_version
 
 _ABOUT = """The partner API of a Tallystick node. Every error is a problem document (RFC 9457) with a stable `code`."""
+_OF_OTHER_TYPES: Final = (models.Problem, models.BulkLine)
+"""Models of answers that are not plain JSON, which FastAPI leaves out."""
 
 
 def make_router(context: Context, app: FastAPI) -> APIRouter:
@@ -44,7 +46,10 @@ def _make(app: FastAPI) -> dict[str, Any]:
     # What FastAPI would answer to a wrong parameter; here that is a problem document like all others.
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    schemas["Problem"] = models.Problem.model_json_schema()
+    for model in _OF_OTHER_TYPES:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     for operations in found["paths"].values():
         for operation in operations.values():

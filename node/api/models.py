@@ -44,20 +44,6 @@ class Appended(Model):
     repeated: bool = Field(description="True if this very request had been answered before; nothing new was recorded.")
 
 
-class BulkLine(Model):
-    """One line of the answer to NDJSON."""
-
-    line: int = Field(ge=1, description="Number of the line in the request, from 1.")
-    status: int = Field(description="201 recorded, 200 repeated or sound in a dry run, else that of the problem.")
-    log: str | None = None
-    index: int | None = None
-    id: str | None = None
-    leaf: str | None = None
-    repeated: bool | None = None
-    dry_run: Literal[True] | None = None
-    problem: Problem | None = None
-
-
 class Checked(Model):
     """A record that would be recorded."""
 
@@ -66,6 +52,29 @@ class Checked(Model):
 
 class AppendedOrChecked(RootModel[Appended | Checked]):
     """What was recorded before; or, in a dry run, what would be recorded."""
+
+
+_LINE = Field(ge=1, description="Number of the line in the request, from 1.")
+
+
+class BulkAppended(Appended):
+    line: int = _LINE
+    status: Literal[201, 200] = Field(description="201 recorded, 200 repeated.")
+
+
+class BulkChecked(Checked):
+    line: int = _LINE
+    status: Literal[200]
+
+
+class BulkRefused(Model):
+    line: int = _LINE
+    status: int = Field(ge=400, description="That of the problem.")
+    problem: Problem
+
+
+class BulkLine(RootModel[BulkAppended | BulkChecked | BulkRefused]):
+    """One line of the answer to NDJSON: a durable record, one that a dry run finds sound, or why there is none."""
 
 
 class Link(Model):

@@ -79,7 +79,7 @@ def make_router(context: Context) -> APIRouter:
             Answer(status=201, model=models.Appended, says="Durable."),
             Answer(model=models.AppendedOrChecked, says="Recorded before under this key, or sound in a dry run; "
                    "with NDJSON one line of JSON per line of the request, each once its record is durable."),
-            Answer(media_type=NDJSON_TYPE),
+            Answer(media_type=NDJSON_TYPE, model=models.BulkLine),
         ],
         errors=(*FILING, *WRITING, *UPLOADING, *PARSING, IdempotencyConflict),
         body=Body(schemas={JSON_TYPE: _ENVELOPE, NDJSON_TYPE: {"type": "string"}}),

@@ -45,7 +45,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a route answers when all is well. model: of the JSON, or None for what `media_type` says."""
+    """What a route answers when all is well. model: of the JSON, or of each line of it; None for other bytes."""
 
     status: int = 200
     model: type[BaseModel] | None = None
@@ -154,7 +154,9 @@ def _describe_answers(answers: Sequence[Answer]) -> dict[int | str, dict[str, An
         if answer.model is not None and answer.media_type == JSON_TYPE:
             entry["model"] = answer.model
         elif answer.status != 204:
-            entry.setdefault("content", {})[answer.media_type] = {"schema": {}}
+            # FastAPI describes JSON alone: the model of anything else is in the list of `node.api.document`.
+            schema = {} if answer.model is None else {"$ref": f"#/components/schemas/{answer.model.__name__}"}
+            entry.setdefault("content", {})[answer.media_type] = {"schema": schema}
     return found
 
 
