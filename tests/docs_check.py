@@ -1,7 +1,8 @@
 """Checks of the documentation that a program can make; `python -m tests.docs_check` prints what is wrong.
 
 Links and anchors resolve, every page can be reached from the index, cited files and tests exist, commands are those of
-the program, what can be listed is listed, and no page names a path of the machine it was written on.
+the program, what can be listed is listed, decisions have all their parts, and no page names a path of the machine it
+was written on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _SPAN: Final = re.compile(r"`([^`\n]+)`")
 _HEADING: Final = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 _MACHINE: Final = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp|mnt|private|builds?)/\w")
+_PARTS: Final = ("Question.", "Evidence.", "Choice.", "Given up.", "Look again")
+_PART: Final = re.compile(r"^\*\*([A-Z][a-z ]+\.?)\*\* \S", re.MULTILINE)
 _PLACEHOLDER: Final = re.compile(r"^@\w+$", re.MULTILINE)
 
 
@@ -169,6 +172,14 @@ def check_placeholders() -> Iterator[str]:
             yield f"{_name(page)}: an example was not filled in"
 
 
+def check_decisions() -> Iterator[str]:
+    """Every decision has the parts that docs/index.md promises, in that order, and none twice."""
+    for page in all_pages():
+        found = _PART.findall(prose(page.read_text(encoding="utf-8")))
+        if page.parent == INDEX.parent / "decisions" and found != [*_PARTS]:
+            yield f"{_name(page)}: has the parts {', '.join(found)}, and not {', '.join(_PARTS)}"
+
+
 CHECKS: Final[tuple[Callable[[], Iterator[str]], ...]] = (
     check_links,
     check_reachable,
@@ -177,6 +188,7 @@ CHECKS: Final[tuple[Callable[[], Iterator[str]], ...]] = (
     check_lists,
     check_machine_paths,
     check_placeholders,
+    check_decisions,
 )
 
 

@@ -78,6 +78,19 @@ def test_fault_is_noticed(page: Callable[[str], Path], check: Callable[[], Itera
     assert list(check()) == []
 
 
+@pytest.mark.parametrize("part", ["Question.", "Evidence.", "Choice.", "Given up.", "Look again"])
+def test_decision_that_lacks_a_part_is_noticed(page: Callable[[str], Path], part: str) -> None:
+    folder = page("# Index\n").parent / "decisions"
+    folder.mkdir()
+    sound = "**Question.** Why?\n\n**Evidence.** Be\n\n**Choice.** cause\n\n**Given up.** it\n\n**Look again** then.\n"
+    (folder / "one.md").write_text(sound)
+    assert list(docs_check.check_decisions()) == []
+    (folder / "one.md").write_text(sound.replace(f"**{part}** ", ""))
+    assert [text for text in docs_check.check_decisions() if "one.md" in text]
+    (folder / "one.md").write_text(f"{sound}\n**{part}** Once more.\n")
+    assert [text for text in docs_check.check_decisions() if "one.md" in text]
+
+
 def test_table_that_is_not_as_the_code_has_it_is_noticed(tmp_path: Path) -> None:
     path, text = next(iter(pages().items()))
     copy = tmp_path / path.name
