@@ -54,7 +54,7 @@ lock: .venv/.stamp-dev
 	@$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean:
-	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .dev.json build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find ledger contracts node tests -name __pycache__ -prune -exec rm -rf {} +
 
 # --- set-up: everything it prints goes to stderr, because stdout belongs to the command asked for ---

@@ -13,6 +13,7 @@ from pathlib import Path
 from node.cli.demo.firms import Network, Tally
 from node.cli.demo.report import Story
 from node.cli.demo.story import found
+from node.files import write_durably
 
 
 def main() -> None:
@@ -32,8 +33,8 @@ def main() -> None:
                 }
                 for firm in network.firms
             }
-            options.file.write_text(json.dumps(addresses, indent=2) + "\n")
-            options.file.chmod(0o600)
+            # Replaced, as whoever has an older file of this name open would read the tokens.
+            write_durably(options.file, json.dumps(addresses, indent=2).encode() + b"\n")
             story.good(f"addresses and tokens are in {options.file}; Ctrl-C ends both")
             network.wait_for_interrupt()
         finally:
