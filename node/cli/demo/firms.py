@@ -21,7 +21,7 @@ from node.founding import ADMIN_TOKEN_NAME
 
 NETWORK: Final = "cold-chain.example"
 FIRMS: Final = ("fishery", "processor", "carrier", "retailer")
-_START_S: Final = 60.0
+_START_S: Final = 180.0  # patience with a busy machine: a node that ends is noticed at once
 _STOP_S: Final = 15.0
 _LOOK_S: Final = 0.1
 
