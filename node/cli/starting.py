@@ -115,7 +115,11 @@ def demo(
     attacks: Annotated[bool, typer.Option(help="Also forge, tamper and fork, and see that it is noticed.")] = True,
     events: Annotated[
         Path | None,
-        typer.Option(help="An EPCIS document to use in place of the scenario.", exists=True, dir_okay=False),
+        typer.Option(
+            help="An EPCIS document or query document, of which each event is a record, in place of the scenario.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random, to see the same again.")] = None,
 ) -> int:
