@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from node.cli.demo.attacks import proofs_against, why_frozen
-from node.cli.demo.firms import Network, Tally
+from node.cli.demo.firms import FIRMS, Network, Tally
 from node.cli.demo.report import Story
 from node.cli.demo.story import found
+from node.epcis.scenario import scenario
+from tests.samples import sample
 from tests.source import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+SEED = 7
+AGREEMENT = ROOT / "contracts" / "library" / "seafood_sharing.py"
+MEMBERS = {
+    "members": int,
+    "records": int,
+    "events_recorded": int,
+    "redacted_fields": int,
+    "in_sync": bool,
+    "receipt_verified": bool,
+    "forgery_caught": bool,
+    "tamper_caught": bool,
+    "fork_caught": bool,
+    "seconds": float,
+}
+"""What the one JSON object holds, and of what kind."""
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +87,66 @@ def test_nobody_is_caught_where_nobody_lied(network: Network) -> None:
     assert why_frozen(network, fishery, "carrier") is None
 
 
-def test_the_demo_shows_all_that_it_set_out_to() -> None:
-    command = [sys.executable, "-m", "node.cli", "demo", "--once", "--json", "--seed", "7"]
+# --- the one object -------------------------------------------------------------------------
+
+
+def run_demo(*words: str | Path) -> tuple[dict[str, Any], str]:
+    """The object on stdout, which has exactly the members that are promised, and what was told on stderr."""
+    command = [sys.executable, "-m", "node.cli", "demo", "--once", "--json", "--seed", str(SEED), *map(str, words)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
+    assert {name: type(value) for name, value in shown.items()} == MEMBERS
+    return shown, done.stderr
+
+
+def withheld_by_agreement(records: Iterable[tuple[str, dict[str, Any]]]) -> int:
+    """Fields of the events (author, event) that other firms may not read, by the agreement's text alone.
+
+    In this agreement patterns are members of the body, `*`, or one member of a member; roles are called as the firms
+    are. Frames of documents, and the context that an event takes along, are for all.
+    """
+    shares = runpy.run_path(str(AGREEMENT))["SHARES"]
+    count = 0
+    for author, event in records:
+        patterns = shares.get(f"epcis/{event['type']}", shares["epcis/event"])
+        readers = [patterns.get(f"/{name}", patterns.get("/*", set())) for name in event]
+        for pattern, roles in patterns.items():
+            outer, _, inner = pattern[1:].partition("/")
+            readers += [roles] if inner and inner in event.get(outer, {}) else []
+        count += sum(len(set(FIRMS) - {author} - roles) for roles in readers)
+    return count
+
+
+def test_the_demo_shows_all_that_it_set_out_to() -> None:
+    shown, told = run_demo()
     caught = {"in_sync", "receipt_verified", "forgery_caught", "tamper_caught", "fork_caught"}
     assert {name for name, value in shown.items() if value is True} == caught
+    events = scenario(SEED).events
+    assert (shown["members"], shown["events_recorded"]) == (len(FIRMS), len(events))
+    # Beside the events, each firm's log has its start, a proposal or acceptance, and the frame of its document.
+    assert shown["records"] == len(events) + 3 * len(FIRMS)
+    assert shown["redacted_fields"] == withheld_by_agreement(events) > len(events)
     for firm in ("fishery", "processor", "retailer"):
-        assert re.search(rf"{firm} +[1-9]\d* piece\(s\) of evidence; the carrier's log: (?!not frozen)", done.stderr)
+        assert re.search(rf"{firm} +[1-9]\d* piece\(s\) of evidence; the carrier's log: (?!not frozen)", told)
+
+
+@pytest.mark.parametrize(
+    ("path", "steps"),
+    [
+        ("epcis/gs1/JSON/Example-TransactionEvents-2020_07_03y.jsonld", ["epcisBody", "eventList"]),
+        ("epcis/gs1/JSON/EPCISQueryDocument.jsonld", ["epcisBody", "queryResults", "resultsBody", "eventList"]),
+    ],
+    ids=["document", "query document"],
+)
+def test_the_demo_spreads_the_events_of_a_given_file(path: str, steps: list[str]) -> None:
+    file = sample(path)
+    events = json.loads(file.read_bytes())
+    for step in steps:
+        events = events[step]
+    shown, told = run_demo("--no-attacks", "--events", file)
+    assert {name for name, value in shown.items() if value is True} == {"in_sync", "receipt_verified"}
+    assert "Attack" not in told
+    assert shown["events_recorded"] == len(events)
+    assert shown["records"] == len(events) + min(len(events), len(FIRMS)) + 2 * len(FIRMS)
+    assert shown["redacted_fields"] == withheld_by_agreement(zip(cycle(FIRMS), events, strict=False))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,22 +11,12 @@ import contracts
 from node.cli.demo.attacks import run_attacks
 from node.cli.demo.firms import NETWORK, DemoFailed, Firm, Network, wait_until
 from node.cli.demo.report import Story
+from node.cli.demo.seeing import Place, Views, count_withheld, read_views
 from node.cli.demo.sharing import documents_for
 from node.storage.copies import copy_database
 
 _AGREEMENT: Final = Path(contracts.__file__).parent / "library" / "seafood_sharing.py"
 _SYNC_S: Final = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A record: whose log, and where in it."""
-
-    log: str
-    index: int
-
-    def __str__(self) -> str:
-        return f"{self.log}/{self.index}"
 
 
 def tell(network: Network, story: Story, *, events: Path | None, attacks: bool, seed: int) -> dict[str, Any]:
@@ -39,14 +28,14 @@ def tell(network: Network, story: Story, *, events: Path | None, attacks: bool, 
     copy_database(network.firm("carrier").folder / "ledger.db", backup)
     recorded = _capture(network, story, contract, documents_for(events, seed))
     in_sync = _sync(network, story)
-    views = _views(network, recorded)
-    redacted = _show(network, story, views)
+    views = read_views(network, recorded)
+    redacted = _show(network, story, views, contract)
     place = _choose(views)
     verified, receipt = _prove(network, story, place, views=views, network_file=network_file)
     result = {
         "members": len(network.firms),
         "records": _count_records(network),
-        "events_recorded": sum(len(places) for places in recorded.values()),
+        "events_recorded": sum(place.is_event for place in recorded),
         "redacted_fields": redacted,
         "in_sync": in_sync,
         "receipt_verified": verified,
@@ -120,8 +109,8 @@ def _status_of(firm: Firm, contract: str) -> str | None:
 # --- capturing and syncing ----------------------------------------------------------------
 
 
-def _capture(network: Network, story: Story, contract: str, documents: Mapping[str, bytes]) -> dict[str, list[Place]]:
-    """Every firm captures its own EPCIS document. Returns the events' records by firm."""
+def _capture(network: Network, story: Story, contract: str, documents: Mapping[str, bytes]) -> list[Place]:
+    """Every firm captures its own EPCIS document. Returns the records: events, and the frames of documents."""
     story.step("Each firm captures its EPCIS 2.0 events under the agreement")
 
     def capture(firm: Firm) -> list[Place]:
@@ -136,13 +125,14 @@ def _capture(network: Network, story: Story, contract: str, documents: Mapping[s
             story.bad(f"{firm.name} refuses {len(found['refused'])}: {_complaint(found['refused'][0])}")
             story.say("so it records them all the same, flagged with the complaint (--accept-invalid)")
             taken += network.tally.run(*words, "--accept-invalid", quiet=True, expect=None).json()["recorded"]
-        return [Place(firm.name, item["index"]) for item in taken if item["type"] != "epcis/document"]
+        return [Place(log=firm.name, index=item["index"], type=item["type"]) for item in taken]
 
-    recorded = dict(zip([firm.name for firm in network.firms], network.each(capture), strict=True))
+    recorded = [place for places in network.each(capture) for place in places]
     story.command(["tally", "capture", "FIRM.jsonld", "--contract", contract[:12]])
-    for name, places in recorded.items():
-        story.say(f"{name:10} {len(places)} events")
-    if not any(recorded.values()):
+    events = [place for place in recorded if place.is_event]
+    for firm in network.firms:
+        story.say(f"{firm.name:10} {sum(place.log == firm.name for place in events)} events")
+    if not events:
         raise DemoFailed(what="capturing", reason="no event of the file could be recorded")
     return recorded
 
@@ -173,24 +163,7 @@ def _count_records(network: Network) -> int:
 # --- who sees what ----------------------------------------------------------------------------
 
 
-Views = Mapping[Place, Mapping[str, Mapping[str, Any]]]
-"""Record -> firm -> the fields that the firm's own API returns."""
-
-
-def _views(network: Network, recorded: Mapping[str, Sequence[Place]]) -> Views:
-    places = [place for found in recorded.values() for place in found]
-
-    def read(firm: Firm) -> list[dict[str, Any]]:
-        with firm.client() as client:
-            return [client.get_json(f"/records/{place.log}/{place.index}")["body"] or {} for place in places]
-
-    by_firm = network.each(read)
-    names = [firm.name for firm in network.firms]
-    by_place = zip(*by_firm, strict=True)
-    return {place: dict(zip(names, bodies, strict=True)) for place, bodies in zip(places, by_place, strict=True)}
-
-
-def _show(network: Network, story: Story, views: Views) -> int:
+def _show(network: Network, story: Story, views: Views, contract: str) -> int:
     """Show one record as each firm sees it; returns how many fields are withheld over all records."""
     story.step("The same record, as each firm sees it")
     place = _choose(views)
@@ -201,23 +174,19 @@ def _show(network: Network, story: Story, views: Views) -> int:
         for name in names
     ]
     story.table([str(place), *(firm.name for firm in network.firms)], rows)
-    redacted = sum(
-        len(bodies[place.log].keys() - body.keys())
-        for place, bodies in views.items()
-        for name, body in bodies.items()
-        if name != place.log
-    )
-    story.good(f"{redacted} fields are withheld in all, over {len(views)} events and the firms that did not file them")
+    with network.firms[0].client() as client:
+        redacted = count_withheld(views, client.get_json(f"/contracts/{contract}")["shares"])
+    story.good(f"{redacted} fields are withheld in all, over {len(views)} records and the firms that did not file them")
     return redacted
 
 
 def _choose(views: Views) -> Place:
-    """The record that shows most: of which the firms see the most different numbers of fields."""
+    """The event that shows most: of which the firms see the most different numbers of fields."""
 
     def variety(place: Place) -> tuple[int, int]:
         return len({len(body) for body in views[place].values()}), len(views[place][place.log])
 
-    return max(views, key=variety)
+    return max((place for place in views if place.is_event), key=variety)
 
 
 def _short(value: Any) -> str:

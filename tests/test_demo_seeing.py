@@ -1,0 +1,52 @@
+"""How many fields the demo says are withheld: parts that the agreement cuts out count, and so does every record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from node.cli.demo.seeing import Place, count_withheld
+from tests.make_cli_reference import commands
+
+SHARES = {
+    "catch": {"/*": ["a", "b"], "/lines/*/price": ["a", "c"], "/place/position": ["a"]},
+    "epcis/document": {"/*": ["a", "b"]},
+}
+CATCH = {"lines": [{"n": 1, "price": 2}, {"n": 3}], "place": {"position": 4}}
+"""Four fields: /lines, /lines/0/price, /place and /place/position, and none for the line without a price."""
+
+
+def count(kind: str, *bodies: dict[str, Any]) -> int:
+    """What is withheld of a record of firm a: `bodies` are what a, b and so on read of it."""
+    place = Place(log="a", index=0, type=kind)
+    return count_withheld({place: dict(zip("abc", bodies, strict=False))}, SHARES)
+
+
+@pytest.mark.parametrize(
+    ("body", "withheld"),
+    [
+        (CATCH, 0),
+        ({}, 4),
+        ({"lines": [{"n": 1}, {"n": 3}], "place": {}}, 2),
+        ({"lines": [{"n": 1, "price": 2}, {"n": 3}]}, 2),
+        ({"lines": {"0": {"price": 2}}}, 3),
+        ({"place": {"position": 4}}, 2),
+    ],
+    ids=["whole", "nothing", "skeletons", "one member", "part without its parent", "other member"],
+)
+def test_members_and_the_parts_cut_out_of_them_count(body: dict[str, Any], withheld: int) -> None:
+    assert count("catch", CATCH, body) == withheld
+
+
+def test_all_firms_but_the_author_and_all_records_count() -> None:
+    assert count("catch", CATCH, {}, {"place": {"position": 4}}) == 4 + 2
+    assert count("epcis/document", {"sender": 1, "receiver": {"x": 2}}, {"sender": 1}) == 1
+    assert count("of no agreement", {"x": {"position": 1}, "y": 2}, {}) == 2
+    assert count("catch", {}, {}) == 0
+
+
+def test_help_names_every_kind_of_file_that_the_demo_takes() -> None:
+    (told,) = (param.help for param in dict(commands())["tally demo"].params if param.name == "events")
+    assert "EPCIS document" in told
+    assert "query document" in told
