@@ -62,7 +62,13 @@ NOTE_BYTES_MAX: Final = 1 << 20
 """Bytes of a signed note: a charter of the largest network with all signatures."""
 
 NOTE_SIGNATURES_MAX: Final = 1024
-"""Signature lines of one note: every member of the largest network, twice."""
+"""Signature lines of one note: of a charter whose members all change their root keys, the old ones and the new."""
+
+CHARTER_SIGNATURES_MAX: Final = NOTE_SIGNATURES_MAX // 2
+"""Signatures that all members of a charter take together, each its threshold: the next may need as many again."""
+
+CHARTER_BYTES_MAX: Final = 768 << 10
+"""Bytes of a charter's text: 1,024 signature lines, of 230 bytes with the longest names, still fit its note."""
 
 MEMBERS_MAX: Final = 256
 """Members of one network: all mirror all logs."""

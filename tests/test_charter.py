@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from ledger import limits
 from ledger.charter import (
     Charter,
+    CharterMember,
     Council,
     Expulsion,
     NetworkLimits,
@@ -246,7 +248,7 @@ def test_lists_are_bounded_at_their_limits() -> None:
     with pytest.raises(TooLarge):
         make.charter([make.firm("fishery", roots=limits.KEYS_MAX + 1)])
     with pytest.raises(TooLarge):
-        decode_charter(" " * limits.NOTE_BYTES_MAX + " \n")
+        decode_charter(" " * limits.CHARTER_BYTES_MAX + " \n")
 
 
 def test_largest_network_has_a_charter_that_fits_a_note() -> None:
@@ -254,6 +256,54 @@ def test_largest_network_has_a_charter_that_fits_a_note() -> None:
     assert len(encode_charter(make.founded(*names))) < limits.NOTE_BYTES_MAX
     with pytest.raises(TooLarge):
         make.founded(*names, "y")
+
+
+@pytest.mark.slow
+def test_largest_charter_can_be_signed_and_so_can_the_next() -> None:
+    """All change their root keys at once: no note takes more signatures."""
+    before, after_all = (
+        [make.firm(f"m{n:03}", roots=2, threshold=2, generation=g) for n in range(limits.MEMBERS_MAX)] for g in (1, 2)
+    )
+    first = make.charter(before)
+    assert sum(member.threshold for member in first.members) == limits.CHARTER_SIGNATURES_MAX
+    second = after(after_all, first)
+    verify_charter(
+        make.signed(second, [*before, *after_all]), previous=verify_charter(make.signed(first, before), previous=None)
+    )
+    careful = make.firm("m000", roots=3, threshold=3)
+    with pytest.raises(TooLarge, match="513"):
+        make.charter([careful, *before[1:]])
+
+
+def test_text_of_a_charter_leaves_room_for_all_signatures() -> None:
+    """In the worst case: names of the greatest length, and as many lines as a note may have."""
+    line = f"— {'n' * 63}/{'m' * 63}/root ".encode() + b64encode(bytes(4 + 64)) + b"\n"
+    assert limits.CHARTER_BYTES_MAX + 2 + limits.NOTE_SIGNATURES_MAX * len(line) <= limits.NOTE_BYTES_MAX
+
+
+def test_text_of_a_charter_ends_at_the_limit() -> None:
+    def make_long(keys: int, digits: int = 8) -> Charter:
+        """With so many root keys, and so many digits in its eight cut-off sizes."""
+        members = []
+        for number in range(limits.MEMBERS_MAX):
+            name = f"m{number:03}"
+            count = keys // limits.MEMBERS_MAX + (number < keys % limits.MEMBERS_MAX)
+            root = [
+                VerifyKey(root_key_name(make.NETWORK, name), Algorithm.ED25519, sha256(b"%d %d" % (number, i)))
+                for i in range(count)
+            ]
+            members.append(CharterMember(name=MemberName(name), keys=tuple(root), threshold=1))
+        sizes = [10 ** (digits // 8 + (number < digits % 8) - 1) for number in range(8)]
+        gone = [cut_off("gone", size, epoch) for epoch, size in enumerate(sizes, 1)]
+        return make_charter(network=make.NETWORK, members=members, f=0, previous=FIRST, expelled=gone)
+
+    length = len(encode_charter(make_long(9000))) - 1
+    each = len(encode_charter(make_long(9001))) - 1 - length
+    more, digits = divmod(limits.CHARTER_BYTES_MAX - length, each)
+    text = encode_charter(make_long(9000 + more, 8 + digits))
+    assert len(text) - 1 == limits.CHARTER_BYTES_MAX
+    with pytest.raises(TooLarge):
+        make_long(9000 + more, 9 + digits)
 
 
 def test_encoder_refuses_what_the_decoder_refuses() -> None:

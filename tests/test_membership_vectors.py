@@ -134,6 +134,8 @@ def test_keys_of_the_page_are_vectors() -> None:
             [
                 limits.NOTE_BYTES_MAX,
                 limits.NOTE_SIGNATURES_MAX,
+                limits.CHARTER_SIGNATURES_MAX,
+                limits.CHARTER_BYTES_MAX,
                 limits.MEMBERS_MAX,
                 limits.KEYS_MAX,
                 limits.EXPELLED_MAX,

@@ -134,14 +134,14 @@ def make_charter(
         engines=tuple(sorted(engines, key=encode_b64)),
         limits=network_limits or NetworkLimits(),
     )
-    _check(charter)
+    encode_charter(charter)
     return charter
 
 
 def encode_charter(charter: Charter) -> str:
     """The text of the note: canonical JSON and a newline. Raises: as `decode_charter`, for what it would refuse."""
     _check(charter)
-    return shape.encode_text(
+    text = shape.encode_text(
         {
             "council": {"members": list(charter.council.members), "threshold": charter.council.threshold},
             "engines": [encode_b64(engine) for engine in charter.engines],
@@ -154,6 +154,10 @@ def encode_charter(charter: Charter) -> str:
             "version": charter.version,
         }
     )
+    # A longer one could be written and signed by some, and then had no room for the others.
+    if len(text) > limits.CHARTER_BYTES_MAX + 1:
+        raise TooLarge(what="charter", got=len(text) - 1, limit=limits.CHARTER_BYTES_MAX, unit="bytes")
+    return text
 
 
 def decode_charter(text: str) -> Charter:
@@ -161,7 +165,7 @@ def decode_charter(text: str) -> Charter:
 
     Raises: EncodingError, TooLarge, WeakKey, or what strict JSON raises.
     """
-    found = shape.decode_text(text, _MEMBERS, what="charter", bytes_max=limits.NOTE_BYTES_MAX)
+    found = shape.decode_text(text, _MEMBERS, what="charter", bytes_max=limits.CHARTER_BYTES_MAX)
     engines = shape.take_list(found["engines"], what="engines", most=limits.ENGINES_MAX)
     expelled = shape.take_list(found["expelled"], what="expelled", most=limits.EXPELLED_MAX)
     members = shape.take_list(found["members"], what="members", most=limits.MEMBERS_MAX)
@@ -227,6 +231,11 @@ def _check_members(charter: Charter) -> None:
     shape.check_ascending(charter.names, what="members")
     for member in charter.members:
         check_member(member, network=charter.network)
+    # All must be able to sign one note, each with its old and its new root keys: else it is one that nobody can sign,
+    # or one after which nobody can change keys any more.
+    needed = sum(member.threshold for member in charter.members)
+    if needed > limits.CHARTER_SIGNATURES_MAX:
+        raise TooLarge(what="thresholds", got=needed, limit=limits.CHARTER_SIGNATURES_MAX, unit="signatures")
     # A note's signature does not cover the signer's name, so with a shared key one signature
     # could be relabelled as another member's.
     points = [key.raw for member in charter.members for key in member.keys]

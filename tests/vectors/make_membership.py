@@ -152,7 +152,14 @@ def refused_charters() -> list[dict[str, Any]]:
             "previous-mismatch",
         ),
         refusal("of another network", make.signed(make.charter(dry, previous=FIRST), dry), 1, "foreign-network"),
+        refusal("thresholds that add up to 513", unsigned(demanding()), 0, "too-large"),
     ]
+
+
+def demanding() -> str:
+    """The text of a charter 1 whose nine members take 57 signatures each: more than a note has room for twice."""
+    text = encode_charter(make.charter([make.firm(name, network="x", roots=57) for name in "abcdefghi"]))
+    return make.changed(text, lambda c: [member.update(threshold=57) for member in c["members"]])
 
 
 def refused_cards() -> list[dict[str, Any]]:
