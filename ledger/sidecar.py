@@ -48,8 +48,8 @@ class Bodies:
 
 
 def encode_sidecar(sidecar: Sidecar) -> bytes:
-    """u32be length, manifest; u8 count, wraps; u8 count, sections in ascending order."""
-    # An empty manifest stands for a body that was lost; its record's entry is in the log all the same.
+    """u32be length, manifest; u8 count, wraps; u8 count, sections in ascending order. Raises: as `decode_sidecar`."""
+    _check_lost(sidecar)
     parts = [len(sidecar.manifest).to_bytes(4, "big"), sidecar.manifest, bytes([len(sidecar.wraps)])]
     for wrap in sidecar.wraps:
         parts += (wrap.channel, bytes([len(wrap.sections)]), wrap.sections, wrap.sealed)
@@ -83,7 +83,15 @@ def decode_sidecar(raw: bytes) -> Sidecar:
         at, last = end, number
     if at != len(raw):
         raise EncodingError(field="sidecar", reason=_TRUNCATED)
-    return Sidecar(manifest, wraps, held)
+    sidecar = Sidecar(manifest, wraps, held)
+    _check_lost(sidecar)
+    return sidecar
+
+
+def _check_lost(sidecar: Sidecar) -> None:
+    """An empty manifest stands for a body that was lost: its record's entry is in the log all the same."""
+    if not sidecar.manifest and (sidecar.wraps or sidecar.sections):
+        raise EncodingError(field="sidecar", reason="wraps or sections without a manifest")
 
 
 def _decode_wraps(raw: bytes, start: int) -> tuple[tuple[Wrap, ...], int]:

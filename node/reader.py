@@ -120,6 +120,7 @@ class Reader:
             return ReadRecord(origin=log.origin, index=index, leaf=row.leaf, id=None, state=state)
         mine = None
         if packed is not None:
+            # One at most: a second one is refused where a body is taken in.
             mine = next((w for w in packed.wraps if channels[w.channel_number].reader == self._member), None)
         closed = ReadRecord(origin=log.origin, index=index, leaf=row.leaf, id=row.id, state="closed", sidecar=packed)
         if packed is None or mine is None:

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import uvicorn
 
 from ledger.errors import Missing
 from ledger.manifest import decode_manifest
+from ledger.names import MemberName
 from ledger.sealing import Wrap, decode_channel_message, encode_channel_message, open_channel
 from ledger.sidecar import Bodies, Sidecar, decode_bodies, encode_bodies
 from node.storage import sidecars
@@ -179,6 +181,35 @@ def test_body_that_does_not_hold_is_a_gap_and_is_filled_once_it_does(stage: Stag
         (last,) = stage.ship()
         wait_until(lambda: not stage.reader.gaps(AUTHOR), f"the gaps are filled after: {name}")
         assert all(stage.reads(index) for index in (*places, last)), name
+
+
+def doubled(stage: Stage, reader: str, *, is_first: bool) -> Change:
+    """A second wrap for `reader`, under another channel that the author signed."""
+    network, signer = stage.reader.node.membership.network_id, stage.founded.rings[AUTHOR].transport
+    sealing_key = stage.founded.firms[reader].sealing_key().public
+    _, message = open_channel(
+        network, wrapper=MemberName(AUTHOR), reader=MemberName(reader), sealing_key=sealing_key, signer=signer
+    )
+
+    def twice(_: int, sidecar: Sidecar) -> Sidecar:
+        mine, own = sidecar.wraps
+        second = (mine if reader == READER else own)._replace(channel=decode_channel_message(message).id)
+        return replace(sidecar, wraps=(second, mine, own) if is_first else (mine, own, second))
+
+    return lambda bodies: on_each(twice)(replace(bodies, messages=[*bodies.messages, message]))
+
+
+def test_second_wrap_for_one_reader_is_refused(stage: Stage) -> None:
+    """Whether for the one who asks or for the author: which of the two counted would be each node's own choice."""
+    for reader, is_first in product((READER, AUTHOR), (True, False)):
+        stage.wire.change = doubled(stage, reader, is_first=is_first)
+        (index,) = stage.ship()
+        assert f"a second one for {reader}" in stage.reader.gaps(AUTHOR)[index]
+        assert not stage.reads(index)
+    stage.wire.change = None
+    stage.ship()
+    wait_until(lambda: not stage.reader.gaps(AUTHOR), "the gaps are filled")
+    assert stage.reads(index)
 
 
 def test_bodies_of_two_records_that_were_exchanged_are_gaps(stage: Stage) -> None:

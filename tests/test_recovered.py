@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
 
 from ledger import limits
 from ledger.names import Digest, MemberName
-from ledger.sidecar import Bodies, encode_bodies
+from ledger.sealing import Wrap, decode_channel_message, open_channel
+from ledger.sidecar import Bodies, decode_bodies, encode_bodies
 from node.append import Appended, NewRecord
 from node.node import Node
 from node.storage import sidecars
 from node.sync import answers
 from node.sync.bodies import Refill, fill_gaps
-from node.sync.recovery import REPLACED
+from node.sync.recovery import REPLACED, take_back
 from tests.make_folders import answer, found, proposal, shipment
 from tests.simulator import Simulation, gaps, stored
 
@@ -29,6 +30,7 @@ class Peer:
 
     at: Node
     caller: str
+    peer: str
 
     async def bodies(self, log: str, bundle: int, start: int) -> bytes:
         return answers.bodies(self.at, log, bundle=bundle, start=start, caller=MemberName(self.caller))
@@ -66,7 +68,7 @@ def test_body_that_comes_late_or_back_is_news(running: Simulation, loser: str, g
     index = stored(machine, "fishery").size - (1 if loser == "fishery" else 2)
     lose(running, loser, index)
     node = machine.node
-    peer: Any = Peer(running.machines[giver].node, loser)
+    peer: Any = Peer(running.machines[giver].node, loser, giver)
     before = node.changes.count
     assert running.loop.run_until_complete(fill_gaps(node, peer, origin))
     assert node.changes.moved(origin.hash, before), "whoever waits for this log is woken"
@@ -77,6 +79,41 @@ def test_body_that_comes_late_or_back_is_news(running: Simulation, loser: str, g
     before = node.changes.count
     assert not running.loop.run_until_complete(fill_gaps(node, peer, origin))
     assert not node.changes.moved(origin.hash, before)
+
+
+def test_own_body_comes_back_with_one_wrap_for_each_reader(running: Simulation) -> None:
+    """The first that its reader itself gave: what others say is for it need not open."""
+    machine, processor = running.machines["fishery"], running.machines["processor"].node
+    node, log = machine.node, stored(machine, "fishery")
+    index = log.size - 3
+    answer = answers.bodies(
+        node, log.origin.hash.hex(), bundle=index // 256, start=index, caller=MemberName("processor")
+    )
+    given = decode_bodies(answer[8:], start=index, end=int.from_bytes(answer[:8], "big"))
+    mine, own = given.sidecars[index].wraps
+    _, message = open_channel(
+        node.membership.network_id, wrapper=node.member, reader=processor.member,
+        sealing_key=node.membership.network.card("processor").sealing_key, signer=node.keyring.transport,
+    )  # fmt: skip
+    other = mine._replace(channel=decode_channel_message(message).id)
+
+    def give(giver: str, wrap: Wrap) -> list[tuple[str, bytes]]:
+        """Readers and channels of the wraps that are held afterwards."""
+        sidecar = replace(given.sidecars[index], wraps=(wrap, own))
+        bodies = Bodies(messages=[*given.messages, message], sidecars={index: sidecar})
+        take_back(node, log, index, index + 1, bodies=bodies, giver=MemberName(giver))
+        with node.store.read() as tx:
+            held, channels = sidecars.read_sidecar(tx, log.number, index), sidecars.list_channels(tx)
+        assert held is not None
+        found = [channels[wrap.channel_number] for wrap in held.wraps]
+        return sorted((channel.reader, channel.id) for channel in found)
+
+    lose(running, "fishery", index)
+    assert give("carrier", other) == [("fishery", own.channel)]
+    assert "the wraps for processor are lost" in gaps(machine, "fishery")[index]
+    both = [("fishery", own.channel), ("processor", mine.channel)]
+    assert give("processor", mine) == both
+    assert give("processor", other) == both
 
 
 def test_peer_that_answers_for_one_entry_at_a_time_is_asked_so_often_in_one_go_and_then_from_there_on(

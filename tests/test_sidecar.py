@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +30,9 @@ def wraps(draw: st.DrawFn) -> Wrap:
     return Wrap(draw(st.binary(min_size=8, max_size=8)), numbers, draw(st.binary(min_size=length, max_size=length)))
 
 
-sidecars = st.builds(
+sidecars = st.just(Sidecar(b"", (), {})) | st.builds(
     Sidecar,
-    st.binary(max_size=30),
+    st.binary(min_size=1, max_size=30),
     st.lists(wraps(), max_size=3, unique_by=lambda wrap: wrap.channel).map(tuple),
     st.dictionaries(st.integers(0, limits.SECTIONS_MAX - 1), st.binary(max_size=12), max_size=3),
 )
@@ -122,14 +123,31 @@ def test_sidecar_that_no_writer_makes_is_refused(data: bytes) -> None:
 
 
 def test_sections_are_written_in_ascending_order_however_they_are_given() -> None:
-    assert encode_sidecar(Sidecar(b"", (), {2: b"b", 0: b"a"})) == encode_sidecar(Sidecar(b"", (), {0: b"a", 2: b"b"}))
+    one, other = Sidecar(b"m", (), {2: b"b", 0: b"a"}), Sidecar(b"m", (), {0: b"a", 2: b"b"})
+    assert encode_sidecar(one) == encode_sidecar(other)
 
 
 def test_length_ends_at_the_limit() -> None:
-    room = limits.SIDECAR_BYTES_MAX - len(encode_sidecar(Sidecar(b"", (), {0: b""})))
-    assert decode_sidecar(encode_sidecar(Sidecar(b"", (), {0: bytes(room)}))).sections[0] == bytes(room)
+    room = limits.SIDECAR_BYTES_MAX - len(encode_sidecar(Sidecar(b"m", (), {0: b""})))
+    assert decode_sidecar(encode_sidecar(Sidecar(b"m", (), {0: bytes(room)}))).sections[0] == bytes(room)
     with pytest.raises(TooLarge):
-        decode_sidecar(encode_sidecar(Sidecar(b"", (), {0: bytes(room + 1)})))
+        decode_sidecar(encode_sidecar(Sidecar(b"m", (), {0: bytes(room + 1)})))
+
+
+@pytest.mark.parametrize("item", VECTORS["refused_sidecars"], ids=lambda item: item["why"])
+def test_sidecar_of_the_vector_is_refused(item: dict[str, str]) -> None:
+    with pytest.raises(EncodingError):
+        decode_sidecar(bytes.fromhex(item["sidecar"]))
+
+
+@pytest.mark.parametrize("change", [{"wraps": ONE.wraps}, {"sections": ONE.sections}], ids=["wraps", "sections"])
+def test_body_that_was_lost_has_neither_wraps_nor_sections(change: dict[str, Any]) -> None:
+    lost = Sidecar(b"", (), {})
+    assert decode_sidecar(encode_sidecar(lost)) == lost
+    with pytest.raises(EncodingError, match="without a manifest"):
+        decode_sidecar(spoiled(manifest_text=b"", **change))
+    with pytest.raises(EncodingError, match="without a manifest"):
+        encode_sidecar(replace(lost, **change))
 
 
 def test_largest_record_that_is_sealed_fits_one_sidecar() -> None:

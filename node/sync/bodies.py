@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from ledger import limits
@@ -76,7 +77,8 @@ async def fill_gaps(node: Node, peer: PeerClient, origin: Origin, refill: Refill
         except Missing:
             break  # it holds less of that log than we do, which is no fault of its own
         refill.next = end
-        work = take_back if origin == node.joined.origin else _take_late
+        is_own = origin == node.joined.origin
+        work = partial(take_back, giver=peer.peer) if is_own else _take_late
         has_filled |= await asyncio.to_thread(work, node, log, start, end, bodies=bodies)
     return has_filled
 

@@ -1,8 +1,9 @@
 """The own log after a restore: bodies that others give back, and whom this node may give them to again.
 
-A peer gives what it was given itself, with the author's wrap to itself. Wraps to others count only
-where the record says that their reader is one: otherwise a peer could add a wrap, and the author
-would from then on serve it sections that it was never to have. What stays missing is named.
+A peer gives what it was given itself, with the author's wrap to itself. Its own wrap counts only where
+the record says that it is a reader: otherwise a peer could add a wrap, and the author would from then
+on serve it sections that it was never to have. A wrap to a third member does not count: nobody but
+that member can tell whether it opens, and a record has one for each. What stays missing is named.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ class _Readers(NamedTuple):
     is_known: bool
 
 
-def take_back(node: Node, log: logs.StoredLog, start: int, end: int, *, bodies: Bodies) -> bool:
-    """Keep what an answer adds to own bodies that are due. Returns whether anything came of it."""
+def take_back(node: Node, log: logs.StoredLog, start: int, end: int, *, bodies: Bodies, giver: MemberName) -> bool:
+    """Keep what an answer of `giver` adds to own bodies that are due. Returns whether anything came of it."""
     sieve = Sieve.make(node, log, start, end)
     found = sieve.sift(bodies.messages, bodies.sidecars)
-    kept = _commit(sieve, found, end)
+    kept = _commit(sieve, found, end, giver)
     if not kept.good and not kept.gaps:
         return False
     announce(node, log, kept)
     if any(True for _ in kept.statements):
         # A contract that was given back only now tells whose wraps of the other records are good.
-        announce(node, log, _commit(sieve, found, end))
+        announce(node, log, _commit(sieve, found, end, giver))
     return True
 
 
-def _commit(sieve: Sieve, found: Sifted, end: int) -> Sifted:
+def _commit(sieve: Sieve, found: Sifted, end: int, giver: MemberName) -> Sifted:
     """One commit. What is due and held is read within it, so that nothing another peer gave meanwhile is undone."""
     node, log = sieve.node, sieve.log
     kept = Sifted(messages=found.messages)
@@ -60,18 +61,24 @@ def _commit(sieve: Sieve, found: Sifted, end: int) -> Sifted:
             if body.index not in due or body.opened is None:
                 continue  # what does not hold, another peer may have; the gap stays named
             readers = _readers(node, body.opened.meta)
-            wraps = [
-                wrap
-                for wrap in body.sidecar.wraps
-                if reader_of[wrap.channel] == node.member
-                or readers.sections.get(reader_of[wrap.channel], set()) >= set(wrap.sections)
-            ]
             held = sidecars.read_sidecar(tx, log.number, body.index)
-            fuller = _united(body.sidecar, wraps, held, {number: c.id for number, c in channels.items()})
+            wraps = (
+                {}
+                if held is None
+                else {
+                    channels[w.channel_number].reader: Wrap(channels[w.channel_number].id, w.sections, w.sealed)
+                    for w in held.wraps
+                }
+            )
+            for wrap in body.sidecar.wraps:
+                reader = reader_of[wrap.channel]
+                may_count = reader == giver and readers.sections.get(giver, set()) >= set(wrap.sections)
+                if reader not in wraps and (may_count or reader == node.member):
+                    wraps[reader] = wrap
+            fuller = _united(body.sidecar, tuple(wraps.values()), held)
             if held is None or (len(fuller.wraps), len(fuller.sections)) > (len(held.wraps), len(held.sections)):
                 kept.good.append(body._replace(sidecar=fuller))
-            wrapped = {reader_of[wrap.channel] for wrap in fuller.wraps}
-            missing = _missing(fuller, readers, wrapped)
+            missing = _missing(fuller, readers, wraps.keys())
             if missing != due[body.index]:
                 kept.gaps.append((body.index, missing))
         keep(tx, log, kept)
@@ -99,15 +106,10 @@ def _readers(node: Node, meta: Meta) -> _Readers:
     return _Readers(sections, is_known)
 
 
-def _united(
-    fresh: Sidecar, wraps: Sequence[Wrap], held: PackedSidecar | None, channel_ids: Mapping[int, bytes]
-) -> Sidecar:
+def _united(fresh: Sidecar, wraps: tuple[Wrap, ...], held: PackedSidecar | None) -> Sidecar:
     """What is held of a body and what came of it, in one."""
-    if held is None:
-        return Sidecar(fresh.manifest, tuple(wraps), fresh.sections)
-    known = [Wrap(channel_ids[wrap.channel_number], wrap.sections, wrap.sealed) for wrap in held.wraps]
-    added = [wrap for wrap in wraps if wrap.channel not in {w.channel for w in known}]
-    return Sidecar(fresh.manifest, (*known, *added), dict(sorted({**fresh.sections, **held.sections}.items())))
+    sections = {**fresh.sections, **(held.sections if held else {})}
+    return Sidecar(fresh.manifest, wraps, dict(sorted(sections.items())))
 
 
 def _missing(sidecar: Sidecar, readers: _Readers, wrapped: Set[MemberName]) -> str:

@@ -128,15 +128,19 @@ class Sieve:
         if row.id is None or row.body is None or sha256(sidecar.manifest) != row.body:
             raise EncodingError(field="manifest", reason="not the one that the entry names")
         manifest = decode_manifest(sidecar.manifest)
-        mine: Wrap | None = None
+        wrapped: dict[MemberName, Wrap] = {}
         for wrap in sidecar.wraps:
             message = messages.get(wrap.channel)
             if message is None:
                 raise EncodingError(
                     field="wrap", reason="its channel message is missing, or one too many, or not signed by the author"
                 )
-            if message.reader == self.node.member:
-                mine = mine or wrap
+            # Else whoever reads it, or gives it on, would take one and others the other. All wraps are the author's
+            # here; when holders wrap again, this counts per wrapper.
+            if message.reader in wrapped:
+                raise EncodingError(field="wrap", reason=f"a second one for {message.reader}")
+            wrapped[message.reader] = wrap
+        mine = wrapped.get(self.node.member)
         for number, ciphertext in sidecar.sections.items():
             if number >= len(manifest.sections):
                 raise EncodingError(field="sidecar", reason=f"section {number} is not in the manifest")

@@ -63,6 +63,7 @@ def build() -> dict[str, Any]:
         ],
         "refused_manifests": _bad_manifests(manifest.decode()),
         "refused_section_zero": _bad_section_zero(),
+        "refused_sidecars": _bad_sidecars(),
     }
 
 
@@ -122,6 +123,24 @@ def _bad_manifests(good: str) -> list[dict[str, str]]:
         ("a newline at the end", good + "\n"),
     ]
     return [{"why": why, "manifest": text} for why, text in cases]
+
+
+def _bad_sidecars() -> list[dict[str, str]]:
+    one, other = ((bytes([number] * 8), b"\0", bytes(48)) for number in (1, 2))
+    held = {0: b"zero", 1: b"one"}
+    good = formats.sidecar(b"manifest", [one, other], held)
+    late = good[: -len(b"\0....zero\1....one")] + b"\1" + formats.u32be(3) + b"one" + b"\0" + formats.u32be(4) + b"zero"
+    cases = [
+        ("two wraps under one channel", formats.sidecar(b"manifest", [one, one], held)),
+        ("a wrap of no section", formats.sidecar(b"manifest", [(one[0], b"", bytes(16))], held)),
+        ("sections out of order", late),
+        ("section 64", formats.sidecar(b"manifest", [one], {64: b"x"})),
+        ("no manifest, and a wrap", formats.sidecar(b"", [one], {})),
+        ("no manifest, and a section", formats.sidecar(b"", [], {0: b"zero"})),
+        ("a byte too many", good + b"\0"),
+        ("a byte too few", good[:-1]),
+    ]
+    return [{"why": why, "sidecar": data.hex()} for why, data in cases]
 
 
 def _bad_section_zero() -> list[dict[str, Any]]:
