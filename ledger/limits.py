@@ -56,7 +56,7 @@ PROOF_HASHES_MAX: Final = 64
 """Digests in an inclusion, consistency or fork proof: the tallest tree needs 53, or 54 with the first written out."""
 
 PROOF_EXTRA_BYTES_MAX: Final = 1 << 16
-"""Bytes of the unauthenticated extra data of a tlog-proof: ours have none, those of others a few hundred."""
+"""Bytes of the unauthenticated extra data of a tlog-proof: ours is an entry, and no leaf of a bundle is longer."""
 
 NOTE_BYTES_MAX: Final = 1 << 20
 """Bytes of a signed note: a charter of the largest network with all signatures."""
