@@ -62,14 +62,8 @@ def _commit(sieve: Sieve, found: Sifted, end: int, giver: MemberName) -> Sifted:
                 continue  # what does not hold, another peer may have; the gap stays named
             readers = _readers(node, body.opened.meta)
             held = sidecars.read_sidecar(tx, log.number, body.index)
-            wraps = (
-                {}
-                if held is None
-                else {
-                    channels[w.channel_number].reader: Wrap(channels[w.channel_number].id, w.sections, w.sealed)
-                    for w in held.wraps
-                }
-            )
+            known = [(channels[wrap.channel_number], wrap) for wrap in (held.wraps if held else ())]
+            wraps = {channel.reader: Wrap(channel.id, wrap.sections, wrap.sealed) for channel, wrap in known}
             for wrap in body.sidecar.wraps:
                 reader = reader_of[wrap.channel]
                 may_count = reader == giver and readers.sections.get(giver, set()) >= set(wrap.sections)
