@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ledger import limits
 from ledger.card import Card
 from ledger.checkpoint import Checkpoint, sign_checkpoint
-from ledger.entry import encode_entry
+from ledger.entry import decode_entry, encode_entry
 from ledger.errors import (
     BadSignature,
     EncodingError,
@@ -746,6 +746,17 @@ def test_malformed_entry_under_a_valid_root_is_kept_and_marked_invalid(kind: str
     assert (outcome.result, outcome.invalid, outcome.newer, outcome.cosigned) == (Result.EXTENDED, 1, 0, True)
     assert made.marks == {5: "invalid"}
     assert made.entries == log.entries  # also the one after it, which links to its leaf
+
+
+def test_entry_that_announces_nothing_or_what_nobody_holds_is_one_like_any_other() -> None:
+    unheld = {"card": sha256(b"no card"), "charter": sha256(b"no charter")}
+    log = Log(FISHERY).add_entry(card=None, charter=None).add_entry(**unheld).add_entry().add_entry(**unheld)
+    first, second = (decode_entry(raw) for raw in log.entries[:2])
+    assert (first.card, first.charter, second.card, second.charter) == (None, None, *unheld.values())
+    made = mirror(log)
+    outcome = made.sync(Peer(log))
+    assert (outcome.result, outcome.invalid, outcome.newer, outcome.cosigned) == (Result.EXTENDED, 0, 0, True)
+    assert (made.entries, made.evidence) == (log.entries, [])
 
 
 def test_invalid_entry_has_neither_id_nor_slot() -> None:
