@@ -32,7 +32,7 @@ NetworkId = NewType("NetworkId", bytes)
 """H(text of charter 1): the fingerprint that people compare."""
 
 # \Z and not $: that one also matches before a last newline.
-_NAME: Final = re.compile(r"[a-z0-9.-]{1,63}\Z")
+_NAME: Final = re.compile(rf"[a-z0-9.-]{{1,{limits.MEMBER_NAME_MAX}}}\Z")
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 _INTEGER: Final = re.compile(r"(0|[1-9][0-9]{0,15})\Z")
 
@@ -43,14 +43,15 @@ def sha256(message: bytes) -> Digest:
 
 
 def decode_name(text: str, field: str = "name") -> str:
-    """Check a network or member name: 1 to 63 of a-z, 0-9, dot and hyphen.
+    """Check a network or member name: 1 to `limits.MEMBER_NAME_MAX` of a-z, 0-9, dot and hyphen.
 
     No slash, space or upper case: names stand in origins, key names, paths and URLs. Charters ask for more
     (docs/spec/charter.md, "Names"); a log that no charter lists is refused there.
     Raises: EncodingError.
     """
     if not _NAME.match(text):
-        raise EncodingError(field=field, reason=f"{text[:80]!r} is not 1 to 63 of a-z, 0-9, '.' and '-'")
+        allowed = f"1 to {limits.MEMBER_NAME_MAX} of a-z, 0-9, '.' and '-'"
+        raise EncodingError(field=field, reason=f"{text[:80]!r} is not {allowed}")
     return text
 
 

@@ -216,7 +216,7 @@ class Node:
             clock=self.clock,
         )
         appender = self._appender(committer, batch_records=self.settings.batch_records, on_commit=self._on_commit)
-        reader = Reader(self.store, member=self.member, membership=membership, channels=channels)
+        reader = Reader(self.store, member=self.member, channels=channels)
         intake = Intake(self.agreements, self.member, self.keyring.answer_secret, lambda: self.membership.limits)
         self._joined = Joined(origin, channels, high_water, cosigned, appender, reader, intake, guard)
         with self.store.read() as tx:

@@ -12,7 +12,6 @@ from ledger.names import Digest, MemberName, Origin, RecordId
 from ledger.record import Link, Meta, Opened, open_record
 from ledger.sealing import Wrap
 from node.channels import ChannelBook
-from node.membership import Membership
 from node.storage import logs, sidecars
 from node.storage.packing import PackedEntry, PackedSidecar
 from node.storage.sidecars import StoredChannel
@@ -81,7 +80,7 @@ def is_secret(name: str, record: ReadRecord) -> bool:
 class Reader:
     """Opens records for this member. Safe to use from several threads."""
 
-    def __init__(self, store: Store, *, member: MemberName, membership: Membership, channels: ChannelBook) -> None:
+    def __init__(self, store: Store, *, member: MemberName, channels: ChannelBook) -> None:
         self._store = store
         self._member = member
         self._channels = channels

@@ -32,8 +32,9 @@ from node.founding import encode_settings
 from node.keyring import Keyring, make_keyring, save_keyring
 from node.node import Node
 from node.storage.store import Store
+from node.storage.viewstore import VIEWS_NAME, ViewStore
 from node.tokens import make_token
-from node.views.rebuild import rebuild
+from node.views.worker import open_projector
 
 NETWORK: Final = NetworkName("cold-chain.example")
 SCOPES: Final = ("admin", "audit", "read", "write")
@@ -136,6 +137,17 @@ def agree(node: Node, source: str = SHARING, **parties: list[str]) -> str:
 def catch_up(node: Node) -> None:
     """Bring the record search up to date."""
     rebuild(node.folder)
+
+
+def rebuild(folder: Path) -> None:
+    """Drop the record search of the node in `folder`, and return once it is filled again, also beside its worker."""
+    views = ViewStore.open(folder / VIEWS_NAME)
+    views.reset()
+    views.close()
+    projector = open_projector(folder)
+    while projector.run_round():
+        pass
+    projector.close()
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from ledger.card import (
     verify_card,
     verify_card_chain,
     verify_card_of,
-    verify_log_key,
 )
 from ledger.errors import (
     BadSignature,
@@ -487,15 +486,6 @@ def test_log_key_in_force_is_the_newest_whose_size_is_reached() -> None:
     cards = [FIRST, second, FISHERY.card(log=2, log_from=100, previous=second)]
     keys = [FISHERY.log_key(1).public, FISHERY.log_key(2).public]
     assert [log_key_at(cards, size) for size in (0, 99, 100, 10**9)] == [keys[0], keys[0], keys[1], keys[1]]
-
-
-def test_outdated_and_early_log_keys_are_unknown() -> None:
-    cards = [FIRST, FISHERY.card(log=2, log_from=100, previous=FIRST)]
-    old, new = FISHERY.log_key(1).public, FISHERY.log_key(2).public
-    assert verify_log_key(cards, new.id, size=100) == new
-    for key, size in ((old, 100), (new, 99), (CARRIER.log_key().public, 5)):
-        with pytest.raises(UnknownKey):
-            verify_log_key(cards, key.id, size=size)
 
 
 def test_each_epoch_has_its_own_log_keys() -> None:

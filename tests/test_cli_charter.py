@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.charter import Council, encode_fingerprint
+from ledger.charter import Council
 from ledger.jsontext import encode_canonical
 from ledger.keys import SigningKey
 from ledger.names import MemberName, NetworkName
@@ -42,7 +42,7 @@ from tests.make_cli import NETWORK, found, make_folders, tally
 
 
 def fingerprint_of(file: Path) -> str:
-    return encode_fingerprint(verify_network_file(decode_network_file(file.read_bytes())).id)
+    return verify_network_file(decode_network_file(file.read_bytes())).id.hex()
 
 
 def test_a_byte_order_mark_before_member_files_and_settings_is_dropped(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_four_firms_found_a_network(tmp_path: Path) -> None:
     assert network.charter.f == 1
     assert network.charter.council.threshold == 3
     shown = tally("charter", "show", "--file", file, "--json").json
-    assert shown["fingerprint"] == encode_fingerprint(network.id)
+    assert shown["fingerprint"] == network.id.hex()
     assert all(member["signed"] for member in shown["members"])
 
 

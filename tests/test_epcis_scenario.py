@@ -152,7 +152,7 @@ def test_the_agreement_is_sound_and_without_doubts() -> None:
     source = read_source(text)
     assert source.roles == source.signers == set(FIRMS)
     assert set(source.shares) == set(source.authors)
-    assert not source.has_apply
+    assert "apply" not in source.functions
 
 
 def test_every_type_of_the_scenario_is_shared_and_every_pattern_is_used() -> None:

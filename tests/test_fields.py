@@ -33,7 +33,6 @@ from ledger.fields import (
     is_flat,
     join,
     parse_pattern,
-    sort_patterns,
     unite,
 )
 from ledger.jsontext import check_strict, members
@@ -522,11 +521,6 @@ def test_patterns_of_a_type_are_counted() -> None:
     rules_of(*[f"/{i}" for i in range(limits.PATTERNS_MAX)])
     with pytest.raises(TooLarge):
         rules_of(*[f"/{i}" for i in range(limits.PATTERNS_MAX + 1)])
-
-
-def test_patterns_are_sorted_as_they_are_compared() -> None:
-    ordered = ["/a/b", "/a/*/c", "/a/*", "/a", "/b", "/*/b", "/*/*", "/*"]
-    assert sort_patterns(reversed(ordered)) == ordered
 
 
 def test_rules_are_flat_until_a_pattern_reaches_below_the_top() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from contracts.source import Finding, Reading, Source, format_finding, lint, read_source, readings
+from contracts.source import Finding, Source, format_finding, lint, read_source
 from ledger import limits
 from ledger.errors import ContractMalformed
 from ledger.fields import audience_of, cut
@@ -103,11 +103,10 @@ def test_a_contract_is_read() -> None:
 
 
 def test_the_functions_are_known_by_name() -> None:
-    source = read_source(PURCHASE)
-    assert (source.has_apply, source.has_key, source.has_share) == (True, True, False)
-    plain = read_source(agreement())
-    assert (plain.has_apply, plain.has_key, plain.has_share) == (False, False, False)
-    assert read_source(agreement(rest="def share(record, terms): ...")).has_share
+    assert read_source(PURCHASE).functions == {"key", "apply"}
+    assert read_source(agreement()).functions == frozenset()
+    shared = read_source(agreement(rest="def share(record, terms): ..."))
+    assert (shared.has_share, read_source(PURCHASE).has_share) == (True, False)
 
 
 def test_the_rules_of_every_type_are_compiled() -> None:
@@ -115,18 +114,6 @@ def test_the_rules_of_every_type_are_compiled() -> None:
     assert sorted(rules) == ["invoice", "order"]
     assert audience_of(rules["order"], "/lines/3/price") == BOTH | {"bank"}
     assert [field.audience for field in cut(b'{"n":1,"internal":2}', rules["order"])] == [BOTH, frozenset()]
-
-
-def test_what_a_role_reads_is_listed_as_it_is_decided() -> None:
-    source = read_source(PURCHASE)
-    assert readings(source, "carrier") == (
-        Reading(type="order", given=("/deliver_to",), withheld=("/internal", "/lines/*/price", "/*")),
-    )
-    assert readings(source, "buyer") == (
-        Reading(type="order", given=("/deliver_to", "/lines/*/price", "/*"), withheld=("/internal",)),
-        Reading(type="invoice", given=("/*",), withheld=()),
-    )
-    assert readings(source, "nobody") == ()
 
 
 def test_nothing_in_the_file_is_run() -> None:

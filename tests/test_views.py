@@ -51,10 +51,10 @@ from node.storage.viewstore import VIEWS_NAME, ViewsNotReady, ViewStore, ViewTx
 from node.storage.viewtables import LAYOUT, RecordValues, split_place
 from node.views import supervisor, worker
 from node.views.projecting import GAPS_REST_S, Projector
-from node.views.rebuild import rebuild
 from node.views.rows import clip, project, term
 from node.views.search import Filters, Found, Page, SearchWrong, position, search, wait_until
 from node.views.supervisor import ViewWorker, start_worker
+from tests import nodes
 
 _NETWORK: Final = NetworkName("net")
 _SOURCE: Final = '''"""Share shipments; the carrier is given what it must load, and no more of the quantities."""
@@ -220,7 +220,7 @@ def dump(folder: Path) -> dict[str, list[Any]]:
 
 def assert_is_as_rebuilt(folder: Path) -> None:
     before = dump(folder)
-    rebuild(folder)
+    nodes.rebuild(folder)
     assert dump(folder) == before
 
 
@@ -1272,7 +1272,7 @@ def test_a_rebuild_beside_a_running_worker_leaves_one_whole_view(firms: Firms, r
     assert wait_until(views_of(firms["a"]), firms.origin, 1500, timeout_s=60)
     before = dump(firms["a"].folder)
     firms["a"].changes.bump(firms.origin.hash)
-    rebuild(firms["a"].folder)
+    nodes.rebuild(firms["a"].folder)
     assert dump(firms["a"].folder) == before
     index = firms.file(event(9999))
     assert wait_until(views_of(firms["a"]), firms.origin, index, timeout_s=20)

@@ -15,7 +15,7 @@ from typing import Final
 from contracts.source.literals import FUNCTIONS, Finding, Names, Outline, Row, read_outline
 from ledger import limits
 from ledger.errors import ContractMalformed, PatternMalformed, PatternsAmbiguous
-from ledger.fields import Rules, compile_rules, parse_pattern, sort_patterns
+from ledger.fields import Rules, compile_rules, parse_pattern
 
 _ROLE: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{limits.ROLE_LENGTH_MAX - 1}}}\Z")
 _TYPE: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._/-]{{0,{limits.TYPE_LENGTH_MAX - 1}}}\Z")
@@ -39,26 +39,8 @@ class Source:
     rules: Mapping[str, Rules] = field(compare=False, repr=False)
 
     @property
-    def has_apply(self) -> bool:
-        """False for a pure sharing agreement: nothing is sequenced."""
-        return "apply" in self.functions
-
-    @property
     def has_share(self) -> bool:
         return "share" in self.functions
-
-    @property
-    def has_key(self) -> bool:
-        return "key" in self.functions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What one role reads of one type: patterns that give it a part and those that keep one back, as they decide."""
-
-    type: str
-    given: tuple[str, ...]
-    withheld: tuple[str, ...]
 
 
 def read_source(text: str) -> Source:
@@ -70,18 +52,6 @@ def read_source(text: str) -> Source:
         raise ContractMalformed(line=first.line, reason=first.message)
     assert source is not None, "a file without faults has a source"
     return source
-
-
-def readings(source: Source, role: str) -> tuple[Reading, ...]:
-    """What `role` reads, for every type of which it reads anything besides what it files itself."""
-    found = []
-    for kind, patterns in source.shares.items():
-        ordered = sort_patterns(patterns)
-        given = tuple(pattern for pattern in ordered if role in patterns[pattern])
-        if given:
-            withheld = tuple(pattern for pattern in ordered if role not in patterns[pattern])
-            found.append(Reading(type=kind, given=given, withheld=withheld))
-    return tuple(found)
 
 
 def examine(text: str) -> tuple[Source | None, Outline | None, list[Finding]]:

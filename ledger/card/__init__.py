@@ -17,7 +17,6 @@ from ledger.card.rules import (
     verify_card,
     verify_card_chain,
     verify_card_of,
-    verify_log_key,
 )
 
 __all__ = [
@@ -36,5 +35,4 @@ __all__ = [
     "verify_card",
     "verify_card_chain",
     "verify_card_of",
-    "verify_log_key",
 ]

@@ -35,7 +35,7 @@ from ledger.errors import (
     VersionGap,
 )
 from ledger.keys import SigningKey, VerifyKey
-from ledger.names import KeyId, NetworkName
+from ledger.names import NetworkName
 from ledger.note import Note, decode_note, encode_note, sign_note, verified_signers
 
 
@@ -115,17 +115,6 @@ def log_key_at(cards: Sequence[Card], size: int, *, epoch: int = 1) -> VerifyKey
         if card.epoch.number == epoch and card.log_from <= size:
             return card.log_key
     raise UnknownKey(name=f"{cards[0].network}/{cards[0].member}", key_id="(any)", use=f"the log of epoch {epoch}")
-
-
-def verify_log_key(cards: Sequence[Card], key_id: KeyId, *, size: int, epoch: int = 1) -> VerifyKey:
-    """The key with `key_id`, if it is the one in force at `size`: one that came before or comes after is not.
-
-    Raises: UnknownKey.
-    """
-    key = log_key_at(cards, size, epoch=epoch)
-    if key.id != key_id:
-        raise UnknownKey(name=key.name, key_id=key_id, use=f"checkpoints of size {size}")
-    return key
 
 
 def check_keys_distinct(cards: Iterable[Card]) -> None:

@@ -15,10 +15,9 @@ from ledger.charter.document import (
     encode_charter,
     make_charter,
 )
-from ledger.charter.fingerprint import decode_fingerprint, encode_fingerprint, fingerprint, read_fingerprint
+from ledger.charter.fingerprint import decode_fingerprint, fingerprint, read_fingerprint
 from ledger.charter.roots import CharterMember, root_key_name
 from ledger.charter.rules import (
-    contradict,
     sign_charter,
     signed_members,
     verify_charter,
@@ -31,11 +30,9 @@ __all__ = [
     "Council",
     "Expulsion",
     "NetworkLimits",
-    "contradict",
     "decode_charter",
     "decode_fingerprint",
     "encode_charter",
-    "encode_fingerprint",
     "fingerprint",
     "make_charter",
     "read_fingerprint",

@@ -18,13 +18,8 @@ def fingerprint(charters: Sequence[Charter]) -> NetworkId:
     return NetworkId(charters[0].hash)
 
 
-def encode_fingerprint(network: NetworkId) -> str:
-    """64 lower-case hexadecimal digits."""
-    return network.hex()
-
-
 def decode_fingerprint(text: str) -> NetworkId:
-    """Raises: EncodingError."""
+    """Parse 64 lower-case hexadecimal digits, what `NetworkId.hex` writes. Raises: EncodingError."""
     return NetworkId(decode_hex(text, length=32, field="fingerprint"))
 
 

@@ -90,14 +90,6 @@ def signed_members(note: bytes, *, previous: Charter | None = None) -> tuple[Mem
     )
 
 
-def contradict(first: Charter, second: Charter) -> bool:
-    """True if two verified charters cannot both be honest: the signers of both are then known to lie.
-
-    Both follow one charter and differ. Two charters of version 1 are two networks, no lie.
-    """
-    return first.prev is not None and first.prev == second.prev and first.hash != second.hash
-
-
 # --- inside ---------------------------------------------------------------------
 
 

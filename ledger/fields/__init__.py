@@ -19,7 +19,6 @@ from ledger.fields.patterns import (
     encode_pointer,
     is_flat,
     parse_pattern,
-    sort_patterns,
     unite,
 )
 
@@ -38,6 +37,5 @@ __all__ = [
     "is_flat",
     "join",
     "parse_pattern",
-    "sort_patterns",
     "unite",
 ]

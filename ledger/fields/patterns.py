@@ -144,16 +144,6 @@ def check_name(name: str) -> str:
     return name
 
 
-def sort_patterns(texts: Iterable[str]) -> list[str]:
-    """The patterns as they are compared, most specific first. Raises: PatternMalformed."""
-    return [pattern.text for pattern in sorted(map(parse_pattern, texts), key=_specificity)]
-
-
-def _specificity(pattern: Pattern) -> tuple[tuple[bool, str], ...]:
-    # The end is above every step, so that a pattern comes after the longer ones that it is a prefix of.
-    return (*((step == "*", step) for step in pattern.steps), (True, "\U0010ffff"))
-
-
 def _fault(text: str) -> str:
     if _LONE_SURROGATE.search(text):
         return "is not Unicode text"

@@ -34,7 +34,6 @@ LINES_MAX: Final = 100_000
 """Lines of one request: results wait in memory for a caller that does not read them yet, some 200 bytes each."""
 
 _GROUP_LINES: Final = 128  # parsed at a stretch: some 4 ms, during which the loop answers nobody else
-_GROUP_BYTES: Final = 1 << 20
 _AHEAD: Final = 16  # groups queued and not durable yet: two commits of the largest size
 _BOM: Final = b"\xef\xbb\xbf"
 

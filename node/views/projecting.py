@@ -100,9 +100,7 @@ class Projector:
             self._membership = load_membership(tx)
             self._documents = count
         if self._reader is None and self._membership is not None:
-            self._reader = Reader(
-                self._ledger, member=self._member, membership=self._membership, channels=self._channels
-            )
+            self._reader = Reader(self._ledger, member=self._member, channels=self._channels)
             self._glancer = Glancer(self._member, self._reader, self._channels)
         return self._reader is not None
 

@@ -14,7 +14,6 @@ from ledger.card import Card, encode_card, sign_card
 from ledger.charter import (
     Expulsion,
     encode_charter,
-    encode_fingerprint,
     fingerprint,
 )
 from ledger.keys import Algorithm, SigningKey, VerifyKey
@@ -53,7 +52,7 @@ def build() -> dict[str, Any]:
         "keys": [describe_key(key) for key in all_keys()],
         "sealing_keys": [describe_sealing_key()],
         "weak_keys": weak_keys(),
-        "fingerprint": encode_fingerprint(fingerprint([FIRST])),
+        "fingerprint": fingerprint([FIRST]).hex(),
         "charters": [
             {"note": note.decode(), "hash": document.hash.hex(), "required_answers": document.required_answers}
             for note, document in zip(charters, (FIRST, SECOND, THIRD), strict=True)
