@@ -4,7 +4,7 @@
 network from the member files of its firms to one that every member has signed. Nothing
 here needs a running node.
 
-Spec: docs/spec/charter.md, "Founding"; docs/guide/two-firms.md.
+Spec: docs/spec/charter.md, "Network file"; docs/guide/two-firms.md.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Final
 
 from tests.make_cli_reference import commands
 from tests.make_reference import constants, pages, written_part
-from tests.source import ROOT, functions, modules
+from tests.source import ROOT, docstrings, functions, modules
 from tests.test_cli_docs import command_lines, complaint
 
 DOCS: Final = ROOT / "docs"
@@ -25,6 +25,8 @@ _FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _SPAN: Final = re.compile(r"`([^`\n]+)`")
 _HEADING: Final = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+_BOLD: Final = re.compile(r"^\*\*(.+?)[.:]?\*\*", re.MULTILINE)
+_CITED_HEADINGS: Final = re.compile(r'(docs/[\w/-]+\.md)((?:(?:,|\s+and|,\s+and)\s+"[^"]+")+)')
 _MACHINE: Final = re.compile(r"(?<![\w.])/(?:home|root|Users|work|tmp|mnt|private|builds?)/\w")
 _PARTS: Final = ("Question.", "Evidence.", "Choice.", "Given up.", "Look again")
 _PART: Final = re.compile(r"^\*\*([A-Z][a-z ]+\.?)\*\* \S", re.MULTILINE)
@@ -103,6 +105,25 @@ def check_cited_paths() -> Iterator[str]:
                 continue
             if not (ROOT / path).exists() or (test and span not in tests):
                 yield f"{_name(page)}: there is no {span}"
+
+
+def check_cited_headings() -> Iterator[str]:
+    """A heading quoted in a docstring after a path is one of that page, or the bold beginning of a paragraph there."""
+    for module in modules("ledger", "contracts", "node", "tests"):
+        for text in docstrings(module):
+            yield from (f"{module.path}: {fault}" for fault in heading_faults(text))
+
+
+def heading_faults(text: str) -> Iterator[str]:
+    for path, quoted in _CITED_HEADINGS.findall(text):
+        page = ROOT / path
+        found = page.read_text(encoding="utf-8") if page.exists() else ""
+        known = {
+            heading.replace("`", "") for heading in (*_HEADING.findall(prose(found)), *_BOLD.findall(prose(found)))
+        }
+        for heading in re.findall(r'"([^"]+)"', quoted):
+            if " ".join(heading.replace("`", "").split()).rstrip(",.") not in known:
+                yield f"{path} has no heading {heading}"
 
 
 def check_commands() -> Iterator[str]:
@@ -184,6 +205,7 @@ CHECKS: Final[tuple[Callable[[], Iterator[str]], ...]] = (
     check_links,
     check_reachable,
     check_cited_paths,
+    check_cited_headings,
     check_commands,
     check_lists,
     check_machine_paths,

@@ -47,6 +47,13 @@ def modules(*folders: str) -> tuple[Module, ...]:
     return tuple(found)
 
 
+def docstrings(module: Module) -> Iterator[str]:
+    """The docstring of the module, and those of its classes and functions."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield ast.get_docstring(node) or ""
+
+
 def imports(module: Module) -> Iterator[str]:
     """Dotted names that `module` imports; `from a import b` gives `a.b`."""
     for node in ast.walk(module.tree):

@@ -52,6 +52,22 @@ def test_broken_link_is_noticed(page: Callable[[str], Path], target: str) -> Non
     assert list(link_faults(made, "#here")) == []
 
 
+@pytest.mark.parametrize(
+    ("cited", "missing"),
+    [
+        ('docs/index.md, "Here"', []),
+        ('docs/index.md, "Here", "In bold" and\n"A `word` of ours".', []),
+        ('docs/index.md, "There"', ["There"]),
+        ('docs/index.md, "Here" and "Code"; docs/none.md, "Here"', ["Code", "Here"]),
+        ('docs/index.md. Source: "There"', []),
+    ],
+)
+def test_heading_that_is_not_there_is_noticed(page: Callable[[str], Path], cited: str, missing: list[str]) -> None:
+    page("# Here\n## A `word` of ours\n**In bold.** A paragraph.\n```\n# Code\n```\n")
+    faults = list(docs_check.heading_faults(f"Spec: {cited}"))
+    assert [fault.rsplit("no heading ")[1] for fault in faults] == missing
+
+
 def test_page_that_no_link_leads_to_is_noticed(page: Callable[[str], Path]) -> None:
     made = page("# Index\n[one](one.md)\n")
     for name in ("one", "two"):

@@ -1,6 +1,6 @@
 """The text of a charter, and what must hold in it whoever signs.
 
-Spec: docs/spec/charter.md, "Text".
+Spec: docs/spec/charter.md, "Bytes".
 """
 
 from __future__ import annotations

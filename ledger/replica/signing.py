@@ -1,6 +1,6 @@
 """Opening a checkpoint that a peer sent: of this log, and signed by the key in force at its size (rules 2 and 3).
 
-Spec: docs/spec/replica.md, "The checkpoint"; docs/spec/card.md, "Which key counts".
+Spec: docs/spec/replica.md, "Rules"; docs/spec/card.md, "Which key counts".
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class TooManyCalls(Unavailable):
 
 
 def make_router(node: Node, verifier: CallVerifier) -> APIRouter:
-    """The routes of DESIGN section 4, for a node."""
+    """The routes of docs/spec/sync.md, "Routes", for a node."""
     router = APIRouter(prefix="/v1", include_in_schema=False)
     doors = _Doors(node, verifier)
     for path, door in (
