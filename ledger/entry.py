@@ -14,7 +14,7 @@ Spec: docs/spec/entry.md.
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -22,7 +22,17 @@ from typing import Final
 from ledger import limits
 from ledger.errors import EncodingError, ForeignOrigin, LinkBroken, LogGap, TooLarge
 from ledger.jsontext import decode_canonical
-from ledger.names import Digest, Origin, RecordId, decode_b64, decode_id, decode_origin, encode_id, sha256
+from ledger.names import (
+    Digest,
+    Origin,
+    RecordId,
+    decode_b64,
+    decode_id,
+    decode_origin,
+    encode_b64_bytes,
+    encode_id,
+    sha256,
+)
 
 SLOT_BYTES: Final = 16
 VERSION: Final = 1
@@ -81,17 +91,17 @@ def encode_entry(entry: Entry) -> bytes:
     Formatted, not printed by a JSON encoder: every member has a fixed form, and this is four times as quick.
     """
     assert entry.version == VERSION, "headers of later versions are kept as the bytes that came"
-    card = b"" if entry.card is None else b',"card":"%b"' % _b64(entry.card)
-    charter = b"" if entry.charter is None else b',"charter":"%b"' % _b64(entry.charter)
-    slot = b"" if entry.slot is None else b',"slot":"%b"' % _b64(entry.slot)
+    card = b"" if entry.card is None else b',"card":"%b"' % encode_b64_bytes(entry.card)
+    charter = b"" if entry.charter is None else b',"charter":"%b"' % encode_b64_bytes(entry.charter)
+    slot = b"" if entry.slot is None else b',"slot":"%b"' % encode_b64_bytes(entry.slot)
     return b'{"body":"%b"%b%b,"id":"%b","index":%d,"log":"%b","prev":"%b"%b,"v":1}' % (
-        _b64(entry.body),
+        encode_b64_bytes(entry.body),
         card,
         charter,
         encode_id(entry.id).encode(),
         entry.index,
         str(entry.log).encode(),
-        _b64(entry.prev),
+        encode_b64_bytes(entry.prev),
         slot,
     )
 
@@ -178,8 +188,3 @@ def _decode_newer(raw: bytes) -> Entry:
         slot=None if slot is None else decode_b64(slot, length=SLOT_BYTES, field="slot"),
         version=value["v"],
     )
-
-
-def _b64(raw: bytes) -> bytes:
-    """As `names.encode_b64`, without the two steps by way of text."""
-    return b2a_base64(raw, newline=False)

@@ -25,6 +25,7 @@ import orjson
 
 from ledger import limits
 from ledger.errors import DuplicateKey, EncodingError, JsonMalformed, TooDeep, TooLarge
+from ledger.letters import BOM
 
 _OWN_TYPES: Final = "only objects, arrays, strings, integers, booleans and null"
 _raw_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -122,7 +123,7 @@ def _parse(
     """numbers: what becomes of the text of an integer, and of any other number."""
     if len(text) > bytes_max:
         raise TooLarge(what="JSON text", got=len(text), limit=bytes_max, unit="bytes")
-    if text.startswith(b"\xef\xbb\xbf"):
+    if text.startswith(BOM):
         raise JsonMalformed(offset=0, reason="byte order mark")
     _check_depth(text, depth_max)
     try:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+BOM: Final = b"\xef\xbb\xbf"
+"""The byte order mark that some programs put before UTF-8: forgiven in files from people, never in a format."""
+
 # Printable to Unicode, and yet nothing is seen of them: fillers, joiners, variation selectors, an empty Braille cell.
 _BLANK: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"

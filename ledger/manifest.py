@@ -14,13 +14,13 @@ Spec: docs/spec/record.md, "Manifest".
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ledger import limits
 from ledger.errors import EncodingError, TooLarge
-from ledger.names import Digest
+from ledger.names import Digest, encode_b64_bytes
 
 # Canonical base64 and decimals only, so that whatever matches is what `encode_manifest` writes for its values.
 _DIGEST: Final = rb"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
@@ -69,8 +69,10 @@ def encode_manifest(manifest: Manifest) -> bytes:
     It checks no bound, as stores call it for what they have read and checked; whoever makes a manifest stays
     below those of `decode_manifest` (`ledger.record.Sealer.check`).
     """
-    blobs = b",".join(b'[%d,"%b"]' % (b.size, _b64(b.hash)) for b in manifest.blobs)
-    sections = b",".join(b'[%d,"%b","%b"]' % (s.size, _b64(s.root), _b64(s.hash)) for s in manifest.sections)
+    blobs = b",".join(b'[%d,"%b"]' % (b.size, encode_b64_bytes(b.hash)) for b in manifest.blobs)
+    sections = b",".join(
+        b'[%d,"%b","%b"]' % (s.size, encode_b64_bytes(s.root), encode_b64_bytes(s.hash)) for s in manifest.sections
+    )
     return b'{"blobs":[%b],"sections":[%b],"v":1}' % (blobs, sections)
 
 
@@ -101,8 +103,3 @@ def decode_manifest(raw: bytes) -> Manifest:
     if any(blob.size > limits.INTEGER_MAX for blob in blobs):
         raise EncodingError(field="manifest", reason="a blob's size above 2**53 - 1")
     return Manifest(sections, blobs)
-
-
-def _b64(raw: bytes) -> bytes:
-    """As `names.encode_b64`, without the two steps by way of text."""
-    return b2a_base64(raw, newline=False)

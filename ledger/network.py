@@ -104,7 +104,7 @@ def decode_network_file(text: bytes) -> NetworkFile:
     found = shape.decode_text(
         _decode_utf8(text), _NETWORK_FILE, what="network file", bytes_max=limits.NETWORK_FILE_BYTES_MAX
     )
-    file = NetworkFile(charters=_take_notes(found["charters"]), cards=_take_notes(found["cards"]))
+    file = NetworkFile(charters=take_notes(found["charters"]), cards=take_notes(found["cards"]))
     _check_order(file)
     return file
 
@@ -189,7 +189,8 @@ def _read_card(note: bytes) -> Card:
     return decode_card(decode_note(note).text)
 
 
-def _take_notes(value: object) -> tuple[bytes, ...]:
+def take_notes(value: object) -> tuple[bytes, ...]:
+    """Notes as they were signed; that they are one chain each is found when they are verified."""
     return tuple(
         shape.take_string(note, what="note").encode()
         for note in shape.take_list(value, what="notes", most=_VERSIONS_MAX)

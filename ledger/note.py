@@ -17,11 +17,8 @@ from typing import Final
 
 from ledger import limits
 from ledger.errors import BadSignature, EncodingError, MissingSignature, TooLarge
-from ledger.keys import Algorithm, SigningKey, VerifyKey
+from ledger.keys import SIGNATURE_BYTES, Algorithm, SigningKey, VerifyKey
 from ledger.names import decode_b64, encode_b64
-
-SIGNATURE_BYTES: Final = 64
-"""Bytes of an Ed25519 signature (RFC 8032)."""
 
 _DASH: Final = "\u2014 "
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")

@@ -16,7 +16,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
 
 from ledger import limits
 from ledger.errors import BadInput, Missing, NotAllowed
@@ -47,7 +46,6 @@ __all__ = [
     "DECLINE",
     "END",
     "PROPOSE",
-    "RESERVED",
     "Agreements",
     "CodeNotRun",
     "Contract",
@@ -65,8 +63,6 @@ __all__ = [
     "named_contract",
     "told_alike",
 ]
-
-RESERVED: Final = "tally/"
 
 
 class ContractNotActive(NotAllowed):

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.errors import TallyError
 from ledger.keys import SigningKey
-from ledger.names import Digest, MemberName, NetworkId, Origin, RecordId, decode_b64, encode_b64
+from ledger.names import RESERVED, Digest, MemberName, NetworkId, Origin, RecordId, decode_b64, encode_b64
 from ledger.record import Sealed, Sealer, Statement
 from node.batch import (
     Appended,
@@ -40,7 +40,6 @@ from node.storage import facts, logs, sidecars
 from node.storage.packing import pack_sidecar
 from node.storage.store import Store, Tx
 
-RESERVED: Final = "tally/"
 _CARD, _CHARTER = "announced-card", "announced-charter"
 _ATTEMPTS: Final = 8
 """Times that a batch begins anew because another process was quicker."""

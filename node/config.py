@@ -13,6 +13,7 @@ from ledger.errors import BadInput
 
 CONFIG_NAME: Final = "tally.toml"
 DATABASE_NAME: Final = "ledger.db"
+PORT: Final = 7450
 
 
 class ConfigBroken(BadInput):
@@ -30,7 +31,7 @@ class Settings(BaseSettings):
     member: str = Field(description="Name of this member.")
     endpoints: list[str] = Field(description="Addresses at which peers reach this node, as in its card.")
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=7450, ge=0, le=65535, description="Port to listen on.")
+    port: int = Field(default=PORT, ge=0, le=65535, description="Port to listen on.")
     tls_cert: Path | None = Field(default=None, description="PEM certificate chain; with tls_key, serves TLS.")
     tls_key: Path | None = Field(default=None, description="PEM private key of tls_cert.")
     tls_ca: Path | None = Field(default=None, description="PEM file of authorities trusted for peers' certificates.")

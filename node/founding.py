@@ -24,14 +24,13 @@ from ledger.keys import SigningKey
 from ledger.names import MemberName, NetworkName
 from ledger.network import MemberFile, NetworkFile, encode_member_file, verify_member_file
 from ledger.note import Note, add_signature, decode_note, encode_note, verified_signers
-from node.config import CONFIG_NAME, DATABASE_NAME, load_settings
+from node.config import CONFIG_NAME, DATABASE_NAME, PORT, load_settings
 from node.files import write_durably
 from node.keyring import KEYS_FOLDER, Keyring, load_keyring, make_keyring, save_keyring
 
 ADMIN_TOKEN_NAME: Final = "admin-token"  # noqa: S105  # a file, not a token
 _ADMIN_SCOPES: Final = ("admin", "audit", "read", "write")
 MEMBER_FILE_NAME: Final = "member.json"
-PORT: Final = 7450
 
 
 class FolderTaken(Conflict):

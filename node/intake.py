@@ -6,7 +6,6 @@ wanted `contract` (64 hexadecimal digits), `role` and `links`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Final
@@ -15,15 +14,13 @@ import msgspec
 
 from ledger import limits
 from ledger.charter import NetworkLimits
-from ledger.errors import BadInput, EncodingError
+from ledger.errors import BadInput
 from ledger.jsontext import check_strict, encode_string
-from ledger.names import Digest, MemberName, decode_hex, decode_origin
-from ledger.record import Draft, Link
-from node.agreements import RESERVED, Agreements, draft_private, draft_under
+from ledger.names import RESERVED, Digest, MemberName, decode_hex
+from ledger.record import Draft, Link, check_links, is_type
+from node.agreements import Agreements, draft_private, draft_under
 from node.append import NewRecord
 from node.batch import check_body
-
-_TYPE: Final = re.compile(r"[A-Za-z0-9._-][A-Za-z0-9._/-]{0,63}\Z")
 
 
 class EnvelopeBroken(BadInput):
@@ -68,9 +65,11 @@ class Intake:
         except msgspec.DecodeError as cause:
             raise EnvelopeBroken(reason=str(cause)) from None
         contract = None if envelope.contract is None else decode_hex(envelope.contract, length=32, field="contract")
+        links = [_link(link) for link in envelope.links]
+        check_links(links)
         draft = self.draft(
             envelope.type, bytes(envelope.body), by=by, contract=contract, role=envelope.role,
-            links=[_link(link) for link in envelope.links],
+            links=links,
         )  # fmt: skip
         return NewRecord(draft, answer_key, self.digest(text) if answer_key else b"")
 
@@ -86,7 +85,7 @@ class Intake:
         flags: bytes = b"",
     ) -> Draft:
         """A draft of one record; `body` has passed `check_strict`."""
-        if not is_type(type_name):
+        if not may_file(type_name):
             raise EnvelopeBroken(reason=f"type {type_name[:80]!r} is malformed or reserved")
         if body[:1] != b"{":
             raise EnvelopeBroken(reason="body must be an object")
@@ -100,9 +99,9 @@ class Intake:
         return draft_under(found, statement, body, by=by, links=links, flags=flags)
 
 
-def is_type(text: str) -> bool:
+def may_file(type_name: str) -> bool:
     """Whether a partner's record may have this type."""
-    return bool(_TYPE.match(text)) and not text.startswith(RESERVED)
+    return is_type(type_name) and not type_name.startswith(RESERVED)
 
 
 def submitter(name: str) -> bytes:
@@ -112,7 +111,4 @@ def submitter(name: str) -> bytes:
 
 def _link(value: tuple[Any, ...]) -> Link:
     relation, origin, index, leaf = value
-    if not 0 <= index <= limits.INTEGER_MAX or not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", relation):
-        raise EncodingError(field="links", reason="relation or index")
-    decode_origin(origin.split(":", 1)[-1])
     return Link(relation=relation, origin=origin, index=index, leaf=Digest(decode_hex(leaf, length=32, field="links")))

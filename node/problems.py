@@ -18,9 +18,9 @@ from typing import Final
 from ledger import limits
 from ledger.errors import BadInput, Missing
 from ledger.fields import Rules, audience_of, cut_parts, is_flat, join
-from ledger.names import Digest, MemberName
+from ledger.names import RESERVED, Digest, MemberName
 from ledger.record import Meta
-from node.agreements import ACCEPT, DECLINE, END, PROPOSE, RESERVED, Contract
+from node.agreements import ACCEPT, DECLINE, END, PROPOSE, Contract
 from node.reader import ReadRecord
 
 CODES: Final[Mapping[str, str]] = {

@@ -196,6 +196,29 @@ def test_what_is_no_record_is_refused_by_its_code_and_not_recorded(node: Node, t
     ask(node, story)
 
 
+@pytest.mark.parametrize(
+    ("relation", "origin"),
+    [
+        ("Corrects", "cold-chain.example/fishery"),
+        ("r" * 33, "cold-chain.example/fishery"),
+        ("corrects", "fishery"),
+        ("corrects", "ab12:cold-chain.example/fishery"),
+        ("corrects", "A" * 64 + ":cold-chain.example/fishery"),
+        ("corrects", "0" * 64 + ":" + "0" * 64 + ":cold-chain.example/fishery"),
+    ],
+)
+def test_link_that_no_reader_would_take_is_refused_where_it_comes_in(node: Node, relation: str, origin: str) -> None:
+    """Not only where the record is sealed: a dry run says so too."""
+
+    async def story(door: Door) -> None:
+        for link, status in (([relation, origin], 400), (["corrects", "0" * 64 + ":cold-chain.example/fishery"], 200)):
+            record = {"type": "x", "body": {}, "links": [[*link, 1, "00" * 32]]}
+            answer = await door.file(record, params={"dry_run": "true"})
+            assert (answer.status_code, answer.json().get("code", "encoding")) == (status, "encoding")
+
+    ask(node, story)
+
+
 def test_the_largest_line_is_read_and_one_byte_more_is_not(node: Node) -> None:
     async def story(door: Door) -> None:
         head, tail = b'{"type":"note","body":{"a":"', b'"}}'

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ledger import limits
 from ledger.errors import TooLarge
+from ledger.letters import BOM
 from node.cli import capture, lines
 from node.cli.client import NodeClient, NodeUnreachable
-from node.cli.inputs import BOM
 from node.cli.lines import fill_in, is_lines, read_parts
 from node.cli.progress import describe
 from node.node import Node

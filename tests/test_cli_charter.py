@@ -13,10 +13,10 @@ import pytest
 from ledger.charter import Council
 from ledger.jsontext import encode_canonical
 from ledger.keys import SigningKey
+from ledger.letters import BOM
 from ledger.names import MemberName, NetworkName
 from ledger.network import MemberFile, decode_member_file, decode_network_file, encode_network_file, verify_network_file
 from node import founding
-from node.cli.inputs import BOM
 from node.cli.trust import read_trust
 from node.config import ConfigBroken, load_settings
 from node.founding import (

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ledger import limits
-from ledger.letters import has_hidden
+from ledger.letters import BOM, has_hidden
 from node.cli.exits import UsageWrong
-from node.cli.inputs import BOM, find_contract
+from node.cli.inputs import find_contract
 from node.node import Node
 from tests.make_cli import Result, tally
 from tests.make_folders import proposal

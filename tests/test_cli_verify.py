@@ -11,11 +11,11 @@ import pytest
 from ledger.checkpoint import cosign
 from ledger.evidence import Evidence, encode_evidence
 from ledger.jsontext import encode_canonical
+from ledger.letters import BOM
 from ledger.network import encode_network_file
 from ledger.note import Note, decode_note, encode_note
 from ledger.proof import encode_proof
 from ledger.receipt import Receipt, decode_receipt, encode_receipt
-from node.cli.inputs import BOM
 from node.founding import open_keyring
 from tests import make_evidence, make_records
 from tests.make import network as made_network

@@ -16,10 +16,10 @@ from contracts.source.literals import FUNCTIONS, Finding, Names, Outline, Row, r
 from ledger import limits
 from ledger.errors import ContractMalformed, PatternMalformed, PatternsAmbiguous
 from ledger.fields import Rules, compile_rules, parse_pattern
+from ledger.names import RESERVED
 
 _ROLE: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{limits.ROLE_LENGTH_MAX - 1}}}\Z")
 _TYPE: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._/-]{{0,{limits.TYPE_LENGTH_MAX - 1}}}\Z")
-_RESERVED: Final = "tally/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ def _check_roles(outline: Outline) -> Iterator[Finding]:
 def _check_types(outline: Outline) -> Iterator[Finding]:
     placed = [*outline.types.items(), *[(kind, row.line) for kind, row in outline.authors.items()]]
     for kind, line in dict(placed).items():
-        if kind.startswith(_RESERVED):
+        if kind.startswith(RESERVED):
             message = f"the type {kind[:80]!a} is reserved for the ledger's own records"
             yield Finding(line=line, code="type-reserved", message=message, instead="choose another name")
         elif not _TYPE.match(kind):

@@ -10,12 +10,12 @@ Spec: docs/spec/receipt.md, "Bytes".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from ledger import limits, shape
 from ledger.errors import EncodingError, TooLarge
 from ledger.names import decode_b64, encode_b64
-from ledger.network import NetworkFile
+from ledger.network import NetworkFile, take_notes
 from ledger.proof import TlogProof, decode_path, decode_proof, encode_path, encode_proof
 from ledger.receipt.disclosure import Disclosure
 from ledger.sealing import FIELDS_MAX, SALT_BYTES
@@ -68,7 +68,7 @@ def decode_receipt(raw: bytes) -> Receipt:
         proof=decode_proof(shape.take_string(found["proof"], what="proof").encode()),
         manifest=shape.take_string(found["manifest"], what="manifest").encode(),
         disclosures=tuple(_decode_disclosure(item) for item in items),
-        network=NetworkFile(charters=_take_notes(found["charters"]), cards=_take_notes(found["cards"])),
+        network=NetworkFile(charters=take_notes(found["charters"]), cards=take_notes(found["cards"])),
     )
 
 
@@ -97,12 +97,4 @@ def _decode_disclosure(value: object) -> Disclosure:
         salt=decode_b64(shape.take_string(found["salt"], what="salt"), length=SALT_BYTES, field="salt"),
         value=shape.take_string(found["value"], what="value").encode(),
         path=decode_path([shape.take_string(digest, what="path") for digest in path]),
-    )
-
-
-def _take_notes(value: Any) -> tuple[bytes, ...]:
-    """Notes as they were signed; that they are one chain each is found when they are verified."""
-    most = limits.NETWORK_FILE_BYTES_MAX // 256  # no note is shorter
-    return tuple(
-        shape.take_string(note, what="note").encode() for note in shape.take_list(value, what="notes", most=most)
     )

@@ -5,7 +5,17 @@
 Spec: docs/spec/record.md.
 """
 
-from ledger.record.meta import META_NAMES, OWN_NAMES, Link, Meta, decode_meta, encode_links, encode_meta
+from ledger.record.meta import (
+    META_NAMES,
+    OWN_NAMES,
+    Link,
+    Meta,
+    check_links,
+    decode_meta,
+    encode_links,
+    encode_meta,
+    is_type,
+)
 from ledger.record.opening import Opened, check_ciphertext, glance_record, open_record
 from ledger.record.sealer import Draft, Measure, Sealed, Sealer, Statement
 
@@ -21,9 +31,11 @@ __all__ = [
     "Sealer",
     "Statement",
     "check_ciphertext",
+    "check_links",
     "decode_meta",
     "encode_links",
     "encode_meta",
     "glance_record",
+    "is_type",
     "open_record",
 ]

@@ -86,7 +86,7 @@ def encode_links(links: Sequence[Link]) -> bytes:
     """
     if not links:
         return b"[]"
-    _check_links(links)
+    check_links(links)
     return encode_canonical([[link.relation, link.origin, link.index, encode_b64(link.leaf)] for link in links])
 
 
@@ -141,18 +141,23 @@ def _decode_link(value: object) -> Link:
     raise EncodingError(field="links", reason="a link is [relation, origin, index, leaf hash]")
 
 
+def is_type(text: str) -> bool:
+    """Whether it is a name for a record type, be it the ledger's own."""
+    return _TYPE.match(text) is not None
+
+
 # --- what must hold in every section 0, written or read -----------------------------------
 
 
 def _check(meta: Meta) -> None:
     """Names in narrow alphabets: they are shown, searched and compared by people, and must not be taken for others."""
-    if not _TYPE.match(meta.type):
+    if not is_type(meta.type):
         raise EncodingError(field="type", reason=f"{meta.type[:80]!r} is no name for a record type")
     shape.check_range(meta.version, what="version", least=1)
     if meta.role is not None and not _ROLE.match(meta.role):
         raise EncodingError(field="role", reason=f"{meta.role[:80]!r} is no name for a role")
     _check_audience(meta.audience)
-    _check_links(meta.links)
+    check_links(meta.links)
 
 
 def _check_audience(audience: Sequence[tuple[str, ...]]) -> None:
@@ -186,7 +191,8 @@ def _check_reader(name: str) -> None:
         raise EncodingError(field="audience", reason=f"{name[:80]!r} is neither a role nor an @member")
 
 
-def _check_links(links: Sequence[Link]) -> None:
+def check_links(links: Sequence[Link]) -> None:
+    """Raise unless every link is well formed, and there are not too many. Raises: EncodingError, TooLarge."""
     if len(links) > limits.LINKS_MAX:
         raise TooLarge(what="record", got=len(links), limit=limits.LINKS_MAX, unit="links")
     for link in links:

@@ -12,7 +12,6 @@ Spec: docs/spec/record.md.
 from __future__ import annotations
 
 import hashlib
-from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
@@ -24,7 +23,7 @@ from ledger.errors import EncodingError, NotEntitled, TooLarge
 from ledger.fields import Parts, Shape
 from ledger.keys import entropy
 from ledger.merkle import root_of
-from ledger.names import Digest, MemberName, NetworkId, Origin, lp
+from ledger.names import Digest, MemberName, NetworkId, Origin, encode_b64_bytes, lp
 from ledger.record.meta import Link, Meta, encode_links, encode_meta
 from ledger.sealing import SEED_BYTES, Contexts, Wrap, Wrapper, padded_length
 from ledger.sealing.sections import FIELD_TAG, INDEXES, NONCE, SALTS, SECTION_TAG
@@ -151,7 +150,7 @@ class Sealer:
             context = self._contexts.of(record_id, number)
             ciphertext, root = _seal_chunks(chunks, seeds[at : at + SEED_BYTES], context)
             digest = hashlib.sha256(ciphertext).digest()
-            entries.append(b'[%d,"%b","%b"]' % (len(ciphertext), _b64(root), _b64(digest)))
+            entries.append(b'[%d,"%b","%b"]' % (len(ciphertext), encode_b64_bytes(root), encode_b64_bytes(digest)))
             roots.append(root)
             sections.append(ciphertext)
             if number == len(layout.picks):
@@ -265,8 +264,3 @@ def _seal_chunks(chunks: Sequence[bytes], seed: bytes, context: bytes) -> tuple[
     if len(leaves) == 1:
         return ciphertext, Digest(leaves[0])
     return ciphertext, root_of(cast(list[Digest], leaves))
-
-
-def _b64(raw: bytes) -> bytes:
-    """As `names.encode_b64`, without the two steps by way of text."""
-    return b2a_base64(raw, newline=False)

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from ledger import limits
 from ledger.errors import TallyError, TooLarge
+from ledger.letters import BOM
 from ledger.names import encode_id
 from node.api.errors import UploadTruncated, encode, note_fault, problem
 from node.api.uploads import AnswerKey, read_lines
@@ -35,7 +36,6 @@ LINES_MAX: Final = 100_000
 
 _GROUP_LINES: Final = 128  # parsed at a stretch: some 4 ms, during which the loop answers nobody else
 _AHEAD: Final = 16  # groups queued and not durable yet: two commits of the largest size
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 class _Sound(Enum):
@@ -105,7 +105,7 @@ class BulkAnswer(Response):
     async def _take_lines(self) -> None:
         async for lines in read_lines(self._request):
             if self._taken == 0 and lines[0] is not None:
-                lines[0] = lines[0].removeprefix(_BOM)
+                lines[0] = lines[0].removeprefix(BOM)
             for at in range(0, len(lines), _GROUP_LINES):
                 part = lines[at : at + _GROUP_LINES]
                 await self._queue(self._taken, part)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import TooLarge
+from ledger.letters import BOM
 from node.cli.exits import UsageWrong
 
 if TYPE_CHECKING:
     from ledger.network import NetworkFile
     from node.cli.client import NodeClient
 
-BOM: Final = b"\xef\xbb\xbf"
 _HEX: Final = re.compile(r"[0-9a-f]+\Z")
 
 

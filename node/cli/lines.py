@@ -16,7 +16,7 @@ import msgspec
 
 from ledger import limits
 from ledger.errors import TooLarge
-from node.cli.inputs import BOM
+from ledger.letters import BOM
 
 # Frozen: with other parts a file would have other keys, and be recorded again where it was before.
 PART_LINES: Final = 5000

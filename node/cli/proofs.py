@@ -72,7 +72,8 @@ def verify(
     few others have cosigned. 3: the command line is wrong.
     """
     from ledger import limits
-    from node.cli.inputs import BOM, read_file
+    from ledger.letters import BOM
+    from node.cli.inputs import read_file
     from node.cli.trust import read_trust
 
     trusted = None if trust is None else read_trust(trust)

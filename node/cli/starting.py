@@ -50,11 +50,12 @@ def init(
     Hand the member.json that it writes to whoever draws up the charter, and keep all else in the folder to yourself.
     """
     from node.clock import system_clock
+    from node.config import PORT
     from node.founding import MEMBER_FILE_NAME, NewNode, listening_at, make_node
 
     if (tls_cert is None) != (tls_key is None):
         raise UsageWrong(reason="--tls-cert and --tls-key go together")
-    endpoints = tuple(endpoint or [f"http://127.0.0.1:{7450 if port is None else port}"])
+    endpoints = tuple(endpoint or [f"http://127.0.0.1:{PORT if port is None else port}"])
     usual_host, usual_port = listening_at(endpoints[0], has_tls=tls_cert is not None)
     settings: dict[str, object] = {"host": host or usual_host, "port": usual_port if port is None else port}
     files = {"tls_cert": tls_cert, "tls_key": tls_key, "tls_ca": tls_ca, "passphrase_file": passphrase_file}

@@ -26,6 +26,7 @@ import msgspec
 from ledger import limits
 from ledger.errors import JsonMalformed, TooDeep, TooLarge
 from ledger.jsontext import check_strict, encode_string, members, parse
+from ledger.letters import BOM
 from node.epcis.checks import EVENT_LIST, Fault, check_event, check_frame, pointer, terms
 
 DOCUMENT_TYPE: Final = "epcis/document"
@@ -36,7 +37,6 @@ INVALID: Final = "invalid"
 
 _CONTEXT: Final = "@context"
 _HOPELESS: Final = ("too-large", "too-deep")
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -91,7 +91,7 @@ def capture(file: bytes, *, accept_invalid: bool = False) -> Capture:
     INVALID; save for what no record can hold: too long, too deep, or no object.
     Raises: TooLarge, TooDeep, JsonMalformed, DuplicateKey (naming the key) if the file is no strict JSON.
     """
-    text = file.removeprefix(_BYTE_ORDER_MARK)
+    text = file.removeprefix(BOM)
     _check_values(text)
     value = parse(text, bytes_max=limits.EPCIS_FILE_BYTES_MAX, depth_max=limits.EPCIS_FILE_DEPTH)
     if not isinstance(value, dict):

@@ -22,7 +22,7 @@ from node.agreements import Contract, ContractNotActive, RoleNotAllowed, Status,
 from node.append import Appended, NewRecord, Outcome
 from node.epcis.capture import DOCUMENT_TYPE, INVALID, UNTYPED, CapturedRecord, capture
 from node.epcis.checks import Fault
-from node.intake import EnvelopeBroken, is_type
+from node.intake import EnvelopeBroken, may_file
 from node.node import Node
 from node.services.filing import find_answers
 from node.services.gathering import Gathering
@@ -98,7 +98,7 @@ def _prepare(node: Node, file: bytes, order: Order) -> tuple[list[_Item], Report
 
 
 def _draft(node: Node, record: CapturedRecord, order: Order) -> NewRecord:
-    type_name = record.type if is_type(record.type) else UNTYPED
+    type_name = record.type if may_file(record.type) else UNTYPED
     if type_name != record.type and INVALID not in record.flags:
         raise EnvelopeBroken(reason=f"type {record.type[:80]!r}")
     contract = None if order.contract is None else order.contract.id

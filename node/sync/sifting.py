@@ -16,11 +16,10 @@ from typing import Final, NamedTuple
 
 from ledger.errors import EncodingError, TallyError
 from ledger.manifest import Manifest, decode_manifest
-from ledger.names import MemberName, sha256
+from ledger.names import RESERVED, MemberName, sha256
 from ledger.record import Opened, check_ciphertext, open_record
 from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
 from ledger.sidecar import Sidecar
-from node.agreements import RESERVED
 from node.node import Node
 from node.storage import logs, sidecars
 from node.storage.packing import PackedEntry, pack_received

@@ -9,10 +9,10 @@ import msgspec
 
 from ledger.errors import BadInput
 from ledger.jsontext import check_strict, encode_string, members
+from ledger.letters import BOM
 from node.cli.demo.firms import FIRMS
 from node.epcis.scenario import scenario
 
-_BOM = b"\xef\xbb\xbf"
 _BYTES_MAX = 64 << 20
 
 
@@ -26,7 +26,7 @@ def documents_for(events: Path | None, seed: int) -> dict[str, bytes]:
     """An EPCIS document for each firm that has something to capture."""
     if events is None:
         return dict(scenario(seed).documents)
-    text = events.read_bytes().removeprefix(_BOM)
+    text = events.read_bytes().removeprefix(BOM)
     check_strict(text, bytes_max=_BYTES_MAX)
     path = _event_list_path(members(text))
     if path is None:
