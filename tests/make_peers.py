@@ -112,10 +112,10 @@ class Peer:
         assert isinstance(outcome, Appended), outcome
         return outcome
 
-    def agree(self, others: Sequence[Peer], parties: dict[str, list[str]]) -> Digest:
+    def agree(self, others: Sequence[Peer], parties: dict[str, list[str]], **proposed: str) -> Digest:
         """Propose to `parties`, of which `others` accept; the contract is active at all of them afterwards."""
         wait_until(lambda: all(peer.is_ready for peer in (self, *others)), "all may write")
-        contract = self.append(proposal(parties)).leaf
+        contract = self.append(proposal(parties, **proposed)).leaf
         for other in others:
             wait_until(lambda o=other: o.knows(contract), f"{other.name} sees the proposal")  # type: ignore[misc]
             other.append(answer(other.node.agreements.get(contract)))

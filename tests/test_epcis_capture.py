@@ -36,7 +36,7 @@ _VALID_FOLDERS: Final = (
     "epcis/event-hash/examples",
     "epcis/testdata-generator",
 )
-_SAMPLES: Final = [
+SAMPLES: Final = [
     path for pattern in ("epcis/**/*.json*", "trace/**/*.json*") for path in list_samples(pattern)
 ]  # `*.json*`: .jsonld too
 
@@ -80,11 +80,11 @@ def _is_valid(path: Path) -> bool:
         return False  # no JSON at all, by design
 
 
-_VALID: Final = [path for path in _SAMPLES if _is_valid(path)]
-_IDS: Final = [f"{i}-{path.name}" for i, path in enumerate(_VALID)]
+VALID: Final = [path for path in SAMPLES if _is_valid(path)]
+_IDS: Final = [f"{i}-{path.name}" for i, path in enumerate(VALID)]
 
 
-@pytest.mark.parametrize("path", _VALID, ids=_IDS)
+@pytest.mark.parametrize("path", VALID, ids=_IDS)
 def test_a_valid_sample_is_taken_whole_and_comes_back_equal(path: Path) -> None:
     text = path.read_bytes()
     found = capture(text)
@@ -100,8 +100,8 @@ def test_a_valid_sample_is_taken_whole_and_comes_back_equal(path: Path) -> None:
 
 def test_all_valid_samples_were_among_them() -> None:
     sample("epcis")
-    assert len(_VALID) == 76
-    assert sum(capture(path.read_bytes()).event_count for path in _VALID) > 1000
+    assert len(VALID) == 76
+    assert sum(capture(path.read_bytes()).event_count for path in VALID) > 1000
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_an_invalid_sample_is_refused_with_the_path_of_its_fault(name: str, path
 
 
 def test_no_invalid_sample_passes_and_each_fault_has_a_place() -> None:
-    for path in _SAMPLES:
-        if path in _VALID:
+    for path in SAMPLES:
+        if path in VALID:
             continue
         try:
             found = capture(path.read_bytes())
