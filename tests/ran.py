@@ -1,6 +1,6 @@
 """Which tests ran, for tests that ask: a plugin that `tests/test_threat_model.py` loads.
 
-It moves the test that asks behind all others, and keeps how each test ended.
+It moves the tests that ask behind all others, and keeps how each test ended.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ class Run:
         """How `name` went, under each of its parameters; those that have not run are missing."""
         return {test: how for test, how in self.ended.items() if test.partition("[")[0] == name}
 
+    def passed_in(self, file: str) -> bool:
+        """Whether a test of this file passed."""
+        return any(how == "passed" and test.startswith(f"{file}::") for test, how in self.ended.items())
+
     def missing(self, names: Iterable[str]) -> list[str]:
         """Which of `names` should have run by now and did not: all in a whole run, else those that were selected."""
         selected = {test.partition("[")[0] for test in self.selected}
@@ -35,12 +39,15 @@ class Run:
 
 
 RUN: Final = Run()
-LAST: Final = "tests/test_threat_model.py::test_every_cited_test_ran"
+LAST: Final = (
+    "tests/test_threat_model.py::test_every_cited_test_ran",
+    "tests/test_threat_model.py::test_in_ci_somebody_else_judged_our_logs_and_our_signatures",
+)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.nodeid == LAST)  # the order is kept otherwise
+    items.sort(key=lambda item: item.nodeid in LAST)  # the order is kept otherwise
     RUN.selected = {item.nodeid for item in items}
     chosen = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "failedfirst", "stepwise", "maxfail")
     RUN.is_whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not any(

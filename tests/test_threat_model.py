@@ -20,6 +20,11 @@ pytest_plugins = ["tests.ran"]
 
 MODEL: Final = ROOT / "docs" / "threat-model.md"
 LEAKAGE: Final = ROOT / "docs" / "spec" / "leakage.md"
+JUDGES: Final = {
+    "logs": ("tests/conformance/test_log_go.py", "tests/conformance/test_log_npm.py"),
+    "signatures": ("tests/conformance/test_ed25519_npm.py",),
+}
+"""What others' implementations judge, and the files of tests that ask them."""
 _CITED: Final = re.compile(r"`(tests/[a-z0-9_/]+\.py::[a-z0-9_]+)`")
 _IN_CI: Final = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
@@ -93,6 +98,34 @@ def test_every_cited_test_ran(ran: Any) -> None:
     assert [name for name in missing if not is_let_off(ran.RUN.of(name), in_ci=_IN_CI, allowed=allowed)] == []
 
 
+def unjudged(run: Any) -> list[str]:
+    """What no implementation of others has looked at, in a run that was to show it."""
+    asked = [what for what, files in JUDGES.items() if run.is_whole or any(_is_selected(run, file) for file in files)]
+    return [what for what in asked if not any(run.passed_in(file) for file in JUDGES[what])]
+
+
+def _is_selected(run: Any, file: str) -> bool:
+    return any(test.startswith(f"{file}::") for test in run.selected)
+
+
+def test_in_ci_somebody_else_judged_our_logs_and_our_signatures(ran: Any) -> None:
+    """Last of all: that one judge is missing may be allowed, that none is left is not."""
+    assert not _IN_CI or unjudged(ran.RUN) == []
+
+
+def test_a_run_without_any_judge_is_noticed(ran: Any) -> None:
+    go, npm, noble = (f"tests/conformance/test_{name}.py::test_a" for name in ("log_go", "log_npm", "ed25519_npm"))
+    for ended, expected in (
+        ({go: "passed", npm: "skipped", noble: "passed"}, []),
+        ({go: "skipped", npm: "passed", noble: "passed"}, []),
+        ({go: "skipped", npm: "skipped", noble: "passed"}, ["logs"]),
+        ({go: "passed", noble: "skipped"}, ["signatures"]),
+        ({}, ["logs", "signatures"]),
+    ):
+        assert unjudged(ran.Run(selected=set(), ended=ended, is_whole=True)) == expected, ended
+        assert unjudged(ran.Run(selected=set(ended), ended=ended)) == (expected if ended else []), ended
+
+
 def test_in_ci_only_tests_that_are_listed_may_skip_and_none_may_be_left_out() -> None:
     allowed = {"tests/a.py::test_x": "no such device", "tests/a.py::test_y[1]": "no such device"}
     for ended, in_ci, expected in (
@@ -106,8 +139,9 @@ def test_in_ci_only_tests_that_are_listed_may_skip_and_none_may_be_left_out() ->
         assert is_let_off(ended, in_ci=in_ci, allowed=allowed) == expected, (ended, in_ci)
 
 
-def test_the_test_that_asks_which_ran_is_there(ran: Any) -> None:
-    assert ran.LAST in existing()
+def test_the_tests_that_ask_which_ran_are_there_and_so_are_those_they_ask_about(ran: Any) -> None:
+    assert set(ran.LAST) <= existing()
+    assert all((ROOT / file).is_file() for files in JUDGES.values() for file in files)
 
 
 def test_tests_that_did_not_run_or_skipped_are_noticed(ran: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import records
-from tests.conformance.tools import NotToBeHad, npm_folder
+from tests.conformance.tools import Broken, npm_folder
 
 _HERE: Final = Path(__file__).resolve().parent / "hypercore"
 _BATCH: Final = 500
@@ -36,7 +36,7 @@ def append_plainly(file: Path, bodies: Sequence[bytes]) -> float:
 
 
 class Hypercore:
-    """A log of hypercore. It syncs no append to disk and seals nothing. Raises NotToBeHad."""
+    """A log of hypercore. It syncs no append to disk and seals nothing. Raises NotToBeHad where it is out of reach."""
 
     def __init__(self, folder: Path) -> None:
         self._program = npm_folder(_HERE) / "log.mjs"
@@ -62,7 +62,7 @@ class Hypercore:
             capture_output=True, text=True, timeout=_LIMIT_S, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            raise NotToBeHad(f"hypercore failed: {done.stderr.strip()[-500:]}")
+            raise Broken(f"hypercore failed: {done.stderr.strip()[-500:]}")
         return float(json.loads(done.stdout)["seconds"])
 
     def _log(self, number: int) -> Path:

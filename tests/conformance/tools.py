@@ -1,7 +1,8 @@
 """Fetches the implementations of others that these tests compare ours with, into `.cache/conformance`.
 
 Versions and hashes are pinned in `debian.lock` and `npm/package-lock.json`. Nothing is installed into the
-system. What cannot be had raises `NotToBeHad`, and the tests that need it skip by name and say why.
+system. Where a program is missing or a registry is out of reach, `NotToBeHad` is raised, and the tests that
+need it skip by name and say why. All else fails them: another hash, and what does not build.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,15 +24,32 @@ from tests.source import ROOT
 HERE: Final = Path(__file__).resolve().parent
 CACHE: Final = ROOT / ".cache" / "conformance"
 _LIMIT_S: Final = 180  # of one command: a network that never answers is to end in a skip, not in the tests' own limit
+# What npm calls a registry that is out of reach, a proxy that lets nobody through, and a Node that is too old.
+_NPM_ABSENT: Final = re.compile(
+    r"\bcode (?:ENOTFOUND|EAI_AGAIN|ECONN[A-Z]+|ETIMEDOUT|ERR_SOCKET_TIMEOUT|ENETUNREACH|EHOSTUNREACH|EIDLETIMEOUT"
+    r"|FETCH_ERROR|E401|E403|E407|E429|E50[0-9]|EBADENGINE)\b"
+)
+# Sources that do not answer, or that are those of another release; not a file that differs from what its index says.
+_APT_ABSENT: Final = re.compile(
+    r"Could not (?:resolve|connect)|Temporary failure resolving|Unable to (?:connect|locate package)|timed out"
+    r"|Connection (?:failed|refused)|Can't find a source|Version '[^']*' for '[^']*' was not found"
+    r"|no longer has a Release|40[347]  |50[0-9]  "
+)
 
 
 class NotToBeHad(Exception):
-    """A tool cannot be fetched or built here; the text says which and why."""
+    """A program is missing here, or what it is fetched from is out of reach; the text says which and why."""
+
+
+class Broken(Exception):
+    """What was fetched is another thing than the one pinned, or does not build."""
 
 
 def go_verifier() -> Path:
     """The program of `go/main.go`, built with Debian's Go and its package of golang.org/x/mod."""
     source, lock = HERE / "go" / "main.go", HERE / "debian.lock"
+    if platform.machine() != "x86_64":
+        raise NotToBeHad("the packages of debian.lock are those of amd64")
 
     def make(folder: Path) -> None:
         for line in lock.read_text().splitlines():
@@ -66,7 +86,7 @@ def npm_folder(source: Path = HERE / "npm") -> Path:
         for file in files:
             shutil.copy(file, folder)
         options = ["--ignore-scripts", "--engine-strict", "--no-audit", "--no-fund", "--loglevel=error"]
-        _run(["npm", "ci", *options], folder=folder)
+        _fetch(["npm", "ci", *options], folder=folder, absent=_NPM_ABSENT)
 
     return _cached(source.name, files, make)
 
@@ -109,33 +129,43 @@ def _cached(kind: str, inputs: Sequence[Path], make: Callable[[Path], None]) -> 
 def _unpack_debian(name: str, version: str, sha256: str, *, folder: Path) -> None:
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise NotToBeHad("apt-get and dpkg-deb are not installed")
+    download = ["apt-get", "download", "-q", f"{name}={version}"]
     try:
-        _run(["apt-get", "download", "-q", f"{name}={version}"], folder=folder)
+        _fetch(download, folder=folder, absent=_APT_ABSENT)
     except NotToBeHad:
         if os.geteuid() != 0:
             raise
-        _run(["apt-get", "update", "-qq"])  # A fresh container has no package lists.
-        _run(["apt-get", "download", "-q", f"{name}={version}"], folder=folder)
+        _fetch(["apt-get", "update", "-qq"], folder=folder, absent=_APT_ABSENT)  # a fresh container has no lists
+        _fetch(download, folder=folder, absent=_APT_ABSENT)
     (package,) = folder.glob(f"{name}_*.deb")
     if hashlib.sha256(package.read_bytes()).hexdigest() != sha256:
-        raise NotToBeHad(f"the Debian package {name} {version} is not the one of debian.lock")
+        raise Broken(f"the Debian package {name} {version} is not the one of debian.lock")
     _run(["dpkg-deb", "-x", str(package), str(folder)])
     package.unlink()
 
 
-def _run(command: Sequence[str], *, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+def _fetch(command: Sequence[str], *, folder: Path, absent: re.Pattern[str]) -> None:
+    """Run what downloads; `absent` is found in what it says where nothing can be had from there."""
     try:
-        found = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, **(environment or {})},
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as cause:
+        _run(command, folder=folder)
+    except subprocess.TimeoutExpired as cause:
         raise NotToBeHad(f"{command[0]}: {cause}") from cause
+    except Broken as cause:
+        if absent.search(str(cause)):
+            raise NotToBeHad(str(cause)) from cause
+        raise
+
+
+def _run(command: Sequence[str], *, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    found = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT_S,
+        check=False,
+    )
     if found.returncode != 0:
-        tail = " | ".join((found.stdout + found.stderr).strip().splitlines()[-3:])
-        raise NotToBeHad(f"{' '.join(command[:4])} failed: {tail}")
+        lines = (found.stdout + found.stderr).strip().splitlines()
+        raise Broken(f"{' '.join(command[:4])} failed: {' | '.join(lines[-20:])}")
