@@ -21,7 +21,16 @@ FUNCTION_LINES: Final = 60
 FILE_LINES: Final = 300
 POSITIONAL_ARGUMENTS: Final = 4
 COMMENTS_PERCENT: Final = {"ledger": range(25, 46), "node": range(10, 21)}
-_BANNED_WORDS: Final = frozenset({"util", "utils", "helper", "helpers", "manager", "misc"})
+_BANNED_WORDS: Final = frozenset({"util", "utils", "helper", "helpers", "manager", "misc", "data", "handle"})
+_BANNED_ALONE: Final = frozenset({"process"})
+"""Banned as the whole name of a file, function or class; a process of the operating system is called nothing else."""
+_STANDARD_TERMS: Final = frozenset(
+    {
+        "data_received",  # asyncio.Protocol, with its argument `data`
+        "data_version",  # SQLite's pragma
+        "master_data",  # EPCIS: what is known of places and goods, beside events
+    }
+)
 _FROZEN: Final = "node/storage/migrations/versions/"  # Tables of data: what a release once created, never edited again.
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SHARE_FROM_LINES: Final = 1000  # In less code than this one page of prose sways the share.
@@ -71,13 +80,35 @@ def blanket_handlers(module: Module) -> Iterator[Excess]:
 
 
 def banned_names(module: Module) -> Iterator[Excess]:
-    names = {module.path: module.name}
+    names = [(module.path, module.name.rpartition(".")[2])]
     for node in ast.walk(module.tree):
         if isinstance(node, Function | ast.ClassDef):
-            names[f"{module.path}:{node.name}"] = node.name
-    for place, name in names.items():
-        if _BANNED_WORDS & {word.lower() for word in _WORD.findall(name)}:
+            names.append((f"{module.path}:{node.name}", node.name))
+    for place, name in names:
+        if name.strip("_").lower() in _BANNED_ALONE or _is_banned(name):
             yield Excess("name", place, 1)
+    for name in sorted(set(_variables(module.tree))):
+        if _is_banned(name):
+            yield Excess("name", f"{module.path}:{name}", 1)
+
+
+def _is_banned(name: str) -> bool:
+    words = {word.lower() for word in _WORD.findall(name)}
+    return bool(_BANNED_WORDS & words) and name.strip("_") not in _STANDARD_TERMS
+
+
+def _variables(tree: ast.AST) -> Iterator[str]:
+    """Names of arguments, variables and fields; not the arguments of a function whose name somebody else chose."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function) and node.name in _STANDARD_TERMS:
+            continue
+        if isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        yield from _variables(node)
 
 
 def comment_shares() -> Iterator[Excess]:
@@ -215,11 +246,25 @@ def test_blanket_handlers_are_found(caught: str, over: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "over"), [("class KeyManager: ...", 1), ("def misc_keys(): ...", 1), ("def manage(): ...", 0)]
+    ("text", "over"),
+    [
+        ("class KeyManager: ...", 1),
+        ("def misc_keys(): ...", 1),
+        ("def manage(): ...", 0),
+        ("def process(): ...", 1),
+        ("def process_id(): ...", 0),
+        ("process = subprocess.Popen([])", 0),
+        ("def f(row_data): ...", 1),
+        ("for handle in (): ...", 1),
+        ("with f() as x.data: ...", 1),
+        ("data_version = 1", 0),
+        ("class P:\n    def data_received(self, data): ...", 0),
+    ],
 )
 def test_banned_words_are_found_inside_names(text: str, over: int) -> None:
     assert len(list(banned_names(_module(text)))) == over
     assert len(list(banned_names(_module("", "node/store_utils.py")))) == 1
+    assert len(list(banned_names(_module("", "node/process.py")))) == 1
 
 
 if __name__ == "__main__":
