@@ -6,16 +6,17 @@ import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import venv
 import zipfile
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from packaging.requirements import Requirement
 
-from tests.source import PACKAGES, ROOT
+from tests.source import PACKAGES, ROOT, imports, modules
 
 LOCKS: Final = ("requirements.lock", "requirements-dev.lock")
 _PIN: Final = re.compile(r"^([a-z0-9-]+)==\S+( ; .*)? \\$", re.MULTILINE)
@@ -51,16 +52,48 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of a venv that has our wheel, and of all else what this venv has. Nothing is downloaded."""
+    """The programs of a venv that has our wheel, and of this venv's what we declare, no tool. Nothing is downloaded."""
     root = tmp_path_factory.mktemp("installed")
     venv.create(root / "venv", with_pip=False)
     programs = root / "venv" / "bin"
     site = Path(_output(programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"))
     install = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--no-deps", "--no-index"]
     subprocess.run([*install, str(_build_wheel(root))], check=True, capture_output=True, timeout=120)
-    # A path file inside another's site-packages is not read, so the editable install of this venv stays out.
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n" + sysconfig.get_path("platlib") + "\n")
+    for name in _needed():
+        _link(name, site)
     return programs
+
+
+def _needed() -> set[str]:
+    """Bare names of what we declare, and of what that needs in turn, here."""
+    waiting = [Requirement(text) for text in _project()["dependencies"]]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        wanted = waiting.pop()
+        for extra in ("", *wanted.extras):
+            if (wanted.name, extra) in seen or not _is_due(wanted):
+                continue
+            seen.add((wanted.name, extra))
+            needs = [Requirement(text) for text in distribution(wanted.name).requires or ()]
+            waiting += [need for need in needs if _is_due(need, extra)]
+    return {_normal(name) for name, _ in seen}
+
+
+def _is_due(requirement: Requirement, extra: str = "") -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+
+
+def _link(name: str, site: Path) -> None:
+    """Show one package of this venv to another."""
+    for file in distribution(name).files or ():
+        top = file.parts[0]
+        if top not in ("..", "__pycache__") and not (site / top).exists():
+            (site / top).symlink_to(Path(str(distribution(name).locate_file(top))))
+
+
+def _project() -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return found
 
 
 def _output(*command: str | Path, folder: Path | None = None) -> str:
@@ -76,7 +109,7 @@ def test_the_installed_wheel_makes_a_node_and_opens_its_store(installed: Path, t
     where = "import node, ledger, contracts as c; print(*(m.__path__[0] for m in (node, ledger, c)), sep='\\n')"
     for place in _output(installed / "python", "-P", "-c", where, folder=tmp_path).splitlines():
         assert Path(place).is_relative_to(installed.parent), "what is tried is the wheel, not the checkout"
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = _project()["version"]
     assert _output(installed / "tally", "--version", folder=tmp_path) == f"tally {version}"
     init = ("init", "fishery", "--network", "n.example", "--member", "fishery", "--endpoint", "http://127.0.0.1:1")
     _output(installed / "tally", *init, folder=tmp_path)
@@ -98,6 +131,20 @@ def test_the_installed_wheel_has_its_library_of_contracts(installed: Path, tmp_p
     assert len(agreements) >= 1
     for agreement in agreements:
         _output(installed / "tally", "contract", "lint", agreement, folder=tmp_path)
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    owners = packages_distributions()
+    tops = {name.partition(".")[0] for module in modules(*PACKAGES) for name in imports(module)}
+    foreign = tops - {*PACKAGES, *sys.stdlib_module_names}
+    declared = {_normal(text) for text in _project()["dependencies"]}
+    assert len(foreign) > 15
+    assert sorted(top for top in foreign if not declared & {_normal(owner) for owner in owners[top]}) == []
+
+
+def test_every_declared_dependency_has_both_bounds() -> None:
+    for text in _project()["dependencies"]:
+        assert {bound.operator for bound in Requirement(text).specifier} == {">=", "<"}, text
 
 
 @pytest.mark.parametrize("lock", LOCKS)
