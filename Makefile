@@ -23,11 +23,10 @@ dev: .venv/.stamp-run
 	@$(BIN)/python -m node.dev $(ARGS)
 
 test: .venv/.stamp-dev
-	@tests/system/install >&2
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: .venv/.stamp-dev
-	@TALLY_EXAMPLES=fast $(BIN)/python -m pytest -q -m 'not slow and not browser and not conformance and not crash and not bench' $(ARGS)
+	@TALLY_EXAMPLES=fast $(BIN)/python -m pytest -q -m 'not slow and not conformance and not crash and not bench' $(ARGS)
 
 check: .venv/.stamp-dev
 	@$(BIN)/ruff check .
@@ -35,7 +34,7 @@ check: .venv/.stamp-dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_budgets.py tests/test_packaging.py
-	@if [ -f tests/docs_check.py ]; then $(BIN)/python -m tests.docs_check; fi
+	@$(BIN)/python -m tests.docs_check
 
 bench: .venv/.stamp-dev
 	@$(BIN)/python -m tests.bench $(ARGS)
