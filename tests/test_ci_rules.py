@@ -11,6 +11,8 @@ import pytest
 
 from tests.source import ROOT
 
+pytestmark = pytest.mark.slow  # each runs pytest anew
+
 _SKIPS = "import pytest\n\ndef test_runs(): pass\n\ndef test_skips(): pytest.skip('no such device')\n"
 _MODULE_SKIPS = "import pytest\n\npytest.skip('not here', allow_module_level=True)\n"
 _EXPECTED_FAILURE = "import pytest\n\n@pytest.mark.xfail\ndef test_fails(): assert False\n"

@@ -174,6 +174,7 @@ def test_every_cited_test_ran():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

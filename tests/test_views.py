@@ -506,6 +506,7 @@ def explain(tx: ViewTx, filters: Filters, *, newest_first: bool) -> list[str]:
     return [row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (1,) * text.count("?"))]
 
 
+@pytest.mark.slow
 def test_a_search_that_reads_on_and_on_is_stopped(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
     firms.file_many(3000)
     fill(firms["a"])
@@ -1236,6 +1237,7 @@ def test_a_projector_waits_for_the_charter(tmp_path: Path) -> None:
     firms.close()
 
 
+@pytest.mark.slow
 def test_a_worker_imports_from_where_its_node_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'seen')!r}, 'w').close()")
     monkeypatch.syspath_prepend(tmp_path)
@@ -1297,6 +1299,7 @@ def test_a_worker_that_cannot_begin_is_tried_again_and_less_and_less_often(
     assert started.process_id is None
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_called_wrongly_says_how() -> None:
     ended = subprocess.run([sys.executable, "-m", "node.views.worker"], capture_output=True, check=False, text=True)
     assert ended.returncode == 3
