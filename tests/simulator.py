@@ -104,6 +104,7 @@ class Machine:
         self.lie: Lie | None = None
         self.clock_offset_ms = 0
         self.is_up = False
+        self.is_alone = False
         self.die_at: tuple[str, int] | None = None  # crash point, and how often it is passed before
         self.fail_at: tuple[str, Exception] | None = None  # crash point that raises, once
         self.recorded: dict[int, tuple[RecordId, Digest]] = {}  # what a client was told is durable
@@ -121,9 +122,10 @@ class Machine:
     # --- life -----------------------------------------------------------------------
 
     def start(self, *, not_restored: bool = False, alone: bool = False) -> None:
-        """Open the node and serve. alone: answer others, but never ask them (a liar has nothing to learn)."""
+        """Open the node and serve. alone: for good, answer others and never ask them (a liar has nothing to learn)."""
         assert not self.is_up, "it runs already"
         self.is_up = True
+        self.is_alone = self.is_alone or alone
         try:
             self.node = self._opened = self._context.run(
                 Node.open, self.folder, clock=self.clock, appender=InlineAppender
@@ -135,9 +137,9 @@ class Machine:
         self._app = FastAPI(openapi_url=None, redirect_slashes=False)
         errors.install(self._app)
         self._app.include_router(routes.make_router(self.node, make_verifier(self.node)))
-        if alone:
+        if self.is_alone:
             with suppress(Crashed):
-                self._context.run(self.node.open_for_writing, not_restored=not_restored)
+                self._context.run(self.node.open_for_writing, not_restored=True)
             return
         task = self._spawn(self.driver.run(not_restored=not_restored))
         task.add_done_callback(self._ended)
@@ -340,7 +342,7 @@ class Simulation:
         """The wire works and everybody is up, from now on."""
         self.weather = Weather()
         self.cut.clear()
-        for machine in self.machines.values():
+        for machine in dict.fromkeys([*self.machines.values(), *self.faces.values()]):
             machine.die_at = machine.fail_at = None
             if not machine.is_up:
                 self.run(0.1)
@@ -362,7 +364,7 @@ class Simulation:
         shutil.copytree(first.folder, folder)
         second = Machine(self, name, folder, is_honest=False)
         for machine in (first, second):
-            machine.start(alone=True, not_restored=True)
+            machine.start(alone=True)
         others = [other for other in self.machines if other != name]
         deceived = self.chance.sample(others, self.chance.randrange(1, len(others)))
         for other in deceived:

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from ledger.evidence import EvidenceKind
 from ledger.names import Digest
 from ledger.replica import replicate
-from node.append import NewRecord
+from node.append import Appended, NewRecord
 from node.crash import CRASH_POINTS
 from node.guard import GuardState
 from node.storage.engine import DiskFull
@@ -123,6 +123,7 @@ def test_everybody_holds_the_same_after_a_storm(
         sim.check()
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_run(agreed: tuple[Founded, Digest], tmp_path: Path, seed: int) -> None:
     traces = []
     for name in ("first", "again"):
@@ -152,6 +153,7 @@ def test_a_failing_store_is_survived_at_every_durable_step(agreed: tuple[Founded
         sim.check()
 
 
+@pytest.mark.slow
 def test_a_member_that_is_away_stops_nobody(agreed: tuple[Founded, Digest], tmp_path: Path) -> None:
     with run_of(agreed, tmp_path, 3) as sim:
         sim.run_until(sim.is_in_sync)
@@ -168,6 +170,7 @@ def test_a_member_that_is_away_stops_nobody(agreed: tuple[Founded, Digest], tmp_
 # --- restored databases -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep_high_water", [True, False])
 def test_a_restored_machine_gets_back_what_it_signed_before_it_signs_again(
     agreed: tuple[Founded, Digest], tmp_path: Path, keep_high_water: bool
@@ -195,6 +198,7 @@ def test_a_restored_machine_gets_back_what_it_signed_before_it_signs_again(
         sim.check()
 
 
+@pytest.mark.slow
 def test_a_restored_machine_waits_for_what_nobody_else_holds(agreed: tuple[Founded, Digest], tmp_path: Path) -> None:
     with run_of(agreed, tmp_path, 6) as sim:
         sim.run_until(sim.is_in_sync)
@@ -214,6 +218,7 @@ def test_a_restored_machine_waits_for_what_nobody_else_holds(agreed: tuple[Found
 # --- liars --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(3))
 def test_two_faces_of_one_member_are_shown_to_all_and_freeze_its_log_alone(
     agreed: tuple[Founded, Digest], tmp_path: Path, seed: int, number: int
@@ -299,17 +304,18 @@ def test_garbled_answers_of_one_member_harm_nobody_else(
 
 
 class NetworkMachine(RuleBasedStateMachine):
-    """Four machines, of which each can be used, cut off, killed at a crash point, and restored."""
+    """Four machines, of which each can be used, cut off, killed at a crash point, and restored; one of them may lie."""
 
     agreed: tuple[Founded, Digest]
     root: Path
     runs = 0
 
-    @initialize(seed=st.integers(0, 2**32 - 1))
-    def begin(self, seed: int) -> None:
+    @initialize(seed=st.integers(0, 2**32 - 1), liar=st.sampled_from([None, *FIRMS]))
+    def begin(self, seed: int, liar: str | None) -> None:
         NetworkMachine.runs += 1
         self.folder = self.root / str(NetworkMachine.runs)
-        self.sim = Simulation(self.agreed[0], self.folder, seed=seed)
+        self.liar, self.has_split = liar, False
+        self.sim = Simulation(self.agreed[0], self.folder, seed=seed, liar=liar)
         self.context = self.sim.running()
         self.context.__enter__()
         self.number = 0
@@ -338,15 +344,42 @@ class NetworkMachine(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 3), point=st.sampled_from(sorted(CRASH_POINTS)), passes=st.integers(0, 3))
     def doom(self, at: int, point: str, passes: int) -> None:
-        self.machine(at).die_at = (point, passes)
+        if not self.is_two_faced(at):
+            self.machine(at).die_at = (point, passes)
 
     @rule(at=st.integers(0, 3), point=st.sampled_from(sorted(CRASH_POINTS)))
     def fail(self, at: int, point: str) -> None:
-        self.machine(at).fail_at = (point, DiskFull())
+        if not self.is_two_faced(at):
+            self.machine(at).fail_at = (point, DiskFull())
+
+    @precondition(lambda self: self.liar is not None and not self.has_split)
+    @rule(lies=st.booleans())
+    def garble(self, lies: bool) -> None:
+        """From now on, or no longer."""
+        assert self.liar is not None
+        self.sim.machines[self.liar].lie = garble if lies else None
+
+    @precondition(lambda self: self.liar is not None and not self.has_split and not self.sim.cut)
+    @rule(count=st.integers(1, 3), others=st.integers(1, 3))
+    def split(self, count: int, others: int) -> None:
+        """Some are shown one history, some another. Both faces are well and lie on: the rules leave them alone."""
+        assert self.liar is not None
+        first = self.sim.machines[self.liar]
+        first.lie = None
+        self.sim.settle()
+        self.sim.run_until(lambda: first.may_write)
+        self.has_split = True
+        for face, lies in ((self.sim.split(self.liar), others), (first, count)):
+            for _ in range(lies):
+                assert isinstance(face.file(shipment(self.sim.chance.randrange(10**9))), Appended)
+
+    def is_two_faced(self, at: int) -> bool:
+        return self.has_split and FIRMS[at] == self.liar
 
     @rule(at=st.integers(0, 3))
     def kill(self, at: int) -> None:
-        self.machine(at).die()
+        if not self.is_two_faced(at):
+            self.machine(at).die()
 
     @rule(at=st.integers(0, 3))
     def start(self, at: int) -> None:
@@ -362,8 +395,10 @@ class NetworkMachine(RuleBasedStateMachine):
     @rule(at=st.integers(0, 3), keep_high_water=st.booleans(), count=st.integers(0, 3))
     def restore(self, at: int, keep_high_water: bool, count: int) -> None:
         """Back to a backup from before `count` more records, all of which others hold by now."""
-        self.sim.settle()
         machine = self.machine(at)
+        if not machine.is_honest:
+            return  # others are not known to hold all of a liar's, and its backup makes it one who splits
+        self.sim.settle()
         backup = machine.back_up()
         self.file(at, count, repeat=False)
         self.sim.settle()
@@ -380,14 +415,28 @@ class NetworkMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self.sim.settle()
+            if self.has_split:
+                liar = str(self.liar)
+                self.sim.run_until(lambda: all(stored(machine, liar).frozen for machine in self.sim.honest), 300)
+                self.sim.settle()
+            self.look_at_evidence()
             self.sim.check()
         finally:
             self.context.__exit__(None, None, None)
             shutil.rmtree(self.folder)
 
+    def look_at_evidence(self) -> None:
+        """Who split its history is convicted of it everywhere, and its log alone is frozen; garbling proves nothing."""
+        guilty = {self.liar} if self.has_split else set()
+        for machine in self.sim.honest:
+            found = self.sim.findings(machine)
+            assert {name for finding in found for name in finding.members} == guilty, f"evidence at {machine.name}"
+            assert {finding.kind for finding in found} <= {EvidenceKind.FORK}
+            assert {name for name in FIRMS if stored(machine, name).frozen} == guilty, f"frozen at {machine.name}"
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_any_order_of_power_cuts_partitions_and_restores(agreed: tuple[Founded, Digest], tmp_path: Path) -> None:
+def test_any_order_of_power_cuts_partitions_restores_and_lies(agreed: tuple[Founded, Digest], tmp_path: Path) -> None:
     NetworkMachine.agreed, NetworkMachine.root = agreed, tmp_path
     run_state_machine_as_test(NetworkMachine, settings=settings(max_examples=15, stateful_step_count=15))
