@@ -1,7 +1,8 @@
 """The HTTP server under the app: uvicorn, with the bounds it lacks.
 
-Its fast parser takes heads of any length at any pace; here both are bounded. What breaks a
-bound never becomes a request: it is answered 400 in plain text, or not at all.
+Its fast parser takes heads of any length at any pace; here both are bounded. What breaks such a
+bound never becomes a request: it is answered 400 in plain text, or not at all. And it waits for
+ever for a caller to read its answer; here that ends.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ HEAD_S: Final = 20.0
 """Seconds that the head of a request may take, or a new connection may stay silent."""
 CONNECTIONS_MAX: Final = 1000
 """Connections at a time: each may hold one body in memory."""
+DRAIN_S: Final = 60.0
+"""Seconds in which what was written to a caller that is slow to read must get less by `DRAIN_BYTES`, or be gone."""
+DRAIN_BYTES: Final = 16 << 10
 _IDLE_S: Final = 30  # between two requests of one connection
 _STOP_S: Final = 3  # for requests under way when the node stops; what is cut off was not answered
 
@@ -39,20 +43,23 @@ class TargetHasFragment(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. Ends a request whose head is too long or too slow."""
+    """One connection. Ends a request whose head is too long or too slow, and an answer that nobody reads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_in_head = True
         self._head_bytes = 0  # received since the last request ended: at least the length of the head
         self._deadline: asyncio.TimerHandle | None = None
+        self._drain: asyncio.TimerHandle | None = None
+        self._unsent = 0  # bytes written and not sent, when it was last looked
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # as asyncio declares it
-        self._deadline = self.loop.call_later(HEAD_S, self._give_up)
+        self._set_deadline(HEAD_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_deadline()
+        self._stop_looking()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -63,7 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
                 self.send_400_response("Request head too long.")
             elif self._deadline is None:
-                self._deadline = self.loop.call_later(HEAD_S, self._give_up)
+                self._set_deadline(HEAD_S)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -87,10 +94,48 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._is_in_head, self._head_bytes = True, 0
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():  # once its last bytes are sent, for which it waits
+            self._set_deadline(DRAIN_S)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._set_deadline(DRAIN_S)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_looking()
+        self._look_again()
+
+    def resume_writing(self) -> None:
+        self._stop_looking()
+        super().resume_writing()
+
+    def _look_again(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._drain = self.loop.call_later(DRAIN_S, self._look)
+
+    def _look(self) -> None:
+        # Who posts many records may send all of them before it reads a result.
+        is_sending = not self.pipeline and self.cycle.more_body and self.cycle.scope["method"] == "POST"
+        if not is_sending and self.transport.get_write_buffer_size() > self._unsent - DRAIN_BYTES:
+            self._give_up()
+        else:
+            self._look_again()
+
+    def _stop_looking(self) -> None:
+        if self._drain is not None:
+            self._drain.cancel()
+            self._drain = None
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._cancel_deadline()
+        self._deadline = self.loop.call_later(seconds, self._give_up)
+
     def _give_up(self) -> None:
         self._deadline = None
-        if not self.transport.is_closing():
-            self.transport.abort()
+        self.transport.abort()
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -24,6 +25,7 @@ from ledger.errors import Missing, TallyError
 from ledger.names import MemberName
 from ledger.replica import GetEntries
 from ledger.tiles import bundles_between, entries_path
+from node import serving as server
 from node.api.errors import respond
 from node.changes import EVIDENCE
 from node.clock import system_clock
@@ -242,8 +244,64 @@ def test_calls_of_one_member_under_way_are_bounded(fishery: Peer, monkeypatch: p
     call(fishery, firm("carrier"), flood)
 
 
+def _connect(peer: Peer, path: str, *, room_bytes: int | None = None) -> socket.socket:
+    """A signed call whose caller takes nothing of the answer by itself."""
+    address = urlsplit(peer.node.settings.endpoints[0])
+    connection = socket.socket()
+    if room_bytes is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room_bytes)
+    connection.settimeout(WAIT_S)
+    connection.connect((address.hostname, address.port))
+    lines = [f"host: {address.netloc}", *(f"{n}: {v}" for n, v in _signed(peer, "carrier", "GET", path).items())]
+    connection.sendall((f"GET {path} HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode())
+    return connection
+
+
+@pytest.mark.parametrize("bound", ["CALLS_MAX", "ANSWERS_BYTES_MAX"])
+def test_answers_that_are_not_read_count_until_they_are_given_up(
+    fishery: Peer, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    length = 16 << 20  # more than all buffers on the way hold
+    monkeypatch.setattr(answers, "checkpoint", lambda *_: bytes(length))
+    monkeypatch.setattr(routes, bound, 3 if bound == "CALLS_MAX" else 3 * length)
+    monkeypatch.setattr(server, "DRAIN_S", 3.0)
+    path = f"/v1/logs/{fishery.node.joined.origin.hash.hex()}/checkpoint"
+    began = time.monotonic()
+    unread = [_connect(fishery, path, room_bytes=4096) for _ in range(3)]
+    try:
+        assert {connection.recv(12)[9:] for connection in unread} == {b"200"}
+        for _ in range(2):
+            with closing(_connect(fishery, path, room_bytes=4096)) as one_more:
+                assert one_more.recv(12)[9:] == b"503"
+        call(fishery, firm("retailer"), lambda client: client.heads("", 0))
+
+        def is_free() -> bool:
+            with closing(_connect(fishery, path, room_bytes=4096)) as again:
+                return again.recv(12)[9:] == b"200"
+
+        wait_until(is_free, "they were given up")
+        assert time.monotonic() - began > 2.5
+    finally:
+        for connection in unread:
+            connection.close()
+
+
+def test_answer_that_is_read_slowly_comes_whole(fishery: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "checkpoint", lambda *_: bytes(16 << 20))
+    monkeypatch.setattr(server, "DRAIN_S", 3.0)
+    path = f"/v1/logs/{fishery.node.joined.origin.hash.hex()}/checkpoint"
+    got, began = 0, time.monotonic()
+    with closing(_connect(fishery, path)) as connection:
+        while got < 16 << 20:
+            time.sleep(0.05)
+            part = connection.recv(1 << 16)
+            assert part, got
+            got += len(part)
+    assert time.monotonic() - began > 6
+
+
 def test_refusal_of_too_many_calls_says_what_to_do() -> None:
-    answer = respond(TooManyCalls(member="carrier", limit=CALLS_MAX))
+    answer = respond(TooManyCalls(member="carrier", limit=f"{CALLS_MAX} calls"))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert json.loads(bytes(answer.body))["hint"]
 

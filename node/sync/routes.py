@@ -17,6 +17,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from ledger import limits
 from ledger.errors import EncodingError, TooLarge, Unavailable
@@ -33,8 +34,11 @@ _UPLOADS_MAX: Final = 16
 """Pieces of evidence read at a time: one of each member, and so many held in memory."""
 CALLS_MAX: Final = 24
 """Calls of one member under way, polls that wait apart: twice what an honest node makes side by side."""
+ANSWERS_BYTES_MAX: Final = 64 << 20
+"""Bytes of one member's answers that it has not read yet: more than an honest node asks for side by side."""
 POLLS_MAX: Final = 4
 """Polls of one member that wait. An honest node has one, and for a while those of connections that broke."""
+_PIECE_BYTES: Final = 64 << 10
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?\Z")
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?\Z")
 _PATH: Final = re.compile(r"/[!-\"$->@-~]*\Z")  # all that can be seen of ASCII, but `#` and `?`
@@ -46,8 +50,8 @@ _JSON: Final = "application/json"
 
 class TooManyCalls(Unavailable):
     code = "too-many-calls"
-    template = "{member} has {limit} calls under way at this node already"
-    hint = "Wait until some of them are answered, and make fewer at a time."
+    template = "{member} has {limit} under way at this node already"
+    hint = "Wait until some of them are answered, read the answers, and make fewer calls at a time."
 
 
 def make_router(node: Node, verifier: CallVerifier) -> APIRouter:
@@ -87,8 +91,7 @@ class _Doors:
         known = self._node.changes.parse_cursor(since)
         if wait_s and known is not None:
             await self._polls.wait(caller, known, min(wait_s, _WAIT_MAX_S))
-        with self._calls.one_of(caller):
-            return Response(await run_in_threadpool(answers.heads, self._node, since), media_type=_JSON)
+        return _Answer(self._calls, caller, lambda: answers.heads(self._node, since), media_type=_JSON)
 
     async def checkpoint(self, request: Request, log: str) -> Response:
         return await self._answer(request, _TEXT, lambda _: answers.checkpoint(self._node, log))
@@ -131,8 +134,7 @@ class _Doors:
 
     async def _answer(self, request: Request, media_type: str, work: Callable[[MemberName], bytes]) -> Response:
         caller = await self._caller(request)
-        with self._calls.one_of(caller):
-            return Response(await run_in_threadpool(work, caller), media_type=media_type)
+        return _Answer(self._calls, caller, lambda: work(caller), media_type=media_type)
 
     async def _caller(self, request: Request) -> MemberName:
         """The member that signed this call. Raises: CallRefused."""
@@ -140,21 +142,60 @@ class _Doors:
 
 
 class _Calls:
-    """Counts the calls under way by member. Owned by the event loop."""
+    """Counts the calls under way, and the bytes of their answers, by member. Owned by the event loop."""
 
     def __init__(self) -> None:
         self._under_way: Counter[MemberName] = Counter()
+        self._held: Counter[MemberName] = Counter()  # bytes
 
     @contextmanager
     def one_of(self, member: MemberName) -> Iterator[None]:
         """Raises: TooManyCalls."""
         if self._under_way[member] >= CALLS_MAX:
-            raise TooManyCalls(member=member, limit=CALLS_MAX)
+            raise TooManyCalls(member=member, limit=f"{CALLS_MAX} calls")
         self._under_way[member] += 1
         try:
             yield
         finally:
             self._under_way[member] -= 1
+
+    @contextmanager
+    def holding(self, member: MemberName, length: int) -> Iterator[None]:
+        """An answer of so many bytes stays in memory until it was read; one does, whatever its length.
+
+        Raises: TooManyCalls.
+        """
+        if self._held[member] and self._held[member] + length > ANSWERS_BYTES_MAX:
+            raise TooManyCalls(member=member, limit=f"{ANSWERS_BYTES_MAX} bytes of answers")
+        self._held[member] += length
+        try:
+            yield
+        finally:
+            self._held[member] -= length
+
+
+class _Answer(Response):
+    """Made, and sent, within its caller's share: who does not read an answer has that much less.
+
+    It goes out in pieces, as the server waits only before the next for what it has written.
+    """
+
+    def __init__(self, calls: _Calls, caller: MemberName, work: Callable[[], bytes], *, media_type: str) -> None:
+        super().__init__(media_type=media_type)
+        self._calls = calls
+        self._caller = caller
+        self._work = work
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        with self._calls.one_of(self._caller):
+            content = await run_in_threadpool(self._work)
+            with self._calls.holding(self._caller, len(content)):
+                self.headers["content-length"] = str(len(content))
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                for at in range(0, len(content), _PIECE_BYTES):
+                    piece = content[at : at + _PIECE_BYTES]
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Polls:
