@@ -160,6 +160,7 @@ LIES: Final[dict[str, tuple[Change, str]]] = {
         on_each(lambda _, s: replace(s, manifest=s.manifest.replace(b'"v":1', b'"v":2'))), "not the one",
     ),
     "a wrap that does not open": (on_each(lambda _, s: resealed(s)), "seal-broken"),
+    "no wraps": (on_each(lambda _, s: replace(s, wraps=())), "none is to this member"),
     "no channel messages": (lambda b: replace(b, messages=()), "channel message is missing"),
     "broken channel messages": (
         lambda b: replace(b, messages=[m[:-1] + bytes([m[-1] ^ 1]) for m in b.messages]), "channel message is missing",

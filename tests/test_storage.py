@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -481,6 +482,23 @@ def test_answer_stops_where_it_is_long_enough_and_says_so(store: Store) -> None:
     rest, last = read_bodies(store, held, "carrier", start=end)
     assert sorted([*first.sidecars, *second.sidecars, *rest.sidecars]) == list(range(256, 261))
     assert last == 512
+
+
+def test_large_records_of_others_are_looked_at_one_at_a_time_and_so_many_in_one_answer(store: Store) -> None:
+    """An author fills a log with bodies of some MiB, and many callers ask whether any is for them."""
+    held = Held(store, *[record(label=f"number {i}") for i in range(24)])
+    with store.write("adopt") as tx:
+        tx.exec_driver_sql("UPDATE sidecar SET packed = CAST(packed || zeroblob(1 << 20) AS BLOB)")
+    tracemalloc.start()
+    try:
+        answer, end = read_bodies(store, held, "stranger")
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert (answer.sidecars, end) == ({}, 256 + 16)
+    assert read_bodies(store, held, "stranger", start=end)[1] == 512
+    with store.read() as tx:
+        assert [index for index, _ in sidecars.scan_sidecars_raw(tx, held.log, 256, 512)] == list(held.records)
 
 
 def test_damaged_sidecar_is_told_in_its_place(store: Store) -> None:

@@ -17,6 +17,10 @@ from node.storage.store import Tx, insert_many
 from node.storage.tables import ChannelRow, GapRow, SidecarRow, StatementRow, row_key, table_of
 
 _ROWS_AT_ONCE: Final = 16
+_SMALL_BYTES: Final = 64 << 10
+"""Bytes of a row that is read along with others: one may have some 4 MiB, and many callers look at once."""
+_LOOKED_AT_MAX: Final = 16 << 20
+"""Bytes of rows that one answer looks at: else records that are not for its caller could make it last for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +133,21 @@ def scan_sidecars_raw(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[
 
 
 def _scan_packed(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    # The length of a value that stands apart from its row is known without a look at it.
     rows = tx.exec_driver_sql(
-        "SELECT key, packed FROM sidecar WHERE key >= ? AND key < ? ORDER BY key",
-        (row_key(log, start), row_key(log, end)),
+        "SELECT key, CASE WHEN length(packed) <= ? THEN packed END FROM sidecar "
+        "WHERE key >= ? AND key < ? ORDER BY key",
+        (_SMALL_BYTES, row_key(log, start), row_key(log, end)),
     )
     base = row_key(log, 0)
     while some := rows.fetchmany(_ROWS_AT_ONCE):  # one at a time costs as much again
-        for key, packed in some:
-            yield key - base, packed
+        for key, small in some:
+            yield key - base, _read_packed(tx, key) if small is None else small
+
+
+def _read_packed(tx: Tx, key: int) -> bytes:
+    found: bytes = tx.exec_driver_sql("SELECT packed FROM sidecar WHERE key = ?", (key,)).scalar_one()
+    return found
 
 
 def read_bodies(
@@ -146,17 +157,20 @@ def read_bodies(
 
     A caller gets the sections that a wrap to it names and no other byte of a record; with
     them goes the author's wrap to itself, so that an author that lost its store gets its own back.
-    The answer stops early once it holds `bytes_max`.
+    The answer stops early once it holds `bytes_max`, or has looked at very much that is for others.
     """
     channels = ChannelsByNumber(tx)
     used: dict[int, bytes] = {}
     sidecars: dict[int, Sidecar] = {}
-    volume = 0
+    volume = looked_at = 0
 
     def is_to_caller(wraps: Iterable[PackedWrap]) -> bool:
         return any([channels[wrap.channel_number].reader == caller for wrap in wraps])
 
     for index, row in _scan_packed(tx, log, start, end):
+        if looked_at > _LOOKED_AT_MAX:
+            return Bodies(messages=list(used.values()), sidecars=sidecars), index
+        looked_at += len(row)
         packed = unpack_sidecar_if(row, is_to_caller)
         if packed is None:
             continue

@@ -58,8 +58,8 @@ def _commit(sieve: Sieve, found: Sifted, end: int, giver: MemberName) -> Sifted:
         reader_of = {id_: message.reader for id_, (_, message) in found.messages.items()}
         reader_of |= {channel.id: channel.reader for channel in channels.values()}
         for body in found.good:
-            if body.index not in due or body.opened is None:
-                continue  # what does not hold, another peer may have; the gap stays named
+            if body.index not in due:
+                continue
             readers = _readers(node, body.opened.meta)
             held = sidecars.read_sidecar(tx, log.number, body.index)
             known = [(channels[wrap.channel_number], wrap) for wrap in (held.wraps if held else ())]

@@ -30,18 +30,18 @@ LOST: Final = "its author lost it, and cannot tell whether this member was to re
 
 
 class Body(NamedTuple):
-    """A body that holds. manifest: that of the sidecar. opened: what this member can read, None if nothing."""
+    """A body that holds. manifest: that of the sidecar. opened: what this member can read."""
 
     index: int  # type: ignore[assignment]  # nobody searches one as a tuple
     sidecar: Sidecar
     manifest: Manifest
-    opened: Opened | None
+    opened: Opened
 
     @property
     def statement(self) -> str | None:
         """Its type, if that is one of ours."""
-        found = None if self.opened is None else self.opened.meta.type
-        return found if found is not None and found.startswith(RESERVED) else None
+        found = self.opened.meta.type
+        return found if found.startswith(RESERVED) else None
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Sieve:
 
     def _check(
         self, row: PackedEntry, sidecar: Sidecar, messages: Mapping[bytes, ChannelMessage]
-    ) -> tuple[Manifest, Opened | None]:
+    ) -> tuple[Manifest, Opened]:
         """Raise unless the sidecar is what the entry commits to; returns what this member can read of it."""
         if row.id is None or row.body is None or sha256(sidecar.manifest) != row.body:
             raise EncodingError(field="manifest", reason="not the one that the entry names")
@@ -140,13 +140,13 @@ class Sieve:
                 raise EncodingError(field="wrap", reason=f"a second one for {message.reader}")
             wrapped[message.reader] = wrap
         mine = wrapped.get(self.node.member)
+        if mine is None:  # else an author could fill the disks of all with what nobody reads
+            raise EncodingError(field="wrap", reason="none is to this member")
         for number, ciphertext in sidecar.sections.items():
             if number >= len(manifest.sections):
                 raise EncodingError(field="sidecar", reason=f"section {number} is not in the manifest")
-            if mine is None or number not in mine.sections:  # those are compared when they are opened
+            if number not in mine.sections:  # those are compared when they are opened
                 check_ciphertext(ciphertext, manifest, number)
-        if mine is None:
-            return manifest, None
         return manifest, self._open(row, mine, messages[mine.channel], sidecar, manifest=manifest)
 
     def _open(
