@@ -19,7 +19,8 @@ from ledger.keys import decode_vkey
 from ledger.names import MemberName
 from node.config import Settings
 from node.sync import signing
-from node.sync.client import Heads, PeerClient, make_http_client
+from node.sync.client import PeerClient, make_http_client
+from node.sync.heads import Heads
 from node.sync.signing import TAG, CallSigner, CallVerifier, Message
 from tests.make_membership import firm
 from tests.source import ROOT

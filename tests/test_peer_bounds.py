@@ -36,7 +36,6 @@ from node.sync.bodies import fetch_from_author
 from node.sync.client import (
     PLAIN_BUNDLE_BYTES,
     AnswerTooLarge,
-    Heads,
     PeerClient,
     PeerRefused,
     PeerRestarted,
@@ -44,6 +43,7 @@ from node.sync.client import (
     make_http_client,
 )
 from node.sync.driver import SyncDriver
+from node.sync.heads import Heads
 from node.sync.routes import CALLS_MAX, POLLS_MAX, TooManyCalls
 from node.sync.signing import CallSigner
 from tests.make import Log

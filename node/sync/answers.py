@@ -20,7 +20,7 @@ from ledger.tiles import Tile, decode_tile_path, encode_bundle, encode_tile, wid
 from node.node import Node
 from node.storage import checkpoints, facts, logs, sidecars
 from node.storage.store import Tx
-from node.sync.client import HeadHint, Heads
+from node.sync.heads import HeadHint, Heads
 
 _BODIES_SOFT_MAX: Final = 4 << 20
 

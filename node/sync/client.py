@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import httpx
@@ -23,6 +23,7 @@ from ledger.errors import BadProof, EncodingError, Missing, Unavailable
 from ledger.names import MemberName
 from ledger.tiles import Tile
 from node.config import Settings
+from node.sync.heads import Heads
 from node.sync.signing import CallEarly, CallSigner
 
 HEADS_BYTES_MAX: Final = 1 << 20
@@ -47,7 +48,6 @@ _KEEP_ALIVE: Final = (
 )
 
 HttpClient = httpx.AsyncClient
-_Size = Annotated[int, msgspec.Meta(ge=0, le=limits.INTEGER_MAX)]
 
 T = TypeVar("T")
 
@@ -74,26 +74,6 @@ class AnswerTooLarge(BadProof):
     code = "answer-too-large"
     template = "{peer} sent more than {limit} bytes for {what}"
     hint = "The peer is faulty or hostile; nothing of the answer was kept."
-
-
-class HeadHint(msgspec.Struct, array_like=True):
-    """A peer's hint about one log: never trusted, only a reason to ask.
-
-    size, root: of the newest checkpoint it holds; root is its first 8 bytes in hex.
-    cosigned: size of the largest checkpoint that the peer itself cosigned.
-    """
-
-    log: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-    size: _Size
-    root: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16})?\Z")]
-    cosigned: _Size
-
-
-class Heads(msgspec.Struct):
-    """cursor: goes back to the peer in a query as it came, so it has no letter that means something there."""
-
-    cursor: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~-]{1,100}\Z")]
-    heads: Annotated[list[HeadHint], msgspec.Meta(max_length=4096)]
 
 
 def make_http_client(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> HttpClient:

@@ -9,7 +9,8 @@ from ledger.names import MemberName, Origin
 from ledger.note import Note, decode_note, encode_note
 from node.node import Node
 from node.storage import checkpoints
-from node.sync.client import HeadHint, PeerClient
+from node.sync.client import PeerClient
+from node.sync.heads import HeadHint
 
 
 async def collect_cosignatures(node: Node, peer: PeerClient, origin: Origin, head: HeadHint) -> bool:

@@ -22,8 +22,9 @@ from node.changes import EVIDENCE
 from node.guard import OtherHistory, RestoreProved
 from node.node import Node
 from node.storage.engine import DatabaseError
-from node.sync.client import Heads, HttpClient, PeerClient, PeerRestarted, make_http_client
+from node.sync.client import HttpClient, PeerClient, PeerRestarted, make_http_client
 from node.sync.evidence import Sent, pass_on
+from node.sync.heads import Heads
 from node.sync.signing import CallSigner
 from node.sync.turn import PeerState, Turns
 

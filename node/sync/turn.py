@@ -26,8 +26,9 @@ from node.storage.logs import StoredLog
 from node.storage.replicas import ReplicaMoved
 from node.sync.answers import root_hint
 from node.sync.bodies import Refill, fetch_from_author, fill_gaps, find_log
-from node.sync.client import HeadHint, Heads, PeerClient, PeerUnreachable
+from node.sync.client import PeerClient, PeerUnreachable
 from node.sync.cosigning import collect_cosignatures
+from node.sync.heads import HeadHint, Heads
 from node.sync.ownlog import check_own_log
 from node.sync.rounds import fetch_cards, run_round
 
