@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -19,9 +19,12 @@ from ledger.evidence import Evidence, EvidenceKind, Finding, make_contradiction,
 from ledger.keys import VerifyKey
 from ledger.names import Digest, MemberName, NetworkId, Origin, sha256
 from ledger.network import Network, NetworkFile, verify_network_file
-from ledger.note import Note, decode_note, encode_note, verified_signers
+from ledger.note import Note, Signature, decode_note, encode_note, verified_signers
 from node.storage import facts
 from node.storage.store import Tx
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,17 @@ class Membership:
         raise UnknownKey(name=member, key_id=key_id, use="transport")
 
     def past_transport_key(self, member: str, key_hash: bytes) -> VerifyKey:
-        """A key of any of the member's cards: channel messages outlive the key that signed them."""
-        for card in self.network.cards.get(MemberName(member), ()):
-            for key in card.transport_keys:
-                if key.hash == key_hash:
-                    return key
-        raise UnknownKey(name=member, key_id=key_hash.hex(), use="transport")
+        """A key of any of the member's cards: channel messages outlive the key that signed them. Raises: UnknownKey."""
+        key = self._transport_keys.get((MemberName(member), key_hash))
+        if key is None:
+            raise UnknownKey(name=member, key_id=key_hash.hex(), use="transport")
+        return key
+
+    @cached_property
+    def _transport_keys(self) -> Mapping[tuple[MemberName, bytes], VerifyKey]:
+        """Of two with one hash the earlier: their member made them so."""
+        cards = [(member, card) for member, chain in self.network.cards.items() for card in chain]
+        return _first(((member, key.hash), key) for member, card in cards for key in card.transport_keys)
 
     @cached_property
     def witness_keys(self) -> Mapping[MemberName, tuple[VerifyKey, ...]]:
@@ -100,6 +108,14 @@ class Membership:
             member: tuple(dict.fromkeys(key for card in chain for key in card.witness_keys))
             for member, chain in self.network.cards.items()
         }
+
+    def witness_of(self, line: Signature) -> tuple[MemberName, VerifyKey] | None:
+        """Whose cosignature a line says it is, by any of the witness keys; it is not believed yet."""
+        return self._witnesses.get((line.name, line.key_hash))
+
+    @cached_property
+    def _witnesses(self) -> Mapping[tuple[str, bytes], tuple[MemberName, VerifyKey]]:
+        return _first(((key.name, key.hash), (m, key)) for m, keys in self.witness_keys.items() for key in keys)
 
     @cached_property
     def notes(self) -> Mapping[Place, bytes]:
@@ -261,6 +277,14 @@ def _lines_of(roots: Sequence[VerifyKey], note: bytes) -> bytes:
     if not signers:
         raise MissingSignature(what="charter or card", needed=1, who="its root keys", got=0)
     return encode_note(Note(opened.text, tuple(line for line in opened.signatures if any(map(line.is_of, signers)))))
+
+
+def _first(pairs: Iterable[tuple[K, V]]) -> Mapping[K, V]:
+    """A dictionary in which the first pair of a key counts."""
+    found: dict[K, V] = {}
+    for key, value in pairs:
+        found.setdefault(key, value)
+    return found
 
 
 def _text(note: bytes) -> str:

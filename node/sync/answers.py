@@ -86,7 +86,7 @@ def cosignatures(node: Node, log: str, size: int) -> bytes:
     """The cosignature lines held for the checkpoint of `size`."""
     with node.store.read() as tx:
         found = _find(tx, node, log)
-        return b"".join(line for _, line in checkpoints.read_cosignatures(tx, found.number, size))
+        return b"".join(line for _, line in checkpoints.read_cosignatures(tx, found.number, size)[: limits.MEMBERS_MAX])
 
 
 def bodies(node: Node, log: str, *, bundle: int, start: int, caller: MemberName) -> bytes:

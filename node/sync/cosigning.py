@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from ledger import limits
 from ledger.checkpoint import verify_cosignature
+from ledger.errors import TooLarge
 from ledger.names import MemberName, Origin
 from ledger.note import Note, decode_note, encode_note
 from node.node import Node
@@ -43,17 +45,18 @@ def _wanted(node: Node, origin: Origin, peer: MemberName, *, size: int) -> tuple
 def _keep(node: Node, number: int, text: str, lines: bytes, *, size: int) -> bool:
     """Keep the lines that a member's witness key made; others are passed over.
 
-    Raises: BadSignature, with nothing kept, if one of a member does not verify: the peer made it up.
+    Raises: TooLarge; BadSignature, with nothing kept, if one of a member does not verify: the peer made it up.
     """
+    if lines.count(b"\n") > limits.MEMBERS_MAX:
+        raise TooLarge(what="cosignatures", got=lines.count(b"\n"), limit=limits.MEMBERS_MAX, unit="lines")
     note = decode_note(text.encode() + b"\n" + lines)
     good: list[tuple[MemberName, bytes]] = []
-    for member, keys in node.membership.witness_keys.items():
-        for key in keys:
-            for signature in note.signatures:
-                if signature.is_of(key):
-                    verify_cosignature(text, signature, key)
-                    line = encode_note(Note(text, (signature,)))[len(text.encode()) + 1 :]
-                    good.append((member, line))
+    for signature in note.signatures:
+        witness = node.membership.witness_of(signature)
+        if witness is not None:
+            member, key = witness
+            verify_cosignature(text, signature, key)
+            good.append((member, encode_note(Note(text, (signature,)))[len(text.encode()) + 1 :]))
     with node.store.write("sync-cosignatures") as tx:
         added = [checkpoints.keep_cosignature(tx, number, member=member, size=size, line=line) for member, line in good]
     return any(added)

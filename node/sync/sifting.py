@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ledger.errors import EncodingError, TallyError
+from ledger.errors import BadSignature, EncodingError, TallyError
 from ledger.manifest import Manifest, decode_manifest
 from ledger.names import RESERVED, MemberName, sha256
 from ledger.record import Opened, check_ciphertext, open_record
@@ -100,7 +100,8 @@ class Sieve:
     ) -> dict[bytes, tuple[bytes, ChannelMessage]]:
         """New channel messages that the log's author signed; a second one with the id of another is refused.
 
-        wanted: the ids that wraps name and that are not known. No more are kept than there is room for.
+        wanted: the ids that wraps name and that are not known. No more are kept than there is room for. The first
+        false signature is the last that is looked at: no honest node passes one on.
         """
         fresh: dict[bytes, tuple[bytes, ChannelMessage]] = {}
         room: dict[MemberName, int] = {}
@@ -110,6 +111,8 @@ class Sieve:
                 if message.wrapper != self.log.origin.member or message.id not in wanted or message.id in fresh:
                     continue
                 self.node.joined.channels.check_message(message)
+            except BadSignature:
+                break
             except TallyError:
                 continue  # wraps under it then name a channel that we do not know, and are gaps
             reader = message.reader
