@@ -27,6 +27,8 @@ HEAD_S: Final = 20.0
 """Seconds that the head of a request may take, or a new connection may stay silent."""
 CONNECTIONS_MAX: Final = 1000
 """Connections at a time: each may hold one body in memory."""
+REST_S: Final = 5.0
+"""Seconds that the body of a request may go on after its answer: until then a caller may be too busy to read that."""
 DRAIN_S: Final = 60.0
 """Seconds in which what was written to a caller that is slow to read must get less by `DRAIN_BYTES`, or be gone."""
 DRAIN_BYTES: Final = 16 << 10
@@ -79,6 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._cancel_deadline()
+        self._unset_keepalive_if_required()
         if len(self.headers) > HEADERS_MAX:
             raise HeadTooLarge()
         if b"#" in self.url:
@@ -93,11 +96,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._is_in_head, self._head_bytes = True, 0
+        if self.cycle.response_complete:  # the rest of a body that nobody wanted: the connection can be used again
+            self._cancel_deadline()
+            self.timeout_keep_alive_task = self.loop.call_later(_IDLE_S, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
+        has_rest = not self.pipeline and self.cycle.more_body
         super().on_response_complete()
         if self.transport.is_closing():  # once its last bytes are sent, for which it waits
             self._set_deadline(DRAIN_S)
+        elif has_rest:
+            self._set_deadline(REST_S)
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()

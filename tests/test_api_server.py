@@ -229,6 +229,39 @@ def test_a_connection_may_rest_between_two_requests(hasty: int) -> None:
             time.sleep(0.5)
 
 
+@pytest.mark.parametrize("call", [b"GET /health", b"POST /api/v1/records"])
+def test_body_that_goes_on_after_the_answer_ends_the_connection(
+    hasty: int, monkeypatch: pytest.MonkeyPatch, call: bytes
+) -> None:
+    """Else whoever has no key or token could hold all connections with a byte now and then."""
+    monkeypatch.setattr(serving, "REST_S", 1.0)
+    with socket.create_connection(("127.0.0.1", hasty), 30) as connection:
+        connection.sendall(call + b" HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 ")
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - began < 20:
+                connection.sendall(b"x")
+                time.sleep(0.1)
+        assert 0.5 < time.monotonic() - began < 15
+
+
+def test_connection_whose_body_ends_soon_after_the_answer_is_used_again(
+    hasty: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "REST_S", 0.5)
+    monkeypatch.setattr(serving, "_IDLE_S", 1.5)
+    with socket.create_connection(("127.0.0.1", hasty), 30) as connection:
+        for _ in range(2):
+            connection.sendall(b"POST /api/v1/records HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n")
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 401 ")
+            connection.sendall(b"{}")
+            time.sleep(0.8)
+        began = time.monotonic()
+        assert read_all(connection) == b"", "and not held for ever"
+        assert time.monotonic() - began < 15
+
+
 def test_what_is_no_http_is_refused(node: Process) -> None:
     fragment = b"GET /api/v1/health#x HTTP/1.1\r\nhost: x\r\n\r\n"
     for text in (b"\x16\x03\x01\x02\x00", b"GET /health HTTP/9\r\n\r\n", b"GET\r\n\r\n", fragment):
