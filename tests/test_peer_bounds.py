@@ -348,6 +348,25 @@ def test_peer_that_restarted_is_called_again_as_soon_as_it_takes_calls(folders: 
         node.close()
 
 
+@pytest.mark.parametrize("started", [-1, 2**53, 10**30, 10**400])
+def test_start_that_is_no_time_is_not_believed(started: int) -> None:
+    """Of so many digits it would be beyond what can be calculated with."""
+    refusal = f'{{"code":"call-early","detail":"early","started":{started}}}'.encode()
+
+    async def run(text: bytes) -> None:
+        transport = httpx.MockTransport(lambda _: httpx.Response(403, stream=httpx.ByteStream(text)))
+        signer = CallSigner(MemberName("fishery"), firm("fishery").transport_key(), system_clock)
+        async with httpx.AsyncClient(transport=transport) as http:
+            peer = PeerClient(MemberName("carrier"), "http://carrier", http=http, signer=signer, timeout_s=WAIT_S)
+            await peer.heads("", 0)
+
+    with pytest.raises(PeerRefused) as refused:
+        asyncio.run(run(refusal))
+    assert not isinstance(refused.value, PeerRestarted)
+    with pytest.raises(PeerRestarted):
+        asyncio.run(run(refusal.replace(str(started).encode(), str(2**53 - 1).encode())))
+
+
 # --- faults -------------------------------------------------------------------------------------
 
 

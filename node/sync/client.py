@@ -271,7 +271,8 @@ async def _read_refusal(answer: httpx.Response) -> tuple[str, int | None]:
     try:
         problem: Any = msgspec.json.decode(text)
         started = problem["started"] if problem.get("code") == CallEarly.code else None
-        return _printable(str(problem["detail"])), started if type(started) is int else None
+        is_time = type(started) is int and 0 <= started <= limits.INTEGER_MAX  # longer ones are beyond any float
+        return _printable(str(problem["detail"])), started if is_time else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError, KeyError, TypeError):
         return _printable(text.decode(errors="replace")), None
 
