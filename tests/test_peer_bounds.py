@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -31,9 +32,10 @@ from node.changes import EVIDENCE
 from node.clock import system_clock
 from node.config import Settings
 from node.node import Node
-from node.sync import answers, driver, rounds, routes, turn
+from node.sync import answers, bodies, driver, rounds, routes, turn
 from node.sync.bodies import fetch_from_author
 from node.sync.client import (
+    BODIES_BYTES_MAX,
     PLAIN_BUNDLE_BYTES,
     AnswerTooLarge,
     PeerClient,
@@ -473,6 +475,51 @@ def test_bundles_under_way_are_bounded_in_bytes(length: int, answers_each: int) 
     assert shelf.most <= 8 * limits.TILE_WIDTH * (2 + limits.ENTRY_BYTES_MAX) + limits.BUNDLE_BYTES_MAX
     if length == 1000:
         assert shelf.calls <= 3 * 16 + 8, "each is asked for once"
+
+
+class Press:
+    """An author that has answers of one length about bodies; counts the bytes that may be under way or unused."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._under_way = 0
+        self.most = 0
+        self.calls = 0
+
+    async def bodies(self, _log: str, bundle: int, _start: int, bytes_max: int = BODIES_BYTES_MAX) -> bytes:
+        self._under_way += bytes_max
+        self.most = max(self.most, self._under_way)
+        self.calls += 1
+        try:
+            await asyncio.sleep(0.001)
+            if self._length > bytes_max:
+                raise AnswerTooLarge(peer="carrier", limit=bytes_max, what="bodies")
+            message = (1 << 15).to_bytes(2, "big") + bytes(1 << 15)
+            count = self._length // len(message)
+            return ((bundle + 1) * 256).to_bytes(8, "big") + count.to_bytes(2, "big") + message * count
+        finally:
+            self._under_way -= bytes_max
+
+
+@pytest.mark.parametrize(("length", "calls_each", "at_once"), [(1 << 15, 1, 4), (5 << 20, 1, 2), (15 << 20, 2, 1)])
+def test_answers_with_bodies_are_bounded_in_bytes(length: int, calls_each: int, at_once: int) -> None:
+    press = Press(length)
+    log = SimpleNamespace(checkpoint_size=16 * 256, bodies_size=0, origin=Log(firm("carrier")).origin)
+
+    async def run() -> list[list[Any]]:
+        found = []
+        async for some in bodies._ask(press, log):  # type: ignore[arg-type]  # both have what is asked of them
+            found.append(some)
+            await asyncio.sleep(0.02)  # a commit, while others come
+        return found
+
+    found = asyncio.run(run())
+    assert [answer.start for some in found for answer in some] == [256 * i for i in range(16)]
+    assert [answer.end for some in found for answer in some] == [256 * i + 256 for i in range(16)]
+    assert max(map(len, found)) == at_once
+    assert max(sum(answer.length for answer in some) for some in found) <= BODIES_BYTES_MAX
+    assert press.most <= 4 * (6 << 20) + BODIES_BYTES_MAX
+    assert press.calls == 16 * calls_each
 
 
 @pytest.mark.parametrize(("length", "is_taken"), [(PLAIN_BUNDLE_BYTES, True), (PLAIN_BUNDLE_BYTES + 1, False)])

@@ -21,12 +21,16 @@ from ledger.names import Origin
 from ledger.sidecar import Bodies, decode_bodies
 from node.node import Node
 from node.storage import logs, sidecars
-from node.sync.client import PeerClient
+from node.sync.client import BODIES_BYTES_MAX, AnswerTooLarge, PeerClient
 from node.sync.recovery import take_back
 from node.sync.sifting import LOST, Sieve, announce, keep
 
 _AHEAD: Final = 4  # answers asked for and not yet taken
+_AHEAD_BYTES: Final = 6 << 20
+"""Bytes of each of them: an honest node stops at some 4 MiB and a record. A longer one is asked for again, alone."""
 _AT_ONCE: Final = 4  # answers in one commit, if so many are here
+_COMMIT_BYTES: Final = 8 << 20
+"""Bytes of a commit that gets no further answer."""
 
 
 class _Answer(NamedTuple):
@@ -35,6 +39,7 @@ class _Answer(NamedTuple):
     start: int
     end: int
     bodies: Bodies
+    length: int = 0
 
 
 @dataclass(slots=True)
@@ -73,7 +78,7 @@ async def fill_gaps(node: Node, peer: PeerClient, origin: Origin, refill: Refill
         if index is None or index >= log.checkpoint_size:
             break
         try:
-            start, end, bodies = await _ask_one(peer, log, index, log.checkpoint_size)
+            start, end, bodies, _ = await _ask_one(peer, log, index, log.checkpoint_size)
         except Missing:
             break  # it holds less of that log than we do, which is no fault of its own
         refill.next = end
@@ -92,18 +97,20 @@ def find_log(node: Node, origin: Origin) -> logs.StoredLog:
 async def _ask(peer: PeerClient, log: logs.StoredLog) -> AsyncGenerator[list[_Answer], None]:
     """Answers about all entries not asked of yet, in order; ends after one that was cut off.
 
-    While some are taken the next ones are under way, so that the author works while we do.
+    While some are taken the next ones are under way, so that the author works while we do. What is in memory is
+    bounded by `_AHEAD_BYTES` and `_COMMIT_BYTES`, whatever a peer sends.
     """
-    size, start = log.checkpoint_size, log.bodies_size
+    size, start, next_ = log.checkpoint_size, log.bodies_size, log.bodies_size
     asked: deque[asyncio.Task[_Answer]] = deque()
     try:
         while start < size or asked:
             some: list[_Answer] = []
-            while not some or (len(some) < _AT_ONCE and asked and _has_come(asked[0])):
+            while not some or (len(some) < _AT_ONCE and asked and _has_come(asked[0]) and _has_room(some)):
                 while start < size and len(asked) < _AHEAD:
-                    asked.append(asyncio.create_task(_ask_one(peer, log, start, size)))
+                    asked.append(asyncio.create_task(_ask_one(peer, log, start, size, bytes_max=_AHEAD_BYTES)))
                     start = _bundle_end(start, size)
-                some.append(await asked.popleft())
+                some.append(await _unless_too_long(asked.popleft()) or await _ask_one(peer, log, next_, size))
+                next_ = _bundle_end(next_, size)
                 if some[-1].end < _bundle_end(some[-1].start, size):
                     yield some
                     return  # whoever wants the rest asks anew from where this one ended
@@ -119,15 +126,28 @@ def _has_come(asked: asyncio.Task[_Answer]) -> bool:
     return asked.done() and not asked.cancelled() and asked.exception() is None
 
 
-async def _ask_one(peer: PeerClient, log: logs.StoredLog, start: int, size: int) -> _Answer:
-    raw = await peer.bodies(log.origin.hash.hex(), start // limits.TILE_WIDTH, start)
+async def _unless_too_long(asked: asyncio.Task[_Answer]) -> _Answer | None:
+    try:
+        return await asked
+    except AnswerTooLarge:  # what came of it goes with the task
+        return None
+
+
+def _has_room(some: Sequence[_Answer]) -> bool:
+    return sum(answer.length for answer in some) < _COMMIT_BYTES
+
+
+async def _ask_one(
+    peer: PeerClient, log: logs.StoredLog, start: int, size: int, *, bytes_max: int = BODIES_BYTES_MAX
+) -> _Answer:
+    raw = await peer.bodies(log.origin.hash.hex(), start // limits.TILE_WIDTH, start, bytes_max)
     end = int.from_bytes(raw[:8], "big")
     if not start < end <= start - start % limits.TILE_WIDTH + limits.TILE_WIDTH:
         raise EncodingError(field="bodies", reason="the answer does not say up to which entry it speaks")
     bodies = decode_bodies(raw[8:], start=start, end=end)
     end = min(end, size)  # the peer may have grown meanwhile; what it tells of that is asked for in its turn
     held = {index: sidecar for index, sidecar in bodies.sidecars.items() if index < end}
-    return _Answer(start, end, Bodies(messages=bodies.messages, sidecars=held))
+    return _Answer(start, end, Bodies(messages=bodies.messages, sidecars=held), len(raw))
 
 
 def _bundle_end(start: int, size: int) -> int:

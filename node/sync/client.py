@@ -183,8 +183,8 @@ class PeerClient:
     async def cosignatures(self, log: str, size: int) -> bytes:
         return await self._get(f"/v1/logs/{log}/cosignatures?size={size}", limits.NOTE_BYTES_MAX)
 
-    async def bodies(self, log: str, bundle: int, start: int) -> bytes:
-        return await self._get(_bodies_path(log, bundle, start), BODIES_BYTES_MAX)
+    async def bodies(self, log: str, bundle: int, start: int, bytes_max: int = BODIES_BYTES_MAX) -> bytes:
+        return await self._get(_bodies_path(log, bundle, start), bytes_max)
 
     async def card(self, member: str, version: int) -> bytes:
         return await self._get(f"/v1/cards/{member}/{version}", limits.NOTE_BYTES_MAX)
