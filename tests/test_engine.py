@@ -6,10 +6,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
 from node.storage.engine import SCHEMA_VERSION, migrate, open_engine
+from node.storage.store import Store
+from node.storage.viewsource import open_ledger
+from node.storage.viewstore import ViewStore
 
 
 def test_the_newest_migration_is_the_version_that_is_looked_for() -> None:
@@ -34,3 +39,15 @@ def test_every_commit_is_synced_to_disk(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
     engine.dispose()
+
+
+def test_no_engine_repeats_what_it_was_given_in_an_error(tmp_path: Path) -> None:
+    ledger, views = tmp_path / "ledger.db", tmp_path / "views.db"
+    stores = [Store.open(None), Store.open(ledger), Store.open_readonly(ledger), open_ledger(ledger)]
+    found = [store.engine for store in stores] + [store._anew for store in stores]
+    found += [store._engine for store in (ViewStore.open(views), ViewStore.open_for_search(views))]
+    for engine in found:
+        with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+            connection.exec_driver_sql("SELECT ? FROM nothing", ("a-value",))
+        assert "nothing" in str(caught.value) and "a-value" not in str(caught.value)
+        engine.dispose()

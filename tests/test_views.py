@@ -1202,6 +1202,34 @@ def test_a_worker_takes_interrupts_for_its_node_and_sits_in_any_folder(
         os.close(nudges)
 
 
+_FULL: Final = """
+import sys
+from node.storage import viewstore
+from node.views.worker import main
+use_wal = viewstore._use_wal
+def bound(connection):
+    use_wal(connection)
+    connection.execute("pragma max_page_count=40")
+viewstore._use_wal = bound
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_fails_says_nothing_of_what_records_say(firms: Firms) -> None:
+    for number in range(40):
+        firms.file(event(number, epcList=[f"urn:secret:{number}:{'x' * 100}:{i}" for i in range(50)]))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-P", "-c", _FULL, str(firms["a"].folder)]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, env=environment) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert said.startswith("view worker: OperationalError SQLITE_FULL at ") and "worker.py:" in said
+    assert "urn:" not in said and said.count("\n") == 1
+
+
 def test_what_a_newer_card_signs_can_be_read_at_once(firms: Firms) -> None:
     projector = worker.open_projector(firms["b"].folder)
     finish(projector)

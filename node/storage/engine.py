@@ -40,7 +40,9 @@ class DiskFull(Unavailable):
 def open_engine(path: Path | None) -> Engine:
     """Open (and migrate) the database at `path`, or a private one in memory."""
     if path is None:
-        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = create_engine(
+            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+        )
     else:
         # Its owner's alone from the first byte; SQLite gives the files beside it the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -66,7 +68,7 @@ def open_engine_readonly(path: Path) -> Engine:
         # As a URI of its own making: a file name may hold "?mode=rwc".
         return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
-    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
 
 def migrate(engine: Engine) -> None:

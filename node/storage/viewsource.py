@@ -28,7 +28,9 @@ def open_ledger(path: Path) -> Store:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=1, max_overflow=0)
+    engine = create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=1, max_overflow=0, hide_parameters=True
+    )
     event.listen(engine, "begin", _on_begin)
     return Store(engine)
 

@@ -246,7 +246,8 @@ def _open_engine(path: Path, *, is_writer: bool) -> Engine:
         # What can be searched lies here in clear: as private as the keys. SQLite gives its other files the same mode.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
     pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1} if is_writer else {"poolclass": NullPool}
-    engine = create_engine("sqlite://", creator=connect, **pool)
+    # What failed goes into the log of the process; what would have been found by does not.
+    engine = create_engine("sqlite://", creator=connect, hide_parameters=True, **pool)
     event.listen(engine, "begin", _on_begin)
     event.listen(engine, "handle_error", _on_error)
     return engine

@@ -13,6 +13,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+from traceback import walk_tb
+from types import TracebackType
 from typing import Final
 
 from ledger.errors import TallyError
@@ -63,6 +65,7 @@ def main() -> int:
         return 3
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the node too, which then ends our stdin
     os.nice(_NICENESS)
+    sys.excepthook = _tell_fault
     os.umask(0o077)  # of what it makes, views are bodies in clear
     try:
         run(Path(sys.argv[1]), sys.stdin.fileno())
@@ -70,6 +73,13 @@ def main() -> int:
         sys.stderr.write(f"view worker: {cause}\n")
         return 1
     return 0
+
+
+def _tell_fault(kind: type[BaseException], fault: BaseException, traceback: TracebackType | None) -> None:
+    """Say what ended the worker and where: stderr is the log of the node, and a message may hold what a record says."""
+    code = getattr(getattr(fault, "orig", fault), "sqlite_errorname", None) or getattr(fault, "errno", None)
+    where = [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in walk_tb(traceback)]
+    sys.stderr.write(f"view worker: {kind.__qualname__} {code or 'without a code'} at {' '.join(where)}\n")
 
 
 def _wait(nudges: int, seconds: float) -> bool:
