@@ -106,11 +106,14 @@ class Evidence:
     """A log of the fishery in which the shipment of record.json is entry 6 of 11, and what proves it.
 
     added: section -> fields that its author also committed to there, which no reader takes.
+    first: another section 0.
     """
 
-    def __init__(self, added: Mapping[int, Sequence[Field]] | None = None) -> None:
+    def __init__(
+        self, added: Mapping[int, Sequence[Field]] | None = None, *, first: Sequence[Field] = RECORD[0]
+    ) -> None:
         self.id = record_id("shipment")
-        self.record = [[*fields, *(added or {}).get(number, ())] for number, fields in enumerate(RECORD)]
+        self.record = [[*fields, *(added or {}).get(number, ())] for number, fields in enumerate([first, *RECORD[1:]])]
         sealed = formats.seal_record(self.record, seeds(), network=FINGERPRINT, origin=ORIGIN, record_id=self.id)
         self.manifest = sealed[0]
         self.entries: list[bytes] = []

@@ -549,10 +549,32 @@ def test_length_ends_at_the_limit() -> None:
         encode_receipt(replace(good(), manifest=b"m" * (room + 1)))
 
 
-def test_whole_record_can_be_disclosed() -> None:
+def test_all_that_readers_take_of_a_record_can_be_disclosed() -> None:
     raw = LOG.receipt("type", "version", "contract", "role", "audience", "links", "/price", "/quantity", "/deliver_to",
-                      "by", "flags", "/note", "/note/x").encode()  # fmt: skip
-    assert len(verify(raw).disclosures) == 13
+                      "by", "flags", "/note").encode()  # fmt: skip
+    assert len(verify(raw).disclosures) == 12
+
+
+def test_fields_that_no_reader_takes_together_are_proved_one_by_one_alone() -> None:
+    log = Evidence({2: [("/price/amount", b'"9.99"'), ("/price/unit", b'"kg"')]})
+    whole: dict[str, Any] = {"manifest": log.manifest.decode(), "proof": log.proof("carrier", "processor")}
+
+    def proved(*names: str) -> list[str]:
+        raw = changed({**whole, "disclosures": [log.disclose(name) for name in names]})
+        return [item.name for item in verify(raw).disclosures]
+
+    for taken in (["/price"], ["/price/amount"], ["/price", "/price/unit"], ["/note"], ["/note/x"]):
+        assert proved(*taken) == taken
+    for untaken in (["/price", "/price/amount"], ["/price/amount", "/price"], ["/note", "/note/x"]):
+        with pytest.raises(ProofInvalid, match="no reader would take together"):
+            proved(*untaken)
+
+
+def test_values_of_section_0_are_those_that_readers_take() -> None:
+    for name, text in [*LOG.record[0], ("contract", b"null"), ("role", b"null"), ("links", b"[]"), ("version", b"2")]:
+        log = Evidence(first=[(field, text if field == name else value) for field, value in LOG.record[0]])
+        change = {"disclosures": [log.disclose(name)], "manifest": log.manifest.decode(), "proof": log.proof("carrier")}
+        assert [item.value for item in verify(changed(change)).disclosures] == [text]
 
 
 def test_firms_of_the_vectors_are_those_of_the_builders() -> None:

@@ -9,6 +9,7 @@ The rules, in order:
 4.  The manifest is the one that the entry names.
 5.  Every disclosed field is under the root of its section, bound to this very record, and has a
     name that may stand there: else an author could disclose a second `type` or `contract`.
+    A value of section 0 is one that readers take, and fields of the body join as theirs do.
 6.  Enough members other than the author cosigned the checkpoint: without that, one who
     holds the author's key could show everybody another history. Who has left the network is
     no member: nothing that it signs today, with any date it likes, helps an author any more.
@@ -27,8 +28,8 @@ from dataclasses import dataclass
 
 from ledger.checkpoint import Checkpoint, decode_checkpoint, distinct_cosigners, verified_cosigners
 from ledger.entry import VERSION, Entry, decode_entry
-from ledger.errors import EncodingError, ForeignNetwork, ProofInvalid, UnknownMember, UntrustedNetwork
-from ledger.fields import decode_pointer
+from ledger.errors import EncodingError, FieldsContradict, ForeignNetwork, ProofInvalid, UnknownMember, UntrustedNetwork
+from ledger.fields import decode_pointer, join
 from ledger.keys import VerifyKey
 from ledger.manifest import Manifest, decode_manifest
 from ledger.merkle import leaf_hash
@@ -38,7 +39,7 @@ from ledger.note import decode_note
 from ledger.proof import verify_proof
 from ledger.receipt.disclosure import Disclosure, verify_disclosure
 from ledger.receipt.document import Receipt
-from ledger.record import META_NAMES, OWN_NAMES
+from ledger.record import META_NAMES, OWN_NAMES, check_meta_field
 from ledger.sealing import Contexts
 
 
@@ -156,6 +157,13 @@ def _verify_disclosures(
         _check_place(item, last=len(manifest.sections) - 1)
         root = manifest.sections[item.section].root
         verify_disclosure(item, root=root, context=contexts.of(entry.id, item.section))
+        if item.section == 0:
+            check_meta_field(item.name, item.value, sections=len(manifest.sections))
+    try:
+        # An author can commit to `/price` and to another `/price/amount`: whoever reads both has no body.
+        join([(item.name, item.value) for item in disclosures if item.name.startswith("/")])
+    except FieldsContradict as cause:
+        raise ProofInvalid(what="fields that no reader would take together", reason=str(cause)) from cause
 
 
 def _check_place(item: Disclosure, *, last: int) -> None:

@@ -29,6 +29,7 @@ _REMEMBERED_BYTES: Final = 2048
 META_NAMES: Final = ("type", "version", "contract", "role", "audience", "links")
 OWN_NAMES: Final = ("by", "flags")
 """What the author's own section, the last, begins with."""
+_LEAST: Final = dict(zip(META_NAMES, (b'"x"', b"1", b"null", b"null", b"[[],[]]", b"[]"), strict=True))
 _TYPE: Final = re.compile(rf"[A-Za-z0-9._-][A-Za-z0-9._/-]{{0,{limits.TYPE_LENGTH_MAX - 1}}}\Z")
 _ROLE: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{limits.ROLE_LENGTH_MAX - 1}}}\Z")
 _RELATION: Final = re.compile(rf"[a-z][a-z0-9-]{{0,{limits.RELATION_LENGTH_MAX - 1}}}\Z")
@@ -100,6 +101,17 @@ def decode_meta(fields: tuple[FieldText, ...]) -> Meta:
     if sum(len(text) for _, text in fields) <= _REMEMBERED_BYTES:
         return _remember_meta(fields)
     return _decode_meta(fields)
+
+
+def check_meta_field(name: str, text: bytes, *, sections: int) -> None:
+    """Raise unless the section 0 of a record of so many sections can have this text for its field `name`.
+
+    No field of section 0 depends on another one, so each is refused alone that would have all of it refused.
+    Raises: as `decode_meta`.
+    """
+    meta = _decode_meta(tuple((other, text if other == name else _LEAST[other]) for other in META_NAMES))
+    if name == "audience" and len(meta.audience) != sections:
+        raise EncodingError(field="audience", reason=f"{len(meta.audience)} lists of readers where {sections} are due")
 
 
 def _decode_meta(fields: tuple[FieldText, ...]) -> Meta:

@@ -20,6 +20,7 @@ from tests.make_records import (
     INDEX,
     NETWORK_NAME,
     ORIGIN,
+    RECORD,
     SIZE,
     Evidence,
     key_seed,
@@ -42,7 +43,7 @@ def build() -> dict[str, Any]:
             _proved("nobody cosigned", log.receipt("/quantity", witnesses=()), []),
             _proved("the author's own cosignature does not count", log.receipt(witnesses=("fishery",)), []),
         ],
-        "refused": [*_bad_receipts(log, json.loads(good)), *_misplaced()],
+        "refused": [*_bad_receipts(log, json.loads(good)), *_misplaced(), *_untaken()],
         "incomplete": _uncounted(log),
     }
 
@@ -140,6 +141,42 @@ def _misplaced() -> list[dict[str, Any]]:
         }
         found.append({"why": why, "code": code, "change": change})
     return found
+
+
+def _untaken() -> list[dict[str, Any]]:
+    """Values that no reader takes, alone or together: the author committed to each, and every hash is right."""
+    amount: Field = ("/price/amount", b'"9.99"')
+    spaced: Field = ("/weight", b" 1")
+    cases: list[tuple[str, str, Evidence, list[str]]] = [
+        ("a field beside a parent that has it too", "proof-invalid", Evidence({2: [amount]}), ["/price", amount[0]]),
+        ("a field beside a parent that is a string", "proof-invalid", Evidence(), ["/note", "/note/x"]),
+        ("a field with white space around it", "encoding", Evidence({2: [spaced]}), [spaced[0]]),
+    ]
+    values = [
+        ("type", "an object", b'{"any":1}'),
+        ("type", "in another text", b'"\\u0073hipment"'),
+        ("version", "below 1", b"-7"),
+        ("contract", "too short", b'"AA=="'),
+        ("role", "a number", b"1"),
+        ("audience", "of fewer sections", b'[["buyer"],["buyer"],[]]'),
+        ("audience", "in another order", b'[["buyer","seller"],["seller"],["buyer"],[]]'),
+        ("links", "no list", b"{}"),
+    ]
+    for name, what, text in values:
+        changed = [(field, text if field == name else value) for field, value in RECORD[0]]
+        cases.append((f"a value of section 0, {name}, {what}", "encoding", Evidence(first=changed), [name]))
+    return [
+        {
+            "why": why,
+            "code": code,
+            "change": {
+                "disclosures": [log.disclose(name) for name in names],
+                "manifest": log.manifest.decode(),
+                "proof": log.proof("carrier", "processor"),
+            },
+        }
+        for why, code, log, names in cases
+    ]
 
 
 def _uncounted(log: Evidence) -> list[dict[str, Any]]:
