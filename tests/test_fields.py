@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -243,7 +245,7 @@ def test_a_shape_that_is_forgotten_at_once_is_told_all_the_same() -> None:
         def setdefault(self, _key: Any, default: Any = None) -> Any:
             return default
 
-    rules = Rules(rules_of("/a", "/o/k").roots, {}, Forgetful())
+    rules = Rules(rules_of("/a", "/o/k").tables, {}, Forgetful())
     assert [field.name for field in cut(b'{"a":1}', rules)] == ["/a"]
     assert [field.name for field in cut(b'{"o":{"k":1}}', rules)] == ["/o", "/o/k"]
 
@@ -462,6 +464,23 @@ def test_a_field_that_its_withheld_parent_lacks_is_named() -> None:
 def test_both_readings_of_the_rules_give_one_audience(given: Shares, pointer: tuple[str, ...]) -> None:
     found = audience_of(compile_rules(given), encode_pointer(pointer))
     assert found == by_own_pattern(given, pointer) == by_first_literal(given, pointer)
+
+
+def test_a_step_costs_the_same_however_many_patterns_match() -> None:
+    """A contract whose 256 patterns all match would else take its readers seconds for one record."""
+    ends = [(*bits, *["a"] * 23, f"e{i}") for i, bits in enumerate(product("a*", repeat=8))]
+    many = compile_rules({encode_pointer(steps): frozenset({"x"}) for steps in ends})
+    one = compile_rules({encode_pointer(ends[0]): frozenset({"x"})})
+    names = [encode_pointer((*["a"] * 31, f"x{i}")) for i in range(500)]
+
+    def took_s(rules: Rules) -> float:
+        began_s = time.process_time()
+        assert all(audience_of(rules, name) == frozenset() for name in names)
+        return time.process_time() - began_s
+
+    assert min(took_s(many) for _ in range(3)) < 4 * min(took_s(one) for _ in range(3))
+    assert audience_of(many, encode_pointer(("b", *["a"] * 30, "e0"))) == frozenset()
+    assert audience_of(many, encode_pointer((*["b"] * 8, *["a"] * 23, "e255"))) == frozenset({"x"})
 
 
 @given(st.dictionaries(patterns, audiences, max_size=5))

@@ -22,6 +22,7 @@ from ledger.fields.patterns import (
     check_name,
     deciding_pattern,
     encode_pointer,
+    has_literal,
     step,
     union,
 )
@@ -122,7 +123,7 @@ class _Cutter:
         return end
 
     def _walk(self, at: int, path: tuple[str, ...], layers: tuple[Layer, ...], removed: list[tuple[int, int]]) -> int:
-        if any(layer.nodes for layer in layers):
+        if any(layer.live for layer in layers):
             if self._text[at] == scan.OPEN_OBJECT:
                 return self._walk_object(at, path, layers, removed)
             if self._text[at] == scan.OPEN_ARRAY:
@@ -161,7 +162,7 @@ class _Cutter:
     ) -> int:
         text = self._text
         # Without literal steps every element stands under the same patterns: ask once, not once per element.
-        literal = any(node.literals for layer in layers for node in layer.nodes)
+        literal = has_literal(layers)
         inner, own = step(layers, "*")
         index = 0
         at = scan.skip_space(text, at + 1)

@@ -35,26 +35,40 @@ class Pattern(NamedTuple):
     steps: tuple[str, ...]
 
 
-class Node:
-    """A step of compiled patterns. `audience` is None where no pattern ends."""
+class Table:
+    """Compiled patterns, one bit for each, the most specific lowest: a step costs the same however many match.
 
-    __slots__ = ("audience", "literals", "pattern", "star")
+    literals, stars, ends: by depth, the patterns that have this key or `*` as that step, and those that end with it.
+    """
 
-    def __init__(self) -> None:
-        self.literals: dict[str, Node] = {}
-        self.star: Node | None = None
-        self.audience: Audience | None = None
-        self.pattern = ""
+    __slots__ = ("audiences", "ends", "literals", "patterns", "stars")
+
+    def __init__(self, patterns: Sequence[Pattern], audiences: Sequence[Audience]) -> None:
+        self.patterns = [pattern.text for pattern in patterns]
+        self.audiences = audiences
+        depth = max([len(pattern.steps) for pattern in patterns], default=0)
+        self.literals: list[dict[str, int]] = [{} for _ in range(depth)]
+        self.stars = [0] * depth
+        self.ends = [0] * depth
+        for place, pattern in enumerate(patterns):
+            self.ends[len(pattern.steps) - 1] |= 1 << place
+            for at, key in enumerate(pattern.steps):
+                if key == "*":
+                    self.stars[at] |= 1 << place
+                else:
+                    self.literals[at][key] = self.literals[at].get(key, 0) | 1 << place
 
 
 class Layer(NamedTuple):
-    """Where one set of patterns stands at some part of a body.
+    """Where one set of patterns stands at some part of a body, `depth` steps down.
 
-    nodes: the patterns that may still match further down, most specific first.
+    live: the patterns that may still match further down; 0 if none can.
     audience: of the part itself.
     """
 
-    nodes: tuple[Node, ...]
+    table: Table
+    depth: int
+    live: int
     audience: Audience
 
 
@@ -72,9 +86,9 @@ Shape = tuple[tuple[str, Audience], ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """Compiled patterns of one record type: one root per united set. Build with `compile_rules` and `unite`."""
+    """Compiled patterns of one record type: one table per united set. Build with `compile_rules` and `unite`."""
 
-    roots: tuple[Node, ...]
+    tables: tuple[Table, ...]
     _plans: dict[str, Plan] = field(default_factory=dict, repr=False)
     _shapes: dict[tuple[str, ...] | Shape, Shape | None] = field(default_factory=dict, repr=False)  # by names, or shape
 
@@ -86,7 +100,7 @@ class Rules:
         found = self._plans.get(key)
         if found is None:
             layers, _ = step(start(self), key)
-            deeper = layers if any(layer.nodes for layer in layers) else None
+            deeper = layers if any(layer.live for layer in layers) else None
             found = Plan(check_name(encode_pointer((key,))), union(layers), deeper)
             if len(self._plans) >= _PLANS_MAX:
                 self._plans.clear()
@@ -173,18 +187,8 @@ def compile_rules(patterns: Mapping[str, AbstractSet[str]]) -> Rules:
         raise TooLarge(what="record type", got=len(patterns), limit=limits.PATTERNS_MAX, unit="patterns")
     parsed = [parse_pattern(text) for text in patterns]
     _check_ambiguity(parsed)
-    root = Node()
-    for pattern in parsed:
-        node = root
-        for key in pattern.steps:
-            if key != "*":
-                node = node.literals.setdefault(key, Node())
-                continue
-            if node.star is None:
-                node.star = Node()
-            node = node.star
-        node.audience, node.pattern = frozenset(patterns[pattern.text]), pattern.text
-    return Rules((root,))
+    parsed.sort(key=_specificity)
+    return Rules((Table(parsed, [frozenset(patterns[pattern.text]) for pattern in parsed]),))
 
 
 def unite(rules: Rules, added: Mapping[str, AbstractSet[str]]) -> Rules:
@@ -192,13 +196,12 @@ def unite(rules: Rules, added: Mapping[str, AbstractSet[str]]) -> Rules:
 
     Each set answers by itself, so `added` only ever adds. Raises: as `compile_rules`.
     """
-    return Rules((*rules.roots, *compile_rules(added).roots))
+    return Rules((*rules.tables, *compile_rules(added).tables))
 
 
 def is_flat(rules: Rules) -> bool:
     """True if no pattern reaches below the top-level members."""
-    first = [node for root in rules.roots for node in (*root.literals.values(), root.star) if node]
-    return not any(node.literals or node.star for node in first)
+    return all(len(table.ends) <= 1 for table in rules.tables)
 
 
 def audience_of(rules: Rules, name: str) -> Audience:
@@ -214,38 +217,38 @@ def audience_of(rules: Rules, name: str) -> Audience:
 
 def start(rules: Rules) -> tuple[Layer, ...]:
     """Where the rules stand at the whole body."""
-    return tuple(Layer((root,), _NOBODY) for root in rules.roots)
+    return tuple(Layer(table, 0, (1 << len(table.patterns)) - 1, _NOBODY) for table in rules.tables)
 
 
 def step(layers: Sequence[Layer], key: str) -> tuple[tuple[Layer, ...], bool]:
     """Where the rules stand one step further down, and whether a pattern ends there."""
     found: list[Layer] = []
     own = False
-    for nodes, audience in layers:
-        below: list[Node] = []
-        for node in nodes:
-            if literal := node.literals.get(key):
-                below.append(literal)
-            if node.star is not None:
-                below.append(node.star)
-        # The nodes are in order of specificity, and each puts its literal before its `*`:
-        # so the children are in order too, and the first at which a pattern ends decides.
-        for node in below:
-            if node.audience is not None:
-                audience, own = node.audience, True
-                break
-        found.append(Layer(tuple([node for node in below if node.literals or node.star]), audience))
+    for table, depth, live, audience in layers:
+        if live:
+            live &= table.literals[depth].get(key, 0) | table.stars[depth]
+            if ended := live & table.ends[depth]:
+                audience, own = table.audiences[_lowest(ended)], True
+                live ^= ended
+        found.append(Layer(table, depth + 1, live, audience))
     return tuple(found), own
+
+
+def has_literal(layers: Sequence[Layer]) -> bool:
+    """Whether it matters which key is the next step."""
+    return any(layer.live & ~layer.table.stars[layer.depth] for layer in layers if layer.live)
 
 
 def deciding_pattern(layers: Sequence[Layer], key: str) -> str:
     """The text of a pattern that ends at `key` below `layers`, for an error message."""
-    for nodes, _ in layers:
-        for node in nodes:
-            for child in (node.literals.get(key), node.star):
-                if child is not None and child.audience is not None:
-                    return child.pattern
+    for table, depth, live, _ in layers:
+        if live and (ended := live & (table.literals[depth].get(key, 0) | table.stars[depth]) & table.ends[depth]):
+            return table.patterns[_lowest(ended)]
     raise AssertionError("asked for a pattern where none ends")
+
+
+def _lowest(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1
 
 
 def union(layers: Sequence[Layer]) -> Audience:
