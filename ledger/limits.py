@@ -118,6 +118,9 @@ PATTERNS_MAX: Final = 256
 CONTRACT_BYTES_MAX: Final = 256 << 10
 """Bytes of a contract file: some 6,000 lines; keeps the Python parser below a second on hostile text."""
 
+CONTRACT_WORDS_MAX: Final = 32_768
+"""Words and signs of a contract file: 1,024 patterns for six roles each; so many, dense, are read in half a second."""
+
 CONTRACT_PATTERNS_MAX: Final = 1024
 """Patterns of one contract over all its types, for the reason of `PATTERNS_MAX`."""
 
@@ -140,7 +143,7 @@ TITLE_LENGTH_MAX: Final = 200
 """Letters of a contract's title: one line on a screen."""
 
 PROPOSALS_OPEN_MAX: Final = 64
-"""Proposals of one member that a node keeps in memory before its own member has said anything of them."""
+"""Proposals of one member, refused ones too, that a node reads before its own member has said anything of them."""
 
 PROPOSALS_OPEN_BYTES: Final = 2 << 20
 """Bytes of those proposals together, one always: parsed, a hostile one takes some forty times its length."""

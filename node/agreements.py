@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from ledger import limits
 from ledger.errors import BadInput, Missing, NotAllowed
-from ledger.fields import cut_parts
-from ledger.jsontext import members
-from ledger.names import Digest, MemberName, encode_b64
-from ledger.record import Draft, Link, Statement
+from ledger.names import Digest, MemberName
+from ledger.record import Statement
 from node.contract import (
     ACCEPT,
     DECLINE,
@@ -40,6 +39,8 @@ from node.contract import (
     settle,
     told_alike,
 )
+from node.drafts import answer_body, draft_addressed, draft_private, draft_under
+from node.room import Room
 
 __all__ = [
     "ACCEPT",
@@ -95,9 +96,9 @@ class Agreements:
         self._contracts: dict[Digest, Contract] = {}
         self._words: dict[Digest, dict[Word, Place | None]] = {}
         self._statements: dict[tuple[Digest | None, str, str | None], Statement] = {}
-        self._open: dict[MemberName, dict[Digest, int]] = {}  # by proposer, not answered by `own`: bytes, oldest first
+        self._room = Room()  # what proposals take that `own` has not answered
+        self._awaited: set[Digest] = set()  # contracts that are not known and `own` spoke of
         self._early: Counter[MemberName] = Counter()  # words on contracts that are not known
-        self._passed: dict[MemberName, Place] = {}  # the first proposal that was passed over
         self._lost: dict[MemberName, Place] = {}  # the first word for which there was no room
         self._lock = threading.Lock()  # guards all of them
 
@@ -107,7 +108,8 @@ class Agreements:
             if contract.id in self._contracts:
                 return
             if not self._is_answered(contract.proposer, contract.id):
-                self._open.setdefault(contract.proposer, {})[contract.id] = length
+                self._room.take(contract.proposer, contract.id, length)
+            self._awaited.discard(contract.id)
             early = self._words.pop(contract.id, {})
             self._early -= Counter(member for _, member, _ in early)
             self._words[contract.id] = {}
@@ -120,21 +122,28 @@ class Agreements:
         with self._lock:
             if contract_id in self._contracts or self._is_answered(proposer, contract_id):
                 return True
-            is_behind = proposer in self._passed and place >= self._passed[proposer]
-            if is_behind or not self._make_room(proposer, length):
-                self._passed.setdefault(proposer, place)
-                return False
-            return True
+            return self._room.admits(proposer, contract_id, length, place=place, forget=self._forget_ended)
+
+    def refuse(self, proposer: MemberName, contract_id: Digest, length: int) -> None:
+        """Remember that a proposal was read and is none: it counts like one, and is not read again."""
+        with self._lock:
+            if contract_id not in self._contracts:
+                self._room.refuse(proposer, contract_id, length)
 
     def passed_over(self) -> dict[MemberName, Place]:
         """Of whom proposals are not taken up for lack of room, and the first of each."""
         with self._lock:
-            return dict(self._passed)
+            return self._room.passed()
+
+    def awaited(self) -> set[Digest]:
+        """Contracts that the own member spoke of and that are not known: their proposals may have been passed over."""
+        with self._lock:
+            return set(self._awaited)
 
     def look_again(self, proposer: MemberName) -> None:
         """Forget what was passed over, as it is offered again now, in order."""
         with self._lock:
-            self._passed.pop(proposer, None)
+            self._room.look_again(proposer)
 
     def lost_words(self) -> dict[MemberName, Place]:
         """Whose words on unknown contracts had no room, and the first of each."""
@@ -166,7 +175,7 @@ class Agreements:
                 self._keep_early(contract_id, word, place)
                 return
             if member == self._own:
-                self._open.get(contract.proposer, {}).pop(contract_id, None)
+                self._room.leave(contract.proposer, contract_id)
             self._keep_word(contract, word, place)
             self._settle(contract)
 
@@ -184,6 +193,8 @@ class Agreements:
                 self._lost.setdefault(member, place or (0, 0))
                 return
             self._early[member] += 1
+            if member == self._own:
+                self._awaited.add(contract_id)
         keep_first(self._words.setdefault(contract_id, {}), word, place)
 
     def _is_answered(self, proposer: MemberName, contract_id: Digest) -> bool:
@@ -192,17 +203,12 @@ class Agreements:
             proposer == self._own or any(member == self._own for _, member, _ in self._words.get(contract_id, ()))
         )
 
-    def _make_room(self, proposer: MemberName, length: int) -> bool:
-        """Forgets what was ended before `own` had answered it, if need be: nothing can come of that any more."""
-        kept = self._open.get(proposer, {})
-        while kept and (
-            len(kept) >= limits.PROPOSALS_OPEN_MAX or sum(kept.values()) + length > limits.PROPOSALS_OPEN_BYTES
-        ):
-            over = next((id_ for id_ in kept if self._contracts[id_].ended_by is not None), None)
-            if over is None:
-                return False
-            del kept[over], self._contracts[over], self._words[over]
-        return True
+    def _forget_ended(self, among: Iterable[Digest]) -> Digest | None:
+        """Of what the own member had not answered: nothing can come of it any more."""
+        over = next((id_ for id_ in among if self._contracts[id_].ended_by is not None), None)
+        if over is not None:
+            del self._contracts[over], self._words[over]
+        return over
 
     def _settle(self, contract: Contract) -> None:
         self._contracts[contract.id] = settle(contract, self._words.get(contract.id, {}))
@@ -251,46 +257,3 @@ def _make_statement(contract: Contract, type_name: str, role: str | None, *, aut
             member=author, type=type_name, contract=shown, reason=f"as {', '.join(mine) or 'no party'} it may not"
         )
     return Statement(type=type_name, contract=contract.id, role=role or allowed[0], readers=dict(contract.parties))
-
-
-# --- drafts ------------------------------------------------------------------------
-
-
-def draft_private(type_name: str, body: bytes, *, by: bytes, links: Sequence[Link] = (), flags: bytes = b"") -> Draft:
-    """A record outside any contract: sealed to its author alone."""
-    fields = [("/" + _escape(name), text, frozenset[str]()) for name, text in members(body).items()]
-    return Draft(_private(type_name), by, fields, tuple(links), flags)
-
-
-def draft_addressed(
-    type_name: str, body: bytes, *, by: bytes, to: Sequence[MemberName], links: Sequence[Link] = ()
-) -> Draft:
-    """A record whose every field goes to the named members: proposals and what answers them."""
-    audience = frozenset(f"@{member}" for member in to)
-    fields = [("/" + _escape(name), text, audience) for name, text in members(body).items()]
-    readers = {f"@{member}": (member,) for member in to}
-    return Draft(Statement(type=type_name, contract=None, role=None, readers=readers), by, fields, tuple(links))
-
-
-def draft_under(
-    contract: Contract, statement: Statement, body: bytes, *, by: bytes, links: Sequence[Link] = (), flags: bytes = b""
-) -> Draft:
-    """A record under a contract: each field goes exactly to whom the contract gives it."""
-    return Draft(statement, by, cut_parts(body, contract.rules[statement.type]), tuple(links), flags)
-
-
-def answer_body(contract: Contract) -> bytes:
-    return b'{"contract":"' + encode_b64(contract.id).encode() + b'"}'
-
-
-_PRIVATE: dict[str, Statement] = {}
-
-
-def _private(type_name: str) -> Statement:
-    if len(_PRIVATE) > 1000:
-        _PRIVATE.clear()
-    return _PRIVATE.setdefault(type_name, Statement(type=type_name, contract=None, role=None, readers={}))
-
-
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

@@ -14,9 +14,9 @@ from typing import Final
 
 from contracts.source import Source, read_source
 from ledger.errors import BadInput, EncodingError, NotAllowed, TallyError
-from ledger.fields import Rules, compile_rules
+from ledger.fields import Rules
 from ledger.jsontext import parse
-from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_name
+from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_name, encode_b64
 from ledger.record import Meta
 
 PROPOSE: Final = "tally/propose"
@@ -24,6 +24,11 @@ ACCEPT: Final = "tally/accept"
 DECLINE: Final = "tally/decline"
 END: Final = "tally/end"
 
+STATEMENTS: Final = frozenset({PROPOSE, ACCEPT, DECLINE, END})
+"""What members say of contracts. Other types that begin with `tally/` say nothing of them."""
+
+VERSION: Final = 1
+"""Of what these types mean here: one of a later version may say more than this node would take from it."""
 
 _MEMBERS: Final = ("source", "terms", "parties", "secret")
 
@@ -115,7 +120,6 @@ def decode_proposal(
         source = read_source(value["source"])
         parties = {role: _take_names(names) for role, names in value["parties"].items()}
         secret = decode_b64(value["secret"], length=32, field="secret")
-        rules = {name: compile_rules(patterns) for name, patterns in source.shares.items()}
     except (KeyError, TypeError, AttributeError, TallyError) as cause:
         raise ProposalBroken(reason=str(cause)) from cause
     if value.keys() - {"terms"} != {"source", "parties", "secret"}:
@@ -127,7 +131,7 @@ def decode_proposal(
     contract = Contract(
         id=contract_id, record=record, log=log, index=index, proposer=proposer,
         source_text=value["source"], source=source,
-        parties=parties, secret=secret, accepted=frozenset({proposer}), rules=rules,
+        parties=parties, secret=secret, accepted=frozenset({proposer}), rules=source.rules,
     )  # fmt: skip
     return settle(contract, {})
 
@@ -143,6 +147,24 @@ def named_contract(body: bytes, type_name: str) -> Digest:
     if not isinstance(value, dict) or not isinstance(value.get("contract"), str):
         raise EncodingError(field="contract", reason="an accept, decline or end names its contract")
     return Digest(decode_b64(value["contract"], length=32, field="contract"))
+
+
+def is_statement(meta: Meta, body: bytes) -> bool:
+    """Whether a record has the form of a statement of this version, and tells nothing besides.
+
+    Not whether it counts: what its source says, and who its parties are, is not looked at.
+    """
+    if meta.type not in STATEMENTS or (meta.version, meta.contract, meta.role) != (VERSION, None, None):
+        return False
+    try:
+        value = parse(body)
+        if meta.type != PROPOSE:
+            return bool(value == {"contract": encode_b64(named_contract(body, meta.type))})
+        decode_b64(value["secret"], length=32, field="secret")
+        has_form = isinstance(value["source"], str) and isinstance(value["parties"], dict)
+        return has_form and value.keys() - {"terms"} == {"source", "parties", "secret"}
+    except (KeyError, TypeError, AttributeError, TallyError):
+        return False
 
 
 def told_alike(meta: Meta, author: MemberName) -> frozenset[MemberName]:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from ledger.errors import BadInput, TallyError
-from ledger.names import MemberName
+from ledger.names import Digest, MemberName, RecordId
 from node import agreements as agree
 from node.agreements import Agreements, Place
+from node.contract import VERSION
 from node.reader import Reader, ReadRecord
 from node.storage import logs, sidecars
 from node.storage.store import Tx
 
 _PAGE: Final = 100  # statements listed at a time
-
-_VERSION: Final = 1
-"""Of what the types mean here: one of a later version may say more than this node would take from it."""
 
 
 _log = structlog.get_logger("tally.statements")
@@ -38,10 +37,10 @@ def take_all(
     room is logged; else both are passed over, as another reads the same.
     """
     taking = _Taking(agreements, reader, tx, () if is_strict else (TallyError, LookupError))
-    lost, passed = agreements.lost_words(), agreements.passed_over()
+    lost, passed, awaited = agreements.lost_words(), agreements.passed_over(), agreements.awaited()
     for one in sorted(stated, key=taking.rank):
         taking.take(one)
-    taking.take_passed(has_own=any(number in taking.own for number, _, _ in stated))
+    taking.take_passed(agreements.awaited() - awaited)
     taking.take_lost()
     if is_strict:
         for author in agreements.passed_over().keys() - passed.keys():
@@ -75,14 +74,14 @@ class _Taking:
                     return
             take_statement(self._agreements, self._reader.read(self._tx, log, index))
 
-    def take_passed(self, *, has_own: bool) -> None:
-        """Offer again what was passed over. has_own: to its end, as what the own member spoke of may be anywhere."""
+    def take_passed(self, named: AbstractSet[Digest]) -> None:
+        """Offer again what was passed over, as far as there is room, and these that the own member spoke of."""
         for author, place in self._agreements.passed_over().items():
             self._agreements.look_again(author)
             for one in self._list_since(author, place):
                 if one[2] == agree.PROPOSE:
                     self.take(one)
-                if author in self._agreements.passed_over() and not has_own:
+                if author in self._agreements.passed_over() and named.isdisjoint(self._agreements.awaited()):
                     break  # there is no more room for those behind it
 
     def take_lost(self) -> None:
@@ -107,24 +106,38 @@ class _Taking:
 
 def take_statement(agreements: Agreements, record: ReadRecord) -> None:
     """Take in what a readable record says of a contract; what says nothing of one changes nothing."""
-    if record.meta is None or record.id is None or record.meta.version != _VERSION:
+    if record.meta is None or record.id is None or record.meta.version != VERSION:
         return
     author = record.origin.member
     told = agree.told_alike(record.meta, author)
     place = (record.origin.epoch, record.index)
     try:
         if record.meta.type == agree.PROPOSE:
-            if not agreements.has_room(author, record.leaf, len(record.body), place=place):
-                return
-            contract = agree.decode_proposal(
-                record.body, contract_id=record.leaf, record=record.id,
-                log=str(record.origin), index=record.index, proposer=author,
-            )  # fmt: skip
-            # Else its parties could have read, and accepted, different contracts under one id.
-            if told.issuperset(contract.members):
-                agreements.propose(contract, length=len(record.body))
+            if agreements.has_room(author, record.leaf, len(record.body), place=place):
+                _take_proposal(agreements, record, record.id, told)
         elif record.meta.type in (agree.ACCEPT, agree.DECLINE, agree.END):
             named = agree.named_contract(record.body, record.meta.type)
             agreements.state(named, record.meta.type, author, told=told, place=place)
     except BadInput:
         return  # a malformed statement of another member binds nobody; it stays readable as a record
+
+
+def _take_proposal(
+    agreements: Agreements, record: ReadRecord, record_id: RecordId, told: frozenset[MemberName]
+) -> None:
+    """Raises: ProposalBroken."""
+    author = record.origin.member
+    try:
+        contract = agree.decode_proposal(
+            record.body, contract_id=record.leaf, record=record_id,
+            log=str(record.origin), index=record.index, proposer=author,
+        )  # fmt: skip
+    except agree.ProposalBroken:
+        # It cost as much to read as a good one; without number, they would keep every start busy.
+        agreements.refuse(author, record.leaf, len(record.body))
+        raise
+    # Else its parties could have read, and accepted, different contracts under one id.
+    if told.issuperset(contract.members):
+        agreements.propose(contract, length=len(record.body))
+    else:
+        agreements.refuse(author, record.leaf, len(record.body))

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from ledger import limits
 from ledger.names import Digest, MemberName, sha256
-from node.agreements import ACCEPT, DECLINE, END, Agreements, Contract, ContractNotActive, Status, decode_proposal
+from node.agreements import (
+    ACCEPT,
+    DECLINE,
+    END,
+    PROPOSE,
+    Agreements,
+    Contract,
+    ContractNotActive,
+    Status,
+    decode_proposal,
+)
 from node.append import Appended, NewRecord
+from node.statements import take_statement
 from node.views.judging import Judging
 from tests.make import record_id
 from tests.make_folders import answer
@@ -20,7 +32,7 @@ from tests.make_folders import found as founded
 from tests.make_folders import proposal as draft_proposal
 from tests.nodes import Door, ask
 from tests.simulator import Machine, Simulation
-from tests.test_agreements import ID, decoded, proposal
+from tests.test_agreements import ID, NAMES, decoded, proposal, record
 
 OWN: Final = MemberName("processor")
 LIAR: Final = MemberName("fishery")
@@ -77,6 +89,23 @@ def test_what_stands_behind_a_proposal_that_was_passed_over_waits_for_it() -> No
     found = Agreements(OWN)
     half = limits.PROPOSALS_OPEN_BYTES // 2
     assert [offer(found, i, length=n) for i, n in enumerate((half, half + 1, 1))] == [True, False, False]
+
+
+def test_refused_proposals_take_room_too_and_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PROPOSALS_OPEN_MAX", 4)
+    found, whispered = Agreements(OWN), record(PROPOSE, proposal(), audience=[NAMES[:2]])
+    for index in range(6):
+        refused = whispered if index == 0 else record(PROPOSE, proposal(source="a;"), audience=[NAMES])
+        take_statement(found, replace(refused, leaf=id_of(index), index=index))
+    assert found.list() == []
+    assert found.passed_over() == {LIAR: (1, 4)}, "those beyond were not read"
+    found.look_again(LIAR)
+    assert not found.has_room(LIAR, id_of(0), 0, place=(1, 0))
+    assert found.passed_over() == {}, "one that was read and refused holds up none behind it"
+    assert not offer(found, 6)
+    assert offer(found, 7, proposer=MemberName("retailer"))
+    found.state(id_of(8), ACCEPT, OWN)
+    assert offer(found, 8)
 
 
 @pytest.mark.parametrize("word", [ACCEPT, DECLINE, END])
@@ -230,6 +259,31 @@ def test_a_flooded_node_takes_up_what_has_room_and_comes_to_the_same_after_a_res
         say(liar, answer(liar.node.agreements.get(ids[0]), END))
         simulation.run_until(simulation.is_in_sync)
         assert known(other, ids) == [1, 2, 3, 4, 5, 6], "one that its proposer took back made room"
+
+
+def test_an_own_statement_has_no_more_proposals_looked_at_than_find_room_and_those_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PROPOSALS_OPEN_MAX", 2)
+    simulation = Simulation(founded(tmp_path / "founded", "fishery", "retailer"), tmp_path / "running", seed=1)
+    with simulation.running():
+        simulation.run_until(simulation.is_in_sync)
+        liar, other = simulation.machines["fishery"], simulation.machines["retailer"]
+        ids = [say(liar, draft_proposal(PARTIES)) for _ in range(12)]
+        simulation.run_until(simulation.is_in_sync)
+        looked: list[Digest] = []
+        has_room = Agreements.has_room
+
+        def looking(self: Agreements, proposer: MemberName, contract_id: Digest, *given: Any, **named: Any) -> bool:
+            looked.append(contract_id)
+            return has_room(self, proposer, contract_id, *given, **named)
+
+        monkeypatch.setattr(Agreements, "has_room", looking)
+        mine = say(other, draft_proposal({**PARTIES, "shipper": ["retailer"], "receiver": ["fishery"]}))
+        assert set(looked) == {mine, ids[2]}, "the first that was passed over has no room, so nobody behind it"
+        say(other, answer(liar.node.agreements.get(ids[9])))
+        assert ids[9] in looked and ids[10] not in looked
+        assert known(other, ids) == [0, 1, 9]
 
 
 def test_words_that_had_no_room_are_heard_when_their_contract_is_known(

@@ -367,6 +367,13 @@ def test_the_file_has_a_greatest_size() -> None:
     assert the_fault(agreement(rest="#" + "é" * (room // 2) + "xx" * (room % 2 + 1))).code == "too-large"
 
 
+def test_words_and_signs_are_counted_before_anything_is_parsed() -> None:
+    room = limits.CONTRACT_WORDS_MAX - len(re.findall(r"\w+|[^\w\s]", agreement()))
+    read_source(agreement(rest="0;" * (room // 2) + "0" * (room % 2)))
+    assert the_fault(agreement(rest="0;" * (room // 2) + "0" * (room % 2) + " ;")).code == "too-many"
+    assert the_fault("(" * (limits.CONTRACT_WORDS_MAX + 1)).code == "too-many", "not that it is no Python"
+
+
 def test_findings_are_counted_too() -> None:
     assert len(lint("ROLES = 1\n" * 5000)) == limits.CONTRACT_FINDINGS_MAX
 

@@ -32,6 +32,7 @@ _PLAIN_STRING: Final = re.compile(
     r"""'(?:[ -&(-\[\]-~]|\\(?:[\\'"nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))*'"""
 )
 _STRING_BYTES_MAX: Final = 2 * limits.NAME_BYTES_MAX  # a pattern of the greatest length, with some escapes
+_WORD: Final = re.compile(r"\w+|[^\w\s]")
 _LINE_END: Final = re.compile("\r\n|\n")
 _SET: Final = 'write a set of plain strings, {"buyer", "seller"}, or set() for nobody'
 
@@ -103,6 +104,11 @@ def _check_text(text: str) -> Finding | None:
     if length > limits.CONTRACT_BYTES_MAX:
         message = f"the file has {length} bytes, the limit is {limits.CONTRACT_BYTES_MAX}"
         return Finding(line=1, code="too-large", message=message, instead="shorten it")
+    # Before it is parsed: the parser makes at most a few nodes of each, and all of them are walked.
+    words = len(_WORD.findall(text))
+    if words > limits.CONTRACT_WORDS_MAX:
+        message = f"the file has {words} words and signs, the limit is {limits.CONTRACT_WORDS_MAX}"
+        return Finding(line=1, code="too-many", message=message, instead="shorten it")
     hidden = find_hidden(text)
     if hidden is not None:
         line = len(_LINE_END.findall(text, 0, hidden)) + 1

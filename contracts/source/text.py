@@ -31,6 +31,8 @@ def find_hidden(text: str) -> int | None:
 
 def find_foreign(lines: Sequence[bytes], tree: ast.Module) -> int | None:
     """The first of `lines`, from 1, with a letter beyond ASCII that is in no string and no comment."""
+    if all(line.isascii() for line in lines):
+        return None
     code = [bytearray(line) for line in lines]
     queue: deque[ast.AST] = deque([tree])
     while queue:
