@@ -33,6 +33,7 @@ from node.batch import (
 from node.chain import Chained, NewEntry, Tip, chain
 from node.channels import ChannelBook
 from node.clock import Clock
+from node.contract import STATEMENTS
 from node.highwater import HighWater, HighWaterFile
 from node.ids import IdMaker
 from node.startup import check_history, let_out
@@ -197,7 +198,7 @@ class Committer:
         statements = [
             (index, record.draft.statement.type)
             for index, record in enumerate(records, start)
-            if record.draft.statement.type.startswith(RESERVED)
+            if record.draft.statement.type in STATEMENTS
         ]
         batch = _Batch(records, subjects, ids, sealed, chained, documents)
         self._head = self._persist(batch, head, statements)

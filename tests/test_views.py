@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +43,7 @@ from node.intake import submitter
 from node.keyring import make_keyring, save_keyring
 from node.node import Node
 from node.reader import ReadRecord
-from node.storage import logs, sidecars, viewsearch
+from node.storage import logs, sidecars, viewsearch, viewstore
 from node.storage.packing import pack_entry, pack_raw_entry, pack_received
 from node.storage.store import Tx
 from node.storage.tables import row_key
@@ -827,6 +828,56 @@ def test_a_lost_entry_ends_no_worker(firms: Firms) -> None:
     assert [row.state for row in found(firms["a"], author="a")][-1] == "broken"
 
 
+# --- judging again --------------------------------------------------------------------------------------
+
+
+def learn_statement(firms: Firms, reader: str, index: int, type_name: str) -> None:
+    """As when the body of a statement came, or of a record that says so of itself and is none."""
+    with firms[reader].store.write("sync-bodies") as tx:
+        sidecars.insert_statement(tx, _number(firms[reader], tx, firms.origin), index, type_name)
+
+
+def mirrored_and_judged(firms: Firms, count: int) -> int:
+    """So many records of `a` at `b`, which knows no contract yet; returns how many entries there are."""
+    size = firms.file(*(event(i) for i in range(count))) + 1
+    mirror_entries(firms, "b", size)
+    mirror_bodies(firms, "b", size)
+    fill(firms["b"])
+    return size
+
+
+def test_a_statement_holds_up_no_new_record(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "VIEW_CHUNK_RECORDS", 2)
+    size = mirrored_and_judged(firms, 6)
+    unknown = range(size - 6, size)
+    assert indexes(firms["b"], problem="contract-unknown") == [*unknown]
+    learn_statement(firms, "b", 1, agreements.PROPOSE)
+    last = firms.file(event(99))
+    mirror_entries(firms, "b", last + 1)
+    mirror_bodies(firms, "b", last + 1)
+    with closing(worker.open_projector(firms["b"].folder)) as projector:
+        projector.run_round()
+        assert indexes(firms["b"], epc="urn:x:epc:99") == [last], "found before all others were judged again"
+        assert indexes(firms["b"], problem="contract-unknown") == [*unknown[2:]]
+        finish(projector)
+    assert indexes(firms["b"], problem="contract-unknown") == []
+    assert indexes(firms["b"], problem="acceptance-not-seen") == [*unknown, last]
+
+
+def test_a_pass_of_judging_ends_while_statements_go_on(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "VIEW_CHUNK_RECORDS", 2)
+    size = mirrored_and_judged(firms, 8)
+    passes = set()
+    with closing(worker.open_projector(firms["b"].folder)) as projector:
+        for index in range(1, size):
+            learn_statement(firms, "b", index, agreements.PROPOSE if index == 1 else agreements.END)
+            projector.run_round()
+            with views_of(firms["b"]).read() as tx:
+                passes.add(viewstore.read_judged(tx))
+    assert len(passes) > 1, "one that came meanwhile waits for the next pass"
+    assert indexes(firms["b"], problem="contract-unknown") == []
+
+
 # --- always what the ledger says -----------------------------------------------------------------------
 
 
@@ -1221,8 +1272,9 @@ def test_a_worker_that_fails_says_nothing_of_what_records_say(firms: Firms) -> N
         firms.file(event(number, epcList=[f"urn:secret:{number}:{'x' * 100}:{i}" for i in range(50)]))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-P", "-c", _FULL, str(firms["a"].folder)]
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stderr is not None
         said = process.stderr.read()
     assert process.returncode == 1

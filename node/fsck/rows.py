@@ -62,7 +62,7 @@ def check_evidence(tx: Tx, membership: Membership, report: Report) -> None:
 
 
 def check_statements(tx: Tx, opened: Mapping[tuple[int, int], str], report: Report) -> None:
-    """The index of `tally/*` records against the records: a start reads these and no others.
+    """The index of statements against the records: a start reads these and no others.
 
     opened: types by log number and index, of each such record that could be opened and of each that is listed.
     """

@@ -13,6 +13,7 @@ from ledger.names import RESERVED, Digest, MemberName, sha256
 from ledger.note import decode_note
 from ledger.record import check_ciphertext, open_record
 from ledger.sealing import Contexts, Wrap, Wrapper, receive_channel
+from node.contract import STATEMENTS
 from node.fsck.report import Report
 from node.fsck.rows import check_channels, check_cosigned, check_evidence, check_statements
 from node.keyring import Keyring
@@ -235,7 +236,7 @@ class Walk:
                 manifest=packed.manifest,
                 manifest_hash=body,
             )
-            if opened.meta.type.startswith(RESERVED) or (log.number, index) in self._listed:
+            if opened.meta.type in STATEMENTS or (log.number, index) in self._listed:
                 self._opened[log.number, index] = opened.meta.type
 
     def _wrapper(self, channel: StoredChannel, log: logs.StoredLog) -> Wrapper:

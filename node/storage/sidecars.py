@@ -231,7 +231,7 @@ def insert_statement(tx: Tx, log: int, index: int, type_name: str) -> None:
 def list_statements(
     tx: Tx, *, log: int | None = None, start: int = 0, most: int | None = None
 ) -> list[tuple[int, int, str]]:
-    """(log, index, type) of every readable `tally/*` record; or of one log, `most` of them from entry `start` on."""
+    """(log, index, type) of every readable statement; or of one log, `most` of them from entry `start` on."""
     table = table_of(StatementRow)
     query = select(table).order_by(table.c.key)
     if log is not None:

@@ -147,7 +147,10 @@ class ChannelRow(SQLModel, table=True):
 
 
 class StatementRow(SQLModel, table=True):
-    """Where the readable `tally/*` records stand, so that a start need not open the whole log."""
+    """Where the readable statements stand, so that a start need not open the whole log.
+
+    Of databases that earlier versions filled also other `tally/*` records, which say nothing.
+    """
 
     __tablename__ = "statement"
     key: int = Field(primary_key=True)

@@ -20,6 +20,7 @@ from ledger.names import RESERVED, MemberName, sha256
 from ledger.record import Opened, check_ciphertext, open_record
 from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
 from ledger.sidecar import Sidecar
+from node.contract import STATEMENTS
 from node.node import Node
 from node.storage import logs, sidecars
 from node.storage.packing import PackedEntry, pack_received
@@ -39,9 +40,9 @@ class Body(NamedTuple):
 
     @property
     def statement(self) -> str | None:
-        """Its type, if that is one of ours."""
+        """Its type, if it says something of a contract."""
         found = self.opened.meta.type
-        return found if found.startswith(RESERVED) else None
+        return found if found in STATEMENTS else None
 
 
 @dataclass(slots=True)

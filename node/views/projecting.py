@@ -56,6 +56,8 @@ class Projector:
             opening=opening,
         )
         self._judging = Judging(member)
+        # By how many statements rows are judged again now, and the pages of those that are still due.
+        self._again: tuple[int, Iterator[list[tuple[int, int]]]] | None = None
         self._gaps_version = -1
         self._gaps_due_s = 0.0
 
@@ -72,12 +74,12 @@ class Projector:
             statements = self._judging.refresh(tx, self._reader) if is_agreed else 0
         if not is_agreed:
             self._views.reset()
-            self._judging = Judging(self._member)
+            self._judging, self._again = Judging(self._member), None
             return True
-        if judged != statements and not self._judge_again(heads, positions, statements):
-            return True
+        # What is new comes first: a statement costs its author little, and may be about many records.
         moved = [self._advance(head, positions.get(head.number)) for head in heads]
-        return any(moved) or self._revisit_gaps(heads)
+        is_judging = self._judge_again(heads, judged=judged, statements=statements)
+        return any(moved) or is_judging or self._revisit_gaps(heads)
 
     def rest_s(self, idle_s: float) -> float:
         """How long to rest after a round that found nothing: `idle_s`, or until gaps may be looked at again."""
@@ -181,16 +183,31 @@ class Projector:
 
     # --- problems -----------------------------------------------------------------------
 
-    def _judge_again(self, heads: list[logs.StoredLog], positions: dict[int, Position], statements: int) -> bool:
-        """Project again what is judged otherwise by the statements that there are now; False if it was not kept."""
+    def _judge_again(self, heads: list[logs.StoredLog], *, judged: int, statements: int) -> bool:
+        """Project again a chunk of what is judged otherwise by the statements that there are now; False if none is due.
+
+        What comes meanwhile waits for the next pass: begun anew for each statement, one would never end.
+        """
+        if self._again is None:
+            if judged == statements:
+                return False
+            self._again = statements, self._judging.list_due(self._views, heads)
+        aim, pages = self._again
+        places = next(pages, None)
+        if places is None:
+            self._again = None
+            with self._views.write() as tx:
+                viewstore.keep_judged(tx, aim)
+            return True
         by_number = {head.number: head for head in heads}
-        for places in self._judging.list_due(self._views, heads):
-            for number, found in groupby(places, key=itemgetter(0)):
-                head, position = by_number[number], positions[number]
-                if not all(self._project_again(head, position, *run) for run in _runs([index for _, index in found])):
-                    return False
-        with self._views.write() as tx:
-            viewstore.keep_judged(tx, statements)
+        with self._views.read() as views:
+            positions = viewstore.read_positions(views)
+        for number, found in groupby(places, key=itemgetter(0)):
+            position = positions.get(number)
+            runs = _runs([index for _, index in found])
+            if position is None or not all(self._project_again(by_number[number], position, *run) for run in runs):
+                self._again = None  # another worker was here: what is due is looked for anew
+                break
         return True
 
     def _project_again(self, head: logs.StoredLog, position: Position, start: int, end: int) -> bool:
