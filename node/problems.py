@@ -20,13 +20,14 @@ from ledger.errors import BadInput, Missing
 from ledger.fields import Rules, audience_of, cut_parts, is_flat, join
 from ledger.names import RESERVED, Digest, MemberName
 from ledger.record import Meta
-from node.agreements import ACCEPT, DECLINE, END, PROPOSE, Contract
+from node.contract import Contract, Place, is_statement
 from node.reader import ReadRecord
 
 CODES: Final[Mapping[str, str]] = {
     "contract-missing": "shared with others outside any contract",
     "contract-unknown": "under a contract that this node does not know, or not yet",
-    "contract-not-active": "under a contract that not all accepted, or before its author accepted or after it ended it",
+    "contract-not-active": "under a contract that its author is no party to, had not accepted yet, or had ended, there",
+    "acceptance-not-seen": "under a contract of which this member has not seen these parties' acceptances, or not yet",
     "type-unknown": "of a type that SHARES of the contract does not have",
     "role-not-held": "filed in a role that its author does not have in the contract",
     "role-not-author": "filed in a role that AUTHORS does not give the type",
@@ -38,11 +39,8 @@ CODES: Final[Mapping[str, str]] = {
 }
 """Stable code of each problem, and what the record is then."""
 
-PASSING: Final = ("contract-unknown", "contract-not-active")
+PASSING: Final = ("contract-unknown", "contract-not-active", "acceptance-not-seen")
 """Those that a statement which arrives later can take away."""
-
-_STATEMENTS: Final = (PROPOSE, ACCEPT, DECLINE, END)
-"""What members say to others outside any contract. Another type would be a way to share what no contract gives."""
 
 _SHAPES_MAX: Final = 1000
 _REMEMBERED_LETTERS: Final = 4096  # of names in one shape: a hostile author's long ones would fill the memory
@@ -88,16 +86,15 @@ class Judge:
         if record.opened is None or meta is None or author == self._member:
             return ()
         if meta.contract is None:
-            is_let_off = not meta.audience[0] or meta.type in _STATEMENTS
+            # Any other type, and any other member of a statement, would be a way to share what no contract gives.
+            is_let_off = not meta.audience[0] or is_statement(meta, record.body)
             return () if is_let_off else (Problem(code="contract-missing", who=meta.audience[0]),)
-        if meta.type.startswith(RESERVED):
-            return ()  # no contract names them; later versions have some under contracts
         try:
             contract = self._find(meta.contract)
         except Missing:
             return (Problem(code="contract-unknown"),)
         verdict = self._judge_shape(record, meta, contract)
-        found = [] if contract.binds(author, (record.origin.epoch, record.index)) else [_NOT_ACTIVE]
+        found = _judge_time(contract, author, (record.origin.epoch, record.index))
         found += verdict.problems
         if verdict.deep:
             found += _judge_parts(record, meta, contract, verdict.deep)
@@ -126,7 +123,18 @@ class Judge:
         return verdict
 
 
-_NOT_ACTIVE: Final = Problem(code="contract-not-active")
+def _judge_time(contract: Contract, author: MemberName, place: Place) -> list[Problem]:
+    """Whether the contract was one for its author there, by what the author says itself.
+
+    Whose acceptance this member does not see may have shown it to the author: that is held against who accepted so.
+    """
+    if contract.binds(author, place):
+        return []
+    missing = tuple(member for member in contract.members if member not in contract.accepted)
+    since, until = contract.since.get(author, place), contract.until.get(author, place)
+    if missing and author not in missing and since <= place <= until:
+        return [Problem(code="acceptance-not-seen", who=tuple(f"@{member}" for member in missing))]
+    return [Problem(code="contract-not-active")]
 
 
 def _judge(meta: Meta, contract: Contract, *, author: MemberName, named: _Named) -> _Verdict:

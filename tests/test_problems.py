@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from ledger import limits
 from ledger.errors import PatternOnElement
 from ledger.fields import audience_of, compile_rules, cut
-from ledger.names import Digest, MemberName, NetworkName, Origin, sha256
+from ledger.jsontext import members
+from ledger.names import Digest, MemberName, NetworkName, Origin, encode_b64, sha256
 from ledger.record import Draft, Meta, Opened, Statement
 from node.agreements import ACCEPT, DECLINE, END, PROPOSE, Agreements, Contract
 from node.append import Appended, NewRecord
@@ -265,7 +266,7 @@ def test_each_way_to_share_otherwise_is_told_by_its_readers(story: Story, case: 
 
 def test_every_code_has_its_case() -> None:
     told = {row[1] for _, rows in LIES.values() for row in rows}
-    assert told | {"contract-not-active"} == set(CODES)
+    assert told | {"contract-not-active", "acceptance-not-seen"} == set(CODES)
 
 
 def test_codes_are_those_of_the_page() -> None:
@@ -292,8 +293,10 @@ def test_records_before_the_acceptance_and_after_the_end_of_their_author_are_mar
     story.say("retailer", ACCEPT)
     hasty = story.lie("retailer", offer)
     story.settle()
-    places = {("processor", early), ("retailer", hasty)}
-    assert places <= set(marked(fishery, "contract-not-active"))
+    assert ("processor", early) in marked(fishery, "contract-not-active")
+    assert ("retailer", hasty) in marked(fishery, "acceptance-not-seen")
+    waiting = {"code": "acceptance-not-seen", "section": None, "field": None, "who": ["@carrier", "@processor"]}
+    assert problems(fishery.node, "retailer", hasty) == [waiting]
     for name in ("carrier", "processor"):
         story.say(name, ACCEPT)
     between = story.lie("processor", offer)
@@ -343,7 +346,9 @@ def test_order_of_statements_does_not_matter() -> None:
 # --- bounds -------------------------------------------------------------------------------------
 
 
-def judged(meta: Meta, sections: Mapping[int, list[tuple[str, bytes]]], given: bytes, **changes: Any) -> list[Problem]:
+def judged(
+    meta: Meta, sections: Mapping[int, list[tuple[str, bytes]]], given: bytes, *, body: bytes = b"{}", **changes: Any
+) -> list[Problem]:
     """What the processor finds in a record of the fishery, under the contract of test_agreements."""
     agreements = Agreements()
     agreements.propose(decoded(proposal_body(**changes)))
@@ -351,7 +356,7 @@ def judged(meta: Meta, sections: Mapping[int, list[tuple[str, bytes]]], given: b
         agreements.state(ID, ACCEPT, MemberName(name))
     record = ReadRecord(
         origin=Origin(NetworkName("cold-chain.example"), MemberName("fishery")), index=9, leaf=ID, id=record_id("r"),
-        state="open", opened=Opened(meta=meta, sections=sections, seeds={}), given=given,
+        state="open", opened=Opened(meta=meta, sections=sections, seeds={}), given=given, body=body,
     )  # fmt: skip
     return list(Judge(agreements.get, MemberName("processor")).find_problems(record))
 
@@ -383,22 +388,71 @@ def test_what_a_function_adds_is_not_called_wider() -> None:
     assert judged(wider, sections, b"\0\1", source=adding) == []
 
 
-@pytest.mark.parametrize("type_name", ["tally/ack", "tally/claim", "tally/anything"])
-@pytest.mark.parametrize("is_known", [True, False])
-def test_statements_of_later_versions_under_a_contract_have_no_problems(type_name: str, *, is_known: bool) -> None:
-    """No contract names the ledger's own types: marked, an acknowledgement would be a breach for ever."""
-    meta = replace(SHARED, type=type_name, version=2, contract=ID if is_known else Digest(sha256(b"never proposed")))
-    assert judged(meta, {0: [], 1: [("/port", b"1")]}, b"\0\1") == []
+@pytest.mark.parametrize("type_name", ["tally/ack", "tally/end", "tally/anything"])
+@pytest.mark.parametrize(("is_known", "code"), [(True, "type-unknown"), (False, "contract-unknown")])
+def test_types_of_the_ledger_under_a_contract_are_compared_like_any_other(
+    type_name: str, code: str, *, is_known: bool
+) -> None:
+    """No contract has them in SHARES, whatever contract a record names: unmarked, they would be a way to share."""
+    meta = replace(SHARED, type=type_name, contract=ID if is_known else Digest(sha256(b"never proposed")))
+    assert [problem.code for problem in judged(meta, {0: [], 1: [("/port", b"1")]}, b"\0\1")] == [code]
+
+
+OUTSIDE: Final = replace(SHARED, contract=None, role=None)
+ANSWER: Final = f'{{"contract":"{encode_b64(ID)}"}}'.encode()
+STATED: Final = {PROPOSE: proposal_body(), ACCEPT: ANSWER, DECLINE: ANSWER, END: ANSWER}
+
+
+def outside(type_name: str, body: bytes, **changes: Any) -> list[str]:
+    """Codes of a record outside any contract that was shared with its reader."""
+    meta = replace(OUTSIDE, type=type_name, **changes)
+    fields = {1: [(f"/{name}", text) for name, text in members(body).items()]}
+    return [problem.code for problem in judged(meta, {0: [], **fields}, b"\0\1", body=body)]
 
 
 @pytest.mark.parametrize("type_name", ["tally/price-list", "tally/ack", "price-list", "tally/start"])
 def test_no_type_is_a_way_to_share_outside_any_contract_but_the_statements(type_name: str) -> None:
-    outside = replace(SHARED, contract=None, role=None)
-    sections = {0: [], 1: [("/port", b"1")]}
-    found = judged(replace(outside, type=type_name), sections, b"\0\1")
-    assert [problem.code for problem in found] == ["contract-missing"]
-    for statement in (PROPOSE, ACCEPT, DECLINE, END):
-        assert judged(replace(outside, type=statement), sections, b"\0\1") == []
+    assert outside(type_name, b'{"port":1}') == ["contract-missing"]
+    for statement, body in STATED.items():
+        assert outside(statement, body) == []
+
+
+@pytest.mark.parametrize("type_name", STATED)
+def test_no_statement_is_a_way_to_share_more_than_it_says(type_name: str) -> None:
+    body = STATED[type_name]
+    for other in (b'{"price":"12.50"}', body[:-1] + b',"price":"12.50"}', b"{}", body.replace(b'="', b'"')):
+        assert outside(type_name, other) == ["contract-missing"]
+    assert outside(type_name, body, version=2) == ["contract-missing"]
+    assert outside(type_name, body, role="catcher") == ["contract-missing"]
+
+
+def test_an_acceptance_that_was_kept_from_a_reader_is_not_held_against_the_author() -> None:
+    """A party wraps its acceptance for all but one: the others count the contract active, and file under it."""
+    agreements, retailer = Agreements(), MemberName("retailer")
+    agreements.propose(decoded())
+    agreements.state(ID, ACCEPT, retailer, place=(1, 3))
+
+    def found_by(author: str) -> list[Problem]:
+        record = ReadRecord(
+            origin=Origin(NetworkName("cold-chain.example"), MemberName(author)), index=9, leaf=ID,
+            id=record_id("r"), state="open", given=b"\0\1",
+            opened=Opened(meta=SHARED, sections={0: [], 1: [("/port", b"1")]}, seeds={}),
+        )  # fmt: skip
+        return [
+            problem
+            for problem in Judge(agreements.get, retailer).find_problems(record)
+            if problem.code in ("contract-not-active", "acceptance-not-seen")
+        ]
+
+    unseen = Problem(code="acceptance-not-seen", who=("@processor",))
+    assert found_by("fishery") == [unseen]
+    assert [problem.code for problem in found_by("processor")] == ["contract-not-active"]
+    agreements.state(ID, DECLINE, MemberName("processor"), place=(1, 20))
+    assert found_by("fishery") == [unseen], "nor is what the same party says behind it"
+    agreements.state(ID, ACCEPT, MemberName("processor"), place=(1, 2))
+    assert found_by("fishery") == []
+    agreements.state(ID, END, MemberName("fishery"), place=(1, 5))
+    assert [problem.code for problem in found_by("fishery")] == ["contract-not-active"]
 
 
 def test_judging_remembers_a_bounded_number_of_shapes_and_not_how_a_contract_stands() -> None:
@@ -414,7 +468,7 @@ def test_judging_remembers_a_bounded_number_of_shapes_and_not_how_a_contract_sta
 
     assert codes() == ["contract-unknown"]
     agreements.propose(decoded())
-    assert codes() == ["contract-not-active"]
+    assert codes() == ["acceptance-not-seen"]
     for name in ("processor", "retailer"):
         agreements.state(ID, ACCEPT, MemberName(name))
     assert codes() == []
