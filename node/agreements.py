@@ -16,7 +16,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
 
 from ledger import limits
 from ledger.errors import BadInput, Missing, NotAllowed

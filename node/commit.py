@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.errors import TallyError
 from ledger.keys import SigningKey
-from ledger.names import RESERVED, Digest, MemberName, NetworkId, Origin, RecordId, decode_b64, encode_b64
+from ledger.names import Digest, MemberName, NetworkId, Origin, RecordId, decode_b64, encode_b64
 from ledger.record import Sealed, Sealer, Statement
 from node.batch import (
     Appended,

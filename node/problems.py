@@ -18,7 +18,7 @@ from typing import Final
 from ledger import limits
 from ledger.errors import BadInput, Missing
 from ledger.fields import Rules, audience_of, cut_parts, is_flat, join
-from ledger.names import RESERVED, Digest, MemberName
+from ledger.names import Digest, MemberName
 from ledger.record import Meta
 from node.contract import Contract, Place, is_statement
 from node.reader import ReadRecord

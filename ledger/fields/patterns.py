@@ -158,6 +158,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def _specificity(pattern: Pattern) -> tuple[tuple[bool, str], ...]:
+    # The end is above every step, so that a pattern comes after the longer ones that it is a prefix of.
+    return (*((step == "*", step) for step in pattern.steps), (True, "\U0010ffff"))
+
+
 def _fault(text: str) -> str:
     if _LONE_SURROGATE.search(text):
         return "is not Unicode text"

@@ -9,7 +9,7 @@ from ledger.checkpoint import decode_checkpoint, open_checkpoint, verify_cosigna
 from ledger.entry import check_link, decode_entry
 from ledger.errors import BadInput, BadProof, TallyError
 from ledger.merkle import Frontier, leaf_hash, node_hash
-from ledger.names import RESERVED, Digest, MemberName, sha256
+from ledger.names import Digest, MemberName, sha256
 from ledger.note import decode_note
 from ledger.record import check_ciphertext, open_record
 from ledger.sealing import Contexts, Wrap, Wrapper, receive_channel

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from ledger.errors import BadSignature, EncodingError, TallyError
 from ledger.manifest import Manifest, decode_manifest
-from ledger.names import RESERVED, MemberName, sha256
+from ledger.names import MemberName, sha256
 from ledger.record import Opened, check_ciphertext, open_record
 from ledger.sealing import ChannelMessage, Wrap, decode_channel_message
 from ledger.sidecar import Sidecar
