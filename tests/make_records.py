@@ -109,11 +109,11 @@ class Evidence:
     first: another section 0.
     """
 
-    def __init__(
-        self, added: Mapping[int, Sequence[Field]] | None = None, *, first: Sequence[Field] = RECORD[0]
-    ) -> None:
+    def __init__(self, added: Mapping[int, Sequence[Field]] | None = None, *, first: Sequence[Field] = ()) -> None:
         self.id = record_id("shipment")
-        self.record = [[*fields, *(added or {}).get(number, ())] for number, fields in enumerate([first, *RECORD[1:]])]
+        self.record = [
+            [*fields, *(added or {}).get(number, ())] for number, fields in enumerate([first or RECORD[0], *RECORD[1:]])
+        ]
         sealed = formats.seal_record(self.record, seeds(), network=FINGERPRINT, origin=ORIGIN, record_id=self.id)
         self.manifest = sealed[0]
         self.entries: list[bytes] = []

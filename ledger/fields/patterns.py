@@ -38,7 +38,7 @@ class Pattern(NamedTuple):
 class Table:
     """Compiled patterns, one bit for each, the most specific lowest: a step costs the same however many match.
 
-    literals, stars, ends: by depth, the patterns that have this key or `*` as that step, and those that end with it.
+    literals, stars, ends: by depth, those that have this key or `*` as that step, and those that end with it.
     """
 
     __slots__ = ("audiences", "ends", "literals", "patterns", "stars")
@@ -55,8 +55,8 @@ class Table:
             for at, key in enumerate(pattern.steps):
                 if key == "*":
                     self.stars[at] |= 1 << place
-                else:
-                    self.literals[at][key] = self.literals[at].get(key, 0) | 1 << place
+                    continue
+                self.literals[at][key] = self.literals[at].get(key, 0) | 1 << place
 
 
 class Layer(NamedTuple):
@@ -233,7 +233,7 @@ def step(layers: Sequence[Layer], key: str) -> tuple[tuple[Layer, ...], bool]:
         if live:
             live &= table.literals[depth].get(key, 0) | table.stars[depth]
             if ended := live & table.ends[depth]:
-                audience, own = table.audiences[_lowest(ended)], True
+                audience, own = table.audiences[(ended & -ended).bit_length() - 1], True
                 live ^= ended
         found.append(Layer(table, depth + 1, live, audience))
     return tuple(found), own
@@ -248,12 +248,8 @@ def deciding_pattern(layers: Sequence[Layer], key: str) -> str:
     """The text of a pattern that ends at `key` below `layers`, for an error message."""
     for table, depth, live, _ in layers:
         if live and (ended := live & (table.literals[depth].get(key, 0) | table.stars[depth]) & table.ends[depth]):
-            return table.patterns[_lowest(ended)]
+            return table.patterns[(ended & -ended).bit_length() - 1]
     raise AssertionError("asked for a pattern where none ends")
-
-
-def _lowest(bits: int) -> int:
-    return (bits & -bits).bit_length() - 1
 
 
 def union(layers: Sequence[Layer]) -> Audience:

@@ -62,6 +62,7 @@ async def fetch_from_author(node: Node, peer: PeerClient) -> bool:
         async with aclosing(_ask(peer, log)) as answers:
             async for some in answers:
                 await asyncio.to_thread(_take, node, log, some)
+                some.clear()  # else they would stay in memory until the next have come
 
 
 async def fill_gaps(node: Node, peer: PeerClient, origin: Origin, refill: Refill | None = None) -> bool:

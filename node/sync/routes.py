@@ -159,14 +159,12 @@ class _Calls:
         finally:
             self._under_way[member] -= 1
 
+    def has_room(self, member: MemberName, length: int) -> bool:
+        """Whether an answer of so many bytes may stay in memory until it was read; one may, whatever its length."""
+        return not self._held[member] or self._held[member] + length <= ANSWERS_BYTES_MAX
+
     @contextmanager
     def holding(self, member: MemberName, length: int) -> Iterator[None]:
-        """An answer of so many bytes stays in memory until it was read; one does, whatever its length.
-
-        Raises: TooManyCalls.
-        """
-        if self._held[member] and self._held[member] + length > ANSWERS_BYTES_MAX:
-            raise TooManyCalls(member=member, limit=f"{ANSWERS_BYTES_MAX} bytes of answers")
         self._held[member] += length
         try:
             yield
@@ -189,6 +187,9 @@ class _Answer(Response):
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         with self._calls.one_of(self._caller):
             content = await run_in_threadpool(self._work)
+            if not self._calls.has_room(self._caller, len(content)):
+                del content  # an error keeps what its frames hold until the next collection
+                raise TooManyCalls(member=self._caller, limit=f"{ANSWERS_BYTES_MAX} bytes of answers")
             with self._calls.holding(self._caller, len(content)):
                 self.headers["content-length"] = str(len(content))
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -56,7 +56,7 @@ class Projector:
             opening=opening,
         )
         self._judging = Judging(member)
-        # By how many statements rows are judged again now, and the pages of those that are still due.
+        # By how many statements rows are judged again now, and pages of those still due.
         self._again: tuple[int, Iterator[list[tuple[int, int]]]] | None = None
         self._gaps_version = -1
         self._gaps_due_s = 0.0
@@ -199,13 +199,12 @@ class Projector:
             with self._views.write() as tx:
                 viewstore.keep_judged(tx, aim)
             return True
-        by_number = {head.number: head for head in heads}
         with self._views.read() as views:
             positions = viewstore.read_positions(views)
         for number, found in groupby(places, key=itemgetter(0)):
-            position = positions.get(number)
+            head, position = next(head for head in heads if head.number == number), positions.get(number)
             runs = _runs([index for _, index in found])
-            if position is None or not all(self._project_again(by_number[number], position, *run) for run in runs):
+            if position is None or not all(self._project_again(head, position, *run) for run in runs):
                 self._again = None  # another worker was here: what is due is looked for anew
                 break
         return True
