@@ -59,7 +59,7 @@ def project(
     if meta is not None:
         # In a section of another member's record these names would be its word, not this node's.
         notes = record.notes if is_own else {}
-        said = _said(meta.type, meta.contract, meta.role, notes.get("by"), notes.get("flags"))
+        said = _said(_Shape(meta.type, meta.contract, meta.role, notes.get("by"), notes.get("flags")))
         if is_event(meta.type):
             found = _event(record)
             identifiers, is_cut = _identifiers(found)
@@ -111,8 +111,18 @@ def term(text: str) -> str:
 # --- inside --------------------------------------------------------------------------
 
 
+class _Shape(NamedTuple):
+    """What the records of one shape have in common."""
+
+    type: str
+    contract: bytes | None
+    role: str | None
+    by: bytes | None
+    flags: bytes | None
+
+
 class _Said(NamedTuple):
-    """What the records of one shape have in common. head: type, contract, role."""
+    """The same as a row has it. head: type, contract, role."""
 
     head: tuple[str | None, bytes | None, str | None]
     flags: tuple[str, ...]
@@ -124,19 +134,18 @@ _NOTHING: Final = _Said((None, None, None), (), None, None)
 _NO_EVENT: Final = (None,) * 5
 
 
-def _said(type_name: str, contract: bytes | None, role: str | None, by: bytes | None, flags: bytes | None) -> _Said:
-    if len(type_name) + len(by or b"") + len(flags or b"") > _REMEMBERED_BYTES:
-        return _say(type_name, contract, role, by, flags)
-    return _remembered(type_name, contract, role, by, flags)
+def _said(shape: _Shape) -> _Said:
+    length = len(shape.type) + len(shape.by or b"") + len(shape.flags or b"")
+    return _remembered(shape) if length <= _REMEMBERED_BYTES else _say(shape)
 
 
-def _say(type_name: str, contract: bytes | None, role: str | None, by: bytes | None, flags: bytes | None) -> _Said:
-    known = _flags(flags)
+def _say(shape: _Shape) -> _Said:
+    flags = _flags(shape.flags)
     return _Said(
-        (clip(type_name), contract, None if role is None else clip(role)),
-        known,
-        orjson.dumps(known).decode() if known else None,
-        _text(by),
+        (clip(shape.type), shape.contract, None if shape.role is None else clip(shape.role)),
+        flags,
+        orjson.dumps(flags).decode() if flags else None,
+        _text(shape.by),
     )
 
 
