@@ -291,7 +291,7 @@ class Copier:
     async def bundle(self, log: str, path: str, bytes_max: int) -> bytes:
         return self.log.tile(decode_tile_path(path))
 
-    async def bodies(self, log: str, bundle: int, start: int) -> bytes:
+    async def bodies(self, log: str, bundle: int, start: int, _bytes_max: int = 0) -> bytes:
         found = {index: sidecar for index, sidecar in self.bodies_of.items() if index >= start}
         return self.log.size.to_bytes(8, "big") + encode_bodies(Bodies(messages=self.messages, sidecars=found))
 

@@ -32,7 +32,7 @@ class Peer:
     caller: str
     peer: str
 
-    async def bodies(self, log: str, bundle: int, start: int) -> bytes:
+    async def bodies(self, log: str, bundle: int, start: int, _bytes_max: int = 0) -> bytes:
         return answers.bodies(self.at, log, bundle=bundle, start=start, caller=MemberName(self.caller))
 
 
@@ -123,7 +123,7 @@ def test_peer_that_answers_for_one_entry_at_a_time_is_asked_so_often_in_one_go_a
         def __init__(self) -> None:
             self.peer, self.asked = "fishery", list[int]()
 
-        async def bodies(self, log: str, bundle: int, start: int) -> bytes:
+        async def bodies(self, log: str, bundle: int, start: int, _bytes_max: int = 0) -> bytes:
             self.asked.append(start)
             return (start + 1).to_bytes(8, "big") + encode_bodies(Bodies(messages=[], sidecars={}))
 
