@@ -19,6 +19,7 @@ from node.api import captures, contracts, document, errors, health, network, rec
 from node.api.routes import Context
 from node.api.shortcut import Shortcut
 from node.config import Settings
+from node.files import sole_server
 from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contact, Contacts
@@ -80,8 +81,16 @@ def create_app(
 
 
 def serve(folder: Path, *, not_restored: bool = False) -> None:
-    """Run the node of `folder` until it is told to stop. Raises: what `Node.open` raises; BackgroundFailed."""
+    """Run the node of `folder` until it is told to stop.
+
+    Raises: FolderInUse, what `Node.open` raises; BackgroundFailed.
+    """
     os.umask(0o077)  # whatever this process and its worker make is for its owner alone
+    with sole_server(folder):
+        _serve(folder, not_restored=not_restored)
+
+
+def _serve(folder: Path, *, not_restored: bool) -> None:
     node = Node.open(folder)
     logging.set_up(node.settings.log_level)
     _warn_of_clear_text(node.settings)

@@ -1,11 +1,38 @@
-"""Small files of a node's folder: written whole, synced, renamed into place."""
+"""A node's folder: one process serves it at a time; its small files are written whole, synced, renamed into place."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from ledger.errors import Conflict
 from node.crash import crash_point
+
+
+class FolderInUse(Conflict):
+    code = "folder-in-use"
+    template = "another process serves {folder}"
+    hint = "One node process serves a folder, on whatever port. Stop the other one first."
+
+
+@contextmanager
+def sole_server(folder: Path) -> Iterator[None]:
+    """Let no other process enter for the same folder until the block ends, or this process does. Raises: FolderInUse.
+
+    Two would not fork the log, but each would raise the high-water file by what it knows itself.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderInUse(folder=folder) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:

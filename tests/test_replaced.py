@@ -21,8 +21,10 @@ from ledger.checkpoint import SignedCheckpoint
 from ledger.evidence import EvidenceKind
 from ledger.names import MemberName
 from node import agreements
+from node.app import serve
 from node.config import CONFIG_NAME, DATABASE_NAME, load_settings
 from node.cosigned import COSIGNED_NAME, CosignedBroken, CosignedFile
+from node.files import FolderInUse, sole_server
 from node.guard import GuardState, OtherHistory
 from node.highwater import HIGH_WATER_NAME
 from node.node import Node
@@ -382,3 +384,23 @@ def test_database_is_its_owners_alone_whatever_the_folder_and_the_mask(tmp_path:
     command = [sys.executable, "-c", program, str(folder / DATABASE_NAME)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert done.stdout.split() == ["0o600"] * 3
+
+
+# --- who may serve it -------------------------------------------------------------------------
+
+
+def test_folder_that_a_process_serves_is_served_by_no_other_until_that_is_gone(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from node.files import sole_server\n"
+        "with sole_server(Path(sys.argv[1])): print('served', flush=True); sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "served\n"
+        with pytest.raises(FolderInUse):
+            serve(tmp_path)
+        other.kill()
+        other.wait()
+    with sole_server(tmp_path):
+        pass
