@@ -13,10 +13,12 @@ from ledger.network import decode_network_file
 from node.app import create_app
 from node.node import Node
 from node.serving import make_server
+from node.storage.viewstore import VIEWS_NAME, ViewStore
+from node.views.search import wait_until
 from node.views.supervisor import start_worker
 from tests.make_cli import NETWORK, tally
 
-_START_S = 10.0
+_START_S = 60.0
 
 
 def free_port() -> int:
@@ -57,6 +59,9 @@ def running(folder: Path, *, adopt: bool = True, search: bool = False) -> Iterat
         while not server.started:
             assert thread.is_alive() and time.monotonic() < until, "the server did not start"
             time.sleep(0.01)
+        if worker is not None and node.is_joined:  # it takes a while to start, and until then no search answers
+            views = ViewStore.open_for_search(folder / VIEWS_NAME)
+            assert wait_until(views, node.joined.origin, 0, timeout_s=_START_S), "the record search did not start"
         yield node
     finally:
         if worker is not None:
