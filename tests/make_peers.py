@@ -34,7 +34,7 @@ from tests.make import Log
 from tests.make_folders import answer, proposal, shipment
 from tests.make_membership import Firm
 
-WAIT_S: Final = 60.0
+WAIT_S: Final = 180.0
 Chunks = bytes | Sequence[bytes] | Callable[[], AsyncIterator[bytes]]
 Reply = tuple[int, Chunks]
 """Status, and the content: whole, in pieces, or as long as it takes."""

@@ -38,7 +38,7 @@ from tests.make_folders import Founded, shipment
 from tests.make_peers import Peer, wait_until
 from tests.nodes import make_admin_token
 
-WAIT_S: Final = 90.0
+WAIT_S: Final = 180.0
 """For what takes a second or two: the machine may be busy."""
 _CLIENTS: Final = 3
 _PACE_S: Final = 0.04  # between two records of one client, so that the log stays short enough to be proved often

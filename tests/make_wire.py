@@ -33,7 +33,7 @@ from tests.make_cli import NETWORK, tally
 from tests.source import ROOT
 
 _CALLER: Final = re.compile(rb'keyid="([a-z0-9.-]+)/')
-_START_S: Final = 60.0
+_START_S: Final = 180.0
 _READ_BYTES: Final = 1 << 16
 LOG_NAME: Final = "serve.log"
 

@@ -25,7 +25,7 @@ from tests.make_running import free_port
 from tests.source import ROOT
 
 pytestmark = pytest.mark.slow
-_WAIT_S = 40.0
+_WAIT_S = 120.0
 CONTRACT = """'''Shipments, the price withheld.'''
 ROLES = {"seller", "buyer"}
 SIGNERS = set()
