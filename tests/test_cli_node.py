@@ -333,10 +333,13 @@ def test_a_backup_of_a_running_node_is_proved_and_leaves_the_high_water_file_beh
     assert (again.code, "folder-taken" in again.err) == (1, True)
 
 
-def test_a_backup_without_keys_holds_none_and_is_checked_unopened(node: Node, tmp_path: Path) -> None:
+def test_a_backup_without_keys_holds_no_key_and_no_token_and_is_checked_unopened(node: Node, tmp_path: Path) -> None:
     done = at(node, "backup", tmp_path / "b", "--no-keys", "--json")
     assert (done.code, done.json["keys"]) == (0, False)
-    assert not (tmp_path / "b" / "keys").exists()
+    # A copy that may go to outsiders: no key, and no token either, as that one may do everything here.
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {"ledger.db", "tally.toml", "member.json"}
+    secret = (node.folder / "admin-token").read_bytes().strip()
+    assert [path.name for path in (tmp_path / "b").iterdir() if secret in path.read_bytes()] == []
     assert tally("fsck", "--offline", tmp_path / "b", "--dir", tmp_path).code == 0
     copy = tmp_path / "copy.db"
     (tmp_path / "b" / "ledger.db").rename(copy)

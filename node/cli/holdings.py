@@ -16,7 +16,8 @@ from node.cli.session import Needs, Session, command
 if TYPE_CHECKING:
     from node.fsck import Report
 
-_COPIED: Final = ("tally.toml", "admin-token", "member.json")
+_COPIED: Final = ("tally.toml", "member.json")
+_SECRET: Final = ("keys", "admin-token")
 
 
 def register(app: typer.Typer) -> None:
@@ -97,7 +98,7 @@ def backup(
     session: Session,
     target: Annotated[Path, typer.Argument(help="Folder to make; it must not be there yet.")],
     *,
-    keys: Annotated[bool, typer.Option(help="Copy the private keys as well.")] = True,
+    keys: Annotated[bool, typer.Option(help="Copy the private keys and the admin token as well.")] = True,
 ) -> None:
     """Copy a node's folder, also while the node runs; `tally fsck --offline` proves the copy.
 
@@ -114,7 +115,7 @@ def backup(
     target.mkdir(mode=0o700, parents=True)
     copy_database(session.folder / DATABASE_NAME, target / DATABASE_NAME)
     (target / DATABASE_NAME).chmod(0o600)
-    names = [*_COPIED, *(("keys",) if keys else ())]
+    names = [*_COPIED, *(_SECRET if keys else ())]
     for source in (session.folder / name for name in names):
         if source.is_dir():
             shutil.copytree(source, target / source.name)
