@@ -166,6 +166,31 @@ def test_no_certificate_and_a_broken_one(tmp_path: Path) -> None:
     assert broken.state is State.FAIL
 
 
+def test_files_of_tls_that_are_wrong_are_told_by_setting_and_file_before_anything_is_served(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "node.example")
+    _, other = make_certificate(tmp_path, "other.example")
+    (empty := tmp_path / "empty.pem").touch()
+    good: dict[str, Any] = {"tls_cert": certificate, "tls_key": key, "tls_ca": certificate}
+    assert [check.state for check in check_certificate(settings(**good), now_ms=system_clock())] == [State.OK]
+    folder = make_lone_folder(tmp_path)
+    text = (folder / "tally.toml").read_text()
+    for setting, file in (
+        ("tls_ca", empty), ("tls_cert", empty), ("tls_key", empty), ("tls_key", other), ("tls_ca", tmp_path / "none"),
+    ):  # fmt: skip
+        files = good | {setting: file}
+        (found_check,) = check_certificate(settings(**files), now_ms=system_clock())
+        lines = "".join(f'{name} = "{path}"\n' for name, path in files.items())
+        (folder / "tally.toml").write_text(text + lines)
+        served = tally("serve", "--dir", folder)
+        assert (found_check.state, served.code, "config-broken" in served.err) == (State.FAIL, 1, True)
+        assert all(f"{file}: {setting}: " in said for said in (found_check.says, served.err))
+    (alone,) = check_certificate(settings(tls_ca=empty), now_ms=0)
+    assert alone.state is State.FAIL
+    words = ("--network", "n.example", "--member", "m", "--tls-ca", empty)
+    assert tally("init", tmp_path / "new", *words).code == 1
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     ("ahead", "state"),
     [(0, State.OK), (2, State.OK), (-2, State.OK), (2.5, State.WARN), (60, State.WARN), (-61, State.FAIL)],

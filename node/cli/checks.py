@@ -139,15 +139,18 @@ def _check_mark(folder: Path) -> Check:
 
 
 def check_certificate(settings: Settings, *, now_ms: int) -> Iterator[Check]:
-    """A certificate that runs out takes the node off the network."""
+    """The files of TLS are what they should be. A certificate that runs out takes the node off the network."""
     from cryptography.x509 import load_pem_x509_certificate
 
-    if settings.tls_cert is None:
-        return
+    from node.tlsfiles import check_tls_files
+
     try:
+        check_tls_files(tls_cert=settings.tls_cert, tls_key=settings.tls_key, tls_ca=settings.tls_ca)
+        if settings.tls_cert is None:
+            return
         certificate = load_pem_x509_certificate(settings.tls_cert.read_bytes())
-    except (OSError, ValueError) as cause:
-        yield Check("certificate", State.FAIL, f"{settings.tls_cert}: {cause}", "Set tls_cert to a PEM certificate.")
+    except (TallyError, OSError, ValueError) as cause:
+        yield Check("certificate", State.FAIL, str(cause), "Set tls_cert, tls_key, tls_ca to good files in PEM form.")
         return
     days = int((certificate.not_valid_after_utc.timestamp() * 1000 - now_ms) // 86_400_000)
     do = "Renew it, then restart the node."

@@ -238,7 +238,7 @@ def probe(address: Address) -> Probe:
             if response.status_code != 200:
                 return Probe(error=f"answers {response.status_code} to /health")
             date = response.headers.get("date", "")
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as cause:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UsageWrong) as cause:
         return Probe(error=str(cause) or type(cause).__name__)
     return Probe(clock_ahead_s=_ahead(date, (started + finished) / 2))
 

@@ -52,9 +52,11 @@ def init(
     from node.clock import system_clock
     from node.config import PORT
     from node.founding import MEMBER_FILE_NAME, NewNode, listening_at, make_node
+    from node.tlsfiles import check_tls_files
 
     if (tls_cert is None) != (tls_key is None):
         raise UsageWrong(reason="--tls-cert and --tls-key go together")
+    check_tls_files(tls_cert=tls_cert, tls_key=tls_key, tls_ca=tls_ca)
     endpoints = tuple(endpoint or [f"http://127.0.0.1:{PORT if port is None else port}"])
     usual_host, usual_port = listening_at(endpoints[0], has_tls=tls_cert is not None)
     settings: dict[str, object] = {"host": host or usual_host, "port": usual_port if port is None else port}
@@ -89,9 +91,11 @@ def serve(
 ) -> None:
     """Run the node of a folder until Ctrl-C or SIGTERM."""
     from node.cli.client import port_error
+    from node.tlsfiles import check_tls_files
 
     settings = session.settings()
-    # Found here, it is told in one line; the server would have opened the store by then.
+    # Found here, each is told in one line; the server would have opened the store by then.
+    check_tls_files(tls_cert=settings.tls_cert, tls_key=settings.tls_key, tls_ca=settings.tls_ca)
     reason = port_error(settings.host, settings.port)
     if reason:
         raise PortUnusable(host=settings.host, port=settings.port, reason=reason)
