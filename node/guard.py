@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import threading
 from enum import StrEnum
+from typing import Final
 
 from ledger.errors import Conflict, Unavailable
 from ledger.names import MemberName
+
+OPERATOR: Final = "an operator"
+"""Begins what a guard says it waits for where peers cannot help."""
 
 
 class GuardState(StrEnum):
@@ -140,16 +144,22 @@ class Guard:
             return ()
         return tuple(member for member in self._others if member not in self._answers)
 
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """All that it waits for, in words: members by name, then what else; empty once it is ready."""
+        state = self.state
+        if state is GuardState.READY:
+            return ()
+        if self._doubt:
+            return (*self.waiting_for, f"{OPERATOR} ({self._doubt})")
+        if state is GuardState.BEHIND:
+            return (*self.waiting_for, f"entries {self._size} to {self.target} of its own log, from its peers")
+        return self.waiting_for
+
     def wait(self, timeout_s: float) -> None:
         """Raises: NodeNotReady."""
         if not self._ready.wait(timeout_s):
-            state = self.state
-            wants: list[str] = list(self.waiting_for)
-            if self._doubt:
-                wants.append(f"an operator ({self._doubt})")
-            elif state is GuardState.BEHIND:
-                wants.append(f"entries {self._size} to {self.target} of its own log, from its peers")
-            raise NodeNotReady(state=state.value, waiting_for=", ".join(wants))
+            raise NodeNotReady(state=self.state.value, waiting_for=", ".join(self.wants))
 
     @property
     def is_ready(self) -> bool:

@@ -22,6 +22,7 @@ from node.cli.checks import (
 )
 from node.clock import system_clock
 from node.config import load_settings
+from node.storage import logs, sidecars
 from tests.make_cli import Result, found, tally
 from tests.make_running import free_port, make_lone_folder, running
 from tests.source import ROOT
@@ -42,9 +43,18 @@ def test_a_sound_node_has_nothing_but_ok(tmp_path: Path) -> None:
     # The disk of this machine and packages of its tests are not the node's.
     others = {name: state for name, state in states(done).items() if name not in ("disk", "packages")}
     assert set(others.values()) == {"ok"}
-    assert {"versions", "settings", "owner", "permissions", "keys", "high-water", "node", "network", "guard"} == set(
-        others
-    )
+    assert {
+        "versions",
+        "settings",
+        "owner",
+        "permissions",
+        "keys",
+        "high-water",
+        "bodies",
+        "node",
+        "network",
+        "guard",
+    } == set(others)
 
 
 def test_every_line_that_is_not_ok_says_what_to_do(tmp_path: Path) -> None:
@@ -96,6 +106,41 @@ def test_a_node_without_a_charter_is_told(tmp_path: Path) -> None:
     with running(folder, adopt=False):
         done = tally("doctor", "--dir", folder, "--json")
     assert (done.code, states(done)["network"]) == (0, "warn")
+
+
+def test_a_node_that_was_to_answer_and_does_not_is_a_failure(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    with running(folder):
+        pass
+    done = tally("doctor", "--dir", folder, "--json")
+    assert (done.code, states(done)["node"], states(done)["bodies"], states(done)["port"]) == (1, "fail", "ok", "ok")
+    (folder / "ledger.db").write_bytes(b"no database" * 1000)
+    assert states(tally("doctor", "--dir", folder, "--json"))["store"] == "fail"
+
+
+def test_bodies_that_are_lost_are_counted_also_while_the_node_runs(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    with running(folder) as node:
+        with node.store.write("restore") as tx:
+            log = logs.find_log(tx, node.joined.origin)
+            assert log is not None
+            sidecars.insert_gaps(tx, log.number, [(0, "lost"), (1, "lost")])
+        done = tally("doctor", "--dir", folder, "--json")
+    (bodies,) = [row for row in done.json if row["name"] == "bodies"]
+    assert (done.code, bodies["state"], bodies["says"]) == (0, "warn", "2 of the own log are missing")
+    assert all(words in bodies["do"] for words in ("tally fsck", "tally token list"))
+
+
+def test_a_lost_admin_token_is_told_with_what_makes_another(tmp_path: Path) -> None:
+    folder = make_lone_folder(tmp_path)
+    with running(folder):
+        (folder / "admin-token").write_text("tally_0123456789abcdef_" + "A" * 43)
+        refused = tally("doctor", "--dir", folder, "--json")
+        (folder / "admin-token").unlink()
+        lost = tally("doctor", "--dir", folder, "--json")
+    for done in (refused, lost):
+        (node_row,) = [row for row in done.json if row["name"] == "node"]
+        assert (done.code, node_row["state"], "tally token admin" in node_row["do"]) == (1, "fail", True)
 
 
 def test_a_peer_that_is_down_is_told_and_is_no_fault_of_ours(tmp_path: Path) -> None:
@@ -204,7 +249,12 @@ def test_the_guard_says_whom_it_waits_for() -> None:
     waiting = check_guard({"state": "waiting", "waiting_for": ["carrier", "retailer"]})
     assert (waiting.state, "carrier, retailer" in waiting.says) == (State.WARN, True)
     assert "not-restored" in waiting.do
-    assert "not-restored" not in check_guard({"state": "behind", "waiting_for": []}).do
+    missing = "entries 3 to 8 of its own log, from its peers"
+    behind = check_guard({"state": "behind", "waiting_for": ["carrier", missing]})
+    assert f"it waits for: carrier, {missing}" in behind.says
+    assert ("not-restored" in behind.do, "tally token list" in behind.do) == (False, True)
+    doubt = check_guard({"state": "behind", "waiting_for": ["an operator (two histories)"]})
+    assert ("an operator (two histories)" in doubt.says, "Peers cannot" in doubt.do) == (True, True)
 
 
 def test_a_frozen_log_is_a_failure() -> None:

@@ -174,3 +174,14 @@ def test_node_that_is_behind_says_what_it_misses() -> None:
         made.wait(0)
     assert caught.value.fields["state"] == "behind"
     assert "10 to 15" in str(caught.value)
+
+
+def test_what_it_waits_for_is_told_until_it_is_ready_and_not_after() -> None:
+    missing = "entries 10 to 15 of its own log, from its peers"
+    assert guard().wants == OTHERS
+    assert guard(high_water=15).wants == (*OTHERS, missing), "nobody has answered, and it is behind by its file"
+    made = answered(guard(), 15, 0, 0)
+    assert (made.waiting_for, made.wants) == ((), (missing,))
+    made.recovered(15)
+    assert made.wants == ()
+    assert answered(guard(doubt="two histories"), 10, 10, 10).wants == ("an operator (two histories)",)

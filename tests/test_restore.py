@@ -137,7 +137,8 @@ def peers_of(node: Served, *names: str) -> list[Path]:
 def check_signs_nothing(node: Served, lost: Lost, *, state: str, waits_for: list[str]) -> None:
     """It serves what it has, says whom it waits for, and its log stays as the backup had it."""
     node.await_that(lambda: node.guard == state, f"it is {state}")
-    assert node.status()["guard"]["waiting_for"] == waits_for
+    behind = [f"entries {lost.before} to {lost.after} of its own log, from its peers"] * (state == "behind")
+    assert node.status()["guard"]["waiting_for"] == [*waits_for, *behind]
     refused = node.ask("POST", "/records", b'{"type": "note", "body": {}}')
     problem = refused.json()
     assert (refused.status_code, problem["code"]) == (503, "node-not-ready")

@@ -199,7 +199,7 @@ class LogStanding(LogHead):
 
 class Guard(Model):
     state: Literal["not-adopted", "waiting", "behind", "ready"]
-    waiting_for: list[str]
+    waiting_for: list[str] = Field(description="Names of members, then in words what else it waits for.")
 
 
 class Status(Model):

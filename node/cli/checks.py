@@ -24,6 +24,7 @@ CERTIFICATE_WARN_DAYS: Final = 30
 _PRIVATE: Final = ("admin-token", "ledger.db", "high-water", "cosigned", "tally.toml")
 _PACKAGES: Final = ("contracts", "ledger", "node")
 _DISTRIBUTION: Final = "tallystick"
+_TOKENS_AGAIN: Final = "Tokens revoked since the backup are valid again: see `tally token list`."
 
 
 class State(StrEnum):
@@ -162,6 +163,37 @@ def check_certificate(settings: Settings, *, now_ms: int) -> Iterator[Check]:
         yield Check("certificate", State.OK, f"good for {days} days")
 
 
+def check_stored(folder: Path) -> Iterator[Check]:
+    """Bodies of the own log that are missing; nothing before a charter was adopted, when there is no own log."""
+    from ledger.names import decode_origin
+    from node.config import DATABASE_NAME
+    from node.storage import facts, logs, sidecars
+    from node.storage.engine import DatabaseError
+    from node.storage.store import Store
+
+    if not (folder / DATABASE_NAME).is_file():
+        return
+    store = Store.open_readonly(folder / DATABASE_NAME)
+    try:
+        with store.read() as tx:
+            own = facts.get_meta(tx, facts.OWN_ORIGIN)
+            log = own and logs.find_log(tx, decode_origin(own))
+            if log:
+                yield check_bodies(sidecars.count_gaps(tx, log.number))
+    except DatabaseError as cause:
+        yield Check("store", State.FAIL, str(cause.orig), "`tally fsck` says what is damaged; or restore a backup.")
+    finally:
+        store.close()
+
+
+def check_bodies(gaps: int) -> Check:
+    """What was lost with a database that was replaced stays lost, unless another backup or a peer has it."""
+    if not gaps:
+        return Check("bodies", State.OK, "none of the own log is missing")
+    do = "`tally fsck` names each. Keep newer backups, and peers reachable: they may have them. " + _TOKENS_AGAIN
+    return Check("bodies", State.WARN, f"{gaps} of the own log are missing", do)
+
+
 # --- the running node ---------------------------------------------------------------
 
 
@@ -181,13 +213,17 @@ def check_node(client: NodeClient) -> Iterator[Check]:
 
 def check_guard(guard: dict[str, Any]) -> Check:
     """The start-up guard: may this node sign, and whom does it wait for?"""
+    from node.guard import OPERATOR, NodeNotReady
+
     if guard["state"] == "ready":
         return Check("guard", State.OK, "the node may sign")
-    if guard["state"] == "behind":
-        says = "peers hold more of its log than it does: it was restored, and fetches that back"
-        return Check("guard", State.WARN, says, "Leave it running, and the peers reachable.")
-    says = f"the node may not sign yet; it waits for {', '.join(guard['waiting_for']) or 'peers'}"
+    wants = guard["waiting_for"]
+    says = str(NodeNotReady(state=guard["state"], waiting_for=", ".join(wants) or "peers"))
     do = "Bring them up. If this folder was surely not restored from a backup: tally serve --not-restored."
+    if any(want.startswith(OPERATOR) for want in wants):
+        do = "Peers cannot settle that: docs/guide/operate.md, Restore, says what to put back, and when to override."
+    elif guard["state"] == "behind":
+        do = "It was restored: leave it running and the peers reachable, it fetches that back. " + _TOKENS_AGAIN
     return Check("guard", State.WARN, says, do)
 
 

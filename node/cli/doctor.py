@@ -16,6 +16,7 @@ from node.cli.checks import (
     check_peers,
     check_port,
     check_program,
+    check_stored,
     process_owner,
 )
 from node.cli.exits import ExitCode
@@ -29,8 +30,9 @@ def register(app: typer.Typer) -> None:
 def doctor(session: Session) -> ExitCode:
     """Check this node and its surroundings; every line says what to do.
 
-    Looks at versions, packages, permissions, keys, space, the certificate, the running node, the start-up guard,
-    and whether peers answer and their clocks agree.
+    Looks at versions, packages, permissions, keys, space, the certificate, bodies that are missing, the running node,
+    the start-up guard, and whether peers answer and their clocks agree. That no node answers is a failure once a
+    charter was adopted in the folder.
     """
     found = []
     for check in _run(session):
@@ -59,10 +61,12 @@ def _run(session: Session) -> Iterator[Check]:
     yield process_owner(session.folder)
     yield from check_folder(session.folder)
     yield from check_certificate(settings, now_ms=system_clock())
-    yield from _check_running(session)
+    stored = list(check_stored(session.folder))
+    yield from stored
+    yield from _check_running(session, is_adopted=bool(stored))
 
 
-def _check_running(session: Session) -> Iterator[Check]:
+def _check_running(session: Session, *, is_adopted: bool) -> Iterator[Check]:
     from ledger.errors import Unavailable
     from ledger.network import decode_network_file, verify_network_file
     from node.cli.client import NodeUnreachable
@@ -75,11 +79,13 @@ def _check_running(session: Session) -> Iterator[Check]:
                 return
             network = verify_network_file(decode_network_file(client.get("/network")))
     except NodeUnreachable as cause:
-        yield Check("node", State.WARN, str(cause), "tally serve")
+        # Whoever watches by the exit code must hear of a node that is to serve and does not.
+        yield Check("node", State.FAIL if is_adopted else State.WARN, str(cause), "tally serve")
         yield check_port(settings)
         return
     except (TallyError, Unavailable) as cause:
-        yield Check("node", State.FAIL, f"{cause} ({cause.code})", cause.hint)
+        do = "`tally token admin` makes a new one." if cause.code == "token-refused" else cause.hint
+        yield Check("node", State.FAIL, f"{cause} ({cause.code})", do)
         return
     own, kept = network.card(settings.member), session.keyring().log.public
     if own.log_key != kept:

@@ -63,6 +63,12 @@ class RootKeyAway(UsageWrong):
     hint = "Bring it back from where it is kept, for this command alone."
 
 
+class TokenAway(UsageWrong):
+    code = "token-away"
+    template = "no token: {path} cannot be read"
+    hint = "`tally token admin` writes a new one into a node's folder. Else give --dir, --token or TALLY_TOKEN."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One run of one command."""
@@ -103,7 +109,7 @@ class Session:
         return found
 
     def client(self) -> NodeClient:
-        """A client of the running node; close it, or use it in a `with`. Raises: ConfigBroken, UsageWrong."""
+        """A client of the running node; use it in a `with`, or close it. Raises: ConfigBroken, UsageWrong."""
         from node.cli.client import NodeClient, address_of, is_local
 
         settings = self.settings() if self.url is None else None
@@ -130,7 +136,7 @@ class Session:
         try:
             return path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as cause:
-            raise UsageWrong(reason=f"no token: {path} cannot be read; give --dir, --token or TALLY_TOKEN") from cause
+            raise TokenAway(path=path) from cause
 
 
 Body = TypeVar("Body", bound=Callable[..., int | None])

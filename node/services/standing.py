@@ -48,7 +48,7 @@ def describe_status(node: Node, *, uptime_s: int) -> dict[str, Any]:
     own = next((log for log in found if joined is not None and log["origin"] == str(joined.origin)), None)
     guard = {"state": NOT_ADOPTED, "waiting_for": []}
     if joined is not None:
-        guard = {"state": joined.guard.state.value, "waiting_for": list(joined.guard.waiting_for)}
+        guard = {"state": joined.guard.state.value, "waiting_for": list(joined.guard.wants)}
     return {
         "member": node.member,
         "network": node.settings.network,

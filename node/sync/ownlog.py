@@ -47,7 +47,10 @@ async def check_own_log(node: Node, peer: PeerClient) -> bool:
     tell = _log.error if outcome.result in (Result.FORKED, Result.FROZEN) else _log.warning
     tell("own log", result=str(outcome.result), peer=peer.peer, size=outcome.size, added=outcome.added)
     joined.guard.recovered(await asyncio.to_thread(_held_size, node))
-    return outcome.result is Result.EXTENDED
+    is_restored = outcome.result is Result.EXTENDED
+    if is_restored:
+        _log.warning("a backup was restored: tokens that were revoked since are valid again, revoke them again")
+    return is_restored
 
 
 def _is_held(node: Node, checkpoint: Checkpoint) -> bool:
