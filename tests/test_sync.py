@@ -24,8 +24,10 @@ from node import serving as serving_module
 from node.append import NewRecord
 from node.config import load_settings
 from node.highwater import HIGH_WATER_NAME
+from node.node import Node
 from node.storage.copies import copy_database
 from node.sync import turn
+from node.sync.client import PeerRefused
 from node.sync.driver import SyncDriver
 from node.sync.turn import PeerState
 from tests.make import Log
@@ -204,6 +206,19 @@ def test_failing_peer_is_asked_ever_more_rarely_and_not_in_step() -> None:
     assert max(max(some) for some in pauses) <= 30.0
     assert min(pauses[-1]) >= 15.0
     assert len({round(pause, 6) for pause in pauses[-1]}) > 40, "jitter"
+
+
+def test_peer_that_was_away_is_called_again_soon_as_long_as_the_guard_waits_for_it(folders: dict[str, Path]) -> None:
+    node = Node.open(folders["fishery"])
+    try:
+        sync, away = SyncDriver(node), PeerRefused(peer="carrier", status=503, what="heads", reason="no-charter")
+        assert max(sync._pause_after(away, 100) for _ in range(50)) <= 5.0
+        for name in ("carrier", "processor", "retailer"):
+            node.joined.guard.heard(MemberName(name), 0)
+        assert node.joined.guard.is_ready
+        assert min(sync._pause_after(away, 100) for _ in range(50)) >= 15.0
+    finally:
+        node.close()
 
 
 def test_endpoints_of_a_card_are_tried_in_turn(tmp_path: Path) -> None:

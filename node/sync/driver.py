@@ -8,6 +8,7 @@ goes wrong with one peer, of its making or ours, is between it and us, and stops
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from node.sync.signing import CallSigner
 from node.sync.turn import PeerState, Turns
 
 _BACK_OFF_S: Final = (0.2, 30.0)
+_UNREADY_BACK_OFF_S: Final = 5.0
+"""Longest pause before a peer is called again as long as this node may not sign: it waits for that very answer."""
 _GUARD_POLL_S: Final = (0.1, 2.0)
 """Pause between two polls as long as this node may not sign: each asks for everything."""
 _IDLE_FREE: Final = 8
@@ -228,17 +231,18 @@ class SyncDriver:
             await changes.wait(count, _WATCH_S)
 
     def _pause_after(self, cause: TallyError, failures: int) -> float:
-        """As `_pause`; but a peer that started just now is called again at once, by its clock."""
+        """As `_pause`; sooner while the guard waits, and at once by its clock if a peer started just now."""
         if isinstance(cause, PeerRestarted) and failures == 1:
             started = cause.fields["started"]
             assert isinstance(started, int), "the client looked"
             return min(_RESTARTED_S, max(0.0, started - self._node.clock() / 1000) + 0.01)
-        return self._pause(failures)
+        is_ready = self._node.is_joined and self._node.joined.guard.is_ready
+        return self._pause(failures) if is_ready else self._pause(failures, most=_UNREADY_BACK_OFF_S)
 
-    def _pause(self, failures: int) -> float:
+    def _pause(self, failures: int, *, most: float = math.inf) -> float:
         """Seconds: doubling up to a limit, with jitter, so that peers do not all come back at once."""
-        least, most = _BACK_OFF_S
-        return min(most, least * 2.0 ** min(failures, 12)) * self._chance.uniform(0.5, 1.0)
+        least, usual_most = _BACK_OFF_S
+        return min(most, usual_most, least * 2.0 ** min(failures, 12)) * self._chance.uniform(0.5, 1.0)
 
 
 @contextmanager
