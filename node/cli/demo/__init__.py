@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from node.cli.demo.firms import FIRMS, Firm, Network, Tally
+from node.cli.demo.firms import FIRMS, DemoFailed, Firm, Network, Tally
 from node.cli.demo.report import Story
 from node.cli.demo.story import tell
 
@@ -39,6 +39,9 @@ def run(
             if not once:
                 story.invite(network.firms, Path(folder))
                 network.wait_for_interrupt()
+        except DemoFailed:
+            story.last_words(network.firms)
+            raise
         finally:
             network.stop()
     wanted = ["in_sync", "receipt_verified"] + (["forgery_caught", "tamper_caught", "fork_caught"] if attacks else [])

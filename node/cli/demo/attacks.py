@@ -61,6 +61,7 @@ def _fork(network: Network, story: Story, backup: Path, network_file: Path) -> b
     story.step("Attack: the carrier goes back to an old backup and writes another history")
     carrier = network.firm("carrier")
     others = [firm for firm in network.firms if firm is not carrier]
+    size = _add_to_true_history(network, carrier)
     carrier.stop()
     true_history = network.folder / "carrier-true.db"
     _move_database(carrier.folder, true_history)
@@ -70,7 +71,7 @@ def _fork(network: Network, story: Story, backup: Path, network_file: Path) -> b
     story.say("a node that hears what its peers hold of its log signs nothing that contradicts it")
     network.each(lambda firm: firm.stop(), others)
     carrier.start("--not-restored")
-    _write_lies(network, carrier)
+    _write_lies(network, carrier, count=size)
     network.each(lambda firm: firm.start(), others)
     caught = _is_caught(network, story, others, network_file)
     carrier.stop()
@@ -114,10 +115,23 @@ def why_frozen(network: Network, firm: Firm, member: str) -> str | None:
     return found[0] if found else None
 
 
-def _write_lies(network: Network, carrier: Firm) -> None:
+def _add_to_true_history(network: Network, carrier: Firm) -> int:
+    """Something that the others hold and the backup does not, also where no event fell to the carrier.
+
+    Returns the size of its log.
+    """
+    true = network.folder / "true.ndjson"
+    true.write_text('{"type":"note","body":{"is_true":true}}\n')
+    network.tally.run("capture", true, "--dir", carrier.folder)
+    wait_until(network.is_in_sync, _NOTICED_S, "all the others hold what the carrier recorded")
+    with carrier.client() as client:
+        return int(client.get_json("/status")["log"]["size"])
+
+
+def _write_lies(network: Network, carrier: Firm, *, count: int) -> None:
     """As many records as make the false history as long as the true one was, and more."""
     lies = network.folder / "lies.ndjson"
-    lies.write_text("".join(f'{{"type":"note","body":{{"n":{n}}}}}\n' for n in range(5)))
+    lies.write_text("".join(f'{{"type":"note","body":{{"n":{n}}}}}\n' for n in range(count)))
     network.tally.run("capture", lies, "--dir", carrier.folder)
 
 

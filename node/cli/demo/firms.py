@@ -24,12 +24,13 @@ FIRMS: Final = ("fishery", "processor", "carrier", "retailer")
 _START_S: Final = 180.0  # patience with a busy machine: a node that ends is noticed at once
 _STOP_S: Final = 15.0
 _LOOK_S: Final = 0.1
+_LAST_LINES: Final = 5
 
 
 class DemoFailed(Unavailable):
     code = "demo-failed"
     template = "{what}: {reason}"
-    hint = "Run it again with --no-attacks, and look at the node's own words above."
+    hint = "Look at the nodes' own last words above, and run it again; --no-attacks leaves out the attacks."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,11 @@ class Firm:
         log.close()
         wait_until(self._answers, _START_S, f"{self.name} starts")
 
+    def last_words(self) -> list[str]:
+        """The end of what its node logged."""
+        log = self.folder / "serve.log"
+        return log.read_text(errors="replace").splitlines()[-_LAST_LINES:] if log.exists() else []
+
     def stop(self) -> None:
         if self.process is None:
             return
@@ -106,8 +112,7 @@ class Firm:
 
     def _answers(self) -> bool:
         if self.process is not None and self.process.poll() is not None:
-            reason = (self.folder / "serve.log").read_text(errors="replace")[-2000:]
-            raise DemoFailed(what=f"{self.name} does not start", reason=reason)
+            raise DemoFailed(what=f"{self.name} does not start", reason=f"it ended with {self.process.returncode}")
         try:
             with self.client() as client:
                 client.get("/status")

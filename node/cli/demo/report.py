@@ -55,6 +55,12 @@ class Story:
             table.add_row(*(escape(str(cell)) for cell in row))
         self._console.print(table)
 
+    def last_words(self, firms: Sequence[Firm]) -> None:
+        """What the nodes logged last: their folders go, and what went wrong may stand nowhere else."""
+        for firm in firms:
+            for line in firm.last_words():
+                self.say(f"{firm.name}: {line}")
+
     def invite(self, firms: Sequence[Firm], folder: Path) -> None:
         self.step("The nodes stay up. Try them; Ctrl-C ends them and removes what they stored")
         # A checkout has `tally` in .venv only; what is printed is to run as it stands.
