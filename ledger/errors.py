@@ -102,7 +102,7 @@ class FieldUnknown(BadInput):
 
     code = "field-unknown"
     template = "{what} has no field {name!r}"
-    hint = "Check the spelling; `tally records show` lists the fields that you can read."
+    hint = "Fields of the body begin with a slash, as /quantity; `tally records show` lists those that you can read."
 
 
 class PatternMalformed(BadInput):
