@@ -34,7 +34,7 @@ from tests.make import Log
 from tests.make_folders import answer, proposal, shipment
 from tests.make_membership import Firm
 
-WAIT_S: Final = 180.0
+WAIT_S: Final = 100.0
 Chunks = bytes | Sequence[bytes] | Callable[[], AsyncIterator[bytes]]
 Reply = tuple[int, Chunks]
 """Status, and the content: whole, in pieces, or as long as it takes."""
@@ -48,6 +48,14 @@ def wait_until(holds: Callable[[], Any], what: str, limit_s: float = WAIT_S) -> 
 
 
 # --- a real node --------------------------------------------------------------------------
+
+
+async def _abort_connections() -> None:
+    """A connection that comes while a server stops is nobody's: asyncio would tell of it in some later test."""
+    loop: Any = asyncio.get_running_loop()
+    for transport in list(loop._transports.values()):
+        transport.abort()
+    await asyncio.sleep(0)
 
 
 class Peer:
@@ -77,6 +85,7 @@ class Peer:
                 self.failure = work.exception()
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+            await _abort_connections()
 
     def ask_to_stop(self) -> None:
         self._server.should_exit = True
