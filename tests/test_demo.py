@@ -16,11 +16,13 @@ from typing import Any
 import httpx
 import pytest
 
-from node.cli.demo.attacks import proofs_against, why_frozen
+from node.cli.demo.attacks import _fork, proofs_against, why_frozen
 from node.cli.demo.firms import FIRMS, Network, Tally
 from node.cli.demo.report import Story
 from node.cli.demo.story import found
+from node.config import DATABASE_NAME
 from node.epcis.scenario import scenario
+from node.storage.copies import copy_database
 from tests.samples import sample
 from tests.source import ROOT
 
@@ -85,6 +87,11 @@ def test_nobody_is_caught_where_nobody_lied(network: Network) -> None:
     fishery = network.firm("fishery")
     assert proofs_against(network, fishery, "carrier") == []
     assert why_frozen(network, fishery, "carrier") is None
+
+
+def test_a_member_that_forks_is_caught_where_no_event_fell_to_it(network: Network, tmp_path: Path) -> None:
+    copy_database(network.firm("carrier").folder / DATABASE_NAME, tmp_path / "backup.db")
+    assert _fork(network, Story(as_json=True), tmp_path / "backup.db", network.folder / "network.json")
 
 
 # --- the one object -------------------------------------------------------------------------

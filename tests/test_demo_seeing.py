@@ -1,4 +1,4 @@
-"""How many fields the demo says are withheld: parts that the agreement cuts out count, and so does every record."""
+"""What the demo says is withheld: parts that the agreement cuts out count, and every record; and how it fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from node.cli import demo
+from node.cli.demo.firms import DemoFailed, Network
 from node.cli.demo.seeing import Place, count_withheld
+from tests.make_cli import tally
 from tests.make_cli_reference import commands
 
 SHARES = {
@@ -50,3 +53,15 @@ def test_help_names_every_kind_of_file_that_the_demo_takes() -> None:
     (told,) = (param.help for param in dict(commands())["tally demo"].params if param.name == "events")
     assert "EPCIS document" in told
     assert "query document" in told
+
+
+def test_a_demo_that_fails_shows_the_last_words_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(network: Network, *_: Any, **__: Any) -> None:
+        folder = network.firm("carrier").folder
+        folder.mkdir()
+        (folder / "serve.log").write_text("\n".join(f"line {n}" for n in range(9)))
+        raise DemoFailed(what="this", reason="not now")
+
+    monkeypatch.setattr(demo, "tell", fail)
+    done = tally("demo", "--once", "--json")
+    assert (done.code, "carrier: line 8" in done.err, "line 0" in done.err) == (4, True, False)
