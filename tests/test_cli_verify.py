@@ -55,6 +55,11 @@ def fingerprint(root: Path) -> str:
     return str(tally("charter", "show", "--file", root / "network.json", "--json").json["fingerprint"])
 
 
+def test_a_field_without_a_slash_is_refused_with_the_name_that_is_meant(root: Path) -> None:
+    done = tally("receipt", "fishery/1", "--field", "quantity", "--dir", root / "fishery")
+    assert (done.code, "/quantity" in done.err, "--field /NAME" in done.err) == (3, True, True)
+
+
 # --- byte order marks --------------------------------------------------------------------------
 
 

@@ -83,6 +83,22 @@ def test_every_command_that_the_demo_names_runs(network: Network, capsys: pytest
         assert (done.returncode, done.stderr) == (0, ""), line
 
 
+def test_a_command_that_the_demo_prints_runs_in_its_folder(
+    network: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, firm = network.folder, network.firm("fishery")
+    (folder / "one.ndjson").write_text('{"type":"note","body":{"eventTime":"now"}}\n')
+    assert network.tally.run("capture", folder / "one.ndjson", "--dir", firm.folder).status == 0
+    place = network.tally.run("records", "list", "--json", "--dir", firm.folder).json()["records"][0]["index"]
+    words = ("--field", "/eventTime", "--output", folder / "receipt.json", "--dir", firm.folder)
+    network.tally.run("receipt", f"fishery/{place}", *words)
+    printed = [line.split("$ tally ")[1] for line in capsys.readouterr().err.splitlines() if "$ tally receipt" in line]
+    assert len(printed) == 1
+    command = [sys.executable, "-m", "node.cli", *shlex.split(printed[0])]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_nobody_is_caught_where_nobody_lied(network: Network) -> None:
     fishery = network.firm("fishery")
     assert proofs_against(network, fishery, "carrier") == []

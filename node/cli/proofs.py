@@ -23,6 +23,12 @@ class ByteOrderMark(BadInput):
     hint = "Receipts and evidence are exact bytes: copy them as files, or ask for the file as it was made."
 
 
+class FieldWithoutSlash(UsageWrong):
+    code = "field-without-slash"
+    template = "--field {field} names no field: its name is a path into the body, /{field}"
+    hint = "A name begins with a slash, as `records show --json` and the contract's patterns have it: --field /NAME."
+
+
 def register(app: typer.Typer) -> None:
     command(app, "receipt", needs=Needs.NODE, panel="Prove")(receipt)
     command(app, "verify", needs=Needs.NOTHING, panel="Prove")(verify)
@@ -43,6 +49,9 @@ def receipt(
     """
     from node.cli.records import place_of
 
+    for name in field or ():
+        if not name.startswith("/"):
+            raise FieldWithoutSlash(field=name)
     with session.client() as client:
         log, index = place_of(client, record)
         content = client.get(f"/records/{log}/{index}/receipt", fields=field or None)
