@@ -13,6 +13,7 @@ from pathlib import Path
 from node.cli.demo.firms import Network, Tally
 from node.cli.demo.report import Story
 from node.cli.demo.story import found
+from node.cli.exits import end_as_by_interrupt
 from node.files import write_durably
 
 
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, default=Path(".dev.json"), help="where to write their addresses")
     options = parser.parse_args()
     story = Story(as_json=True)
+    end_as_by_interrupt()
     with tempfile.TemporaryDirectory(prefix="tally-dev-") as folder:
         network = Network(Path(folder), Tally(story), names=("fishery", "processor"))
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
@@ -20,6 +22,7 @@ from node.cli.demo.attacks import _fork, proofs_against, why_frozen
 from node.cli.demo.firms import FIRMS, Network, Tally
 from node.cli.demo.report import Story
 from node.cli.demo.story import found
+from node.cli.exits import ExitCode
 from node.config import DATABASE_NAME
 from node.epcis.scenario import scenario
 from node.storage.copies import copy_database
@@ -108,6 +111,21 @@ def test_nobody_is_caught_where_nobody_lied(network: Network) -> None:
 def test_a_member_that_forks_is_caught_where_no_event_fell_to_it(network: Network, tmp_path: Path) -> None:
     copy_database(network.firm("carrier").folder / DATABASE_NAME, tmp_path / "backup.db")
     assert _fork(network, Story(as_json=True), tmp_path / "backup.db", network.folder / "network.json")
+
+
+def test_a_demo_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "node.cli", "demo", "--json"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 240
+        while len(list(tmp_path.glob("tally-demo-*/*/serve.log"))) < len(FIRMS):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(240) == ExitCode.INTERRUPTED
+    finally:
+        process.kill()
+    assert list(tmp_path.glob("tally-demo-*")) == []
 
 
 # --- the one object -------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from enum import IntEnum
+from types import FrameType
 from typing import Final
 
 from ledger.errors import TallyError, Unavailable
@@ -38,8 +40,17 @@ class UsageWrong(TallyError):
     hint = "`--help` after any command lists what it takes."
 
 
+def end_as_by_interrupt() -> None:
+    """From here on SIGTERM does what Ctrl-C does: an exception leaves time to close and remove what is open."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
 def exit_code_of(error: TallyError) -> ExitCode:
     """The exit code of an error that reached the command line."""
     if isinstance(error, UsageWrong):
         return ExitCode.USAGE
     return ExitCode.UNREACHABLE if isinstance(error, Unavailable) else ExitCode.REFUSED
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

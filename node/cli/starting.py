@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from ledger.errors import Unavailable
-from node.cli.exits import UsageWrong
+from node.cli.exits import UsageWrong, end_as_by_interrupt
 from node.cli.session import Needs, Session, command
 
 
@@ -104,13 +102,9 @@ def serve(
     if session.as_json:
         session.out.emit({"member": settings.member, "host": settings.host, "port": settings.port})
     # The server passes on the signal that ended it; as an exception, it leaves time to close the store.
-    signal.signal(signal.SIGTERM, _stop)
+    end_as_by_interrupt()
     with suppress(KeyboardInterrupt):
         run(session.folder, not_restored=not_restored)
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def demo(

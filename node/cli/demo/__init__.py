@@ -16,6 +16,7 @@ from pathlib import Path
 from node.cli.demo.firms import FIRMS, DemoFailed, Firm, Network, Tally
 from node.cli.demo.report import Story
 from node.cli.demo.story import tell
+from node.cli.exits import end_as_by_interrupt
 
 __all__ = ["FIRMS", "Firm", "Network", "run"]
 
@@ -27,6 +28,7 @@ def run(
     """Run the demo. Returns 0 if all that it set out to show happened, else 1."""
     seed = secrets.randbelow(10**6) if seed is None else seed
     story = Story(as_json=as_json)
+    end_as_by_interrupt()
     with tempfile.TemporaryDirectory(prefix="tally-demo-") as folder:
         network = Network(Path(folder), Tally(story))
         started = time.monotonic()
