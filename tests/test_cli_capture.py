@@ -270,6 +270,28 @@ def test_a_line_above_the_limit_is_refused_and_the_rest_goes_on(node: Node, tmp_
     assert capture_file(node, file, "--resume", "--json").json["repeated_lines"] == 2
 
 
+def test_it_is_said_that_nobody_else_gets_what_has_no_contract(node: Node, contract: str, tmp_path: Path) -> None:
+    file, event = write_lines(tmp_path, note(800)), tmp_path / "event.json"
+    event.write_text(json.dumps(EVENT))
+    for path in (file, event):
+        assert "without --contract" in capture_file(node, path, "--dry-run").err
+        assert "without --contract" not in capture_file(node, path, "--dry-run", "--contract", contract).err
+
+
+def test_a_file_captured_before_in_another_manner_has_advice_of_its_own(
+    node: Node, contract: str, tmp_path: Path
+) -> None:
+    file = write_lines(tmp_path, '{"type":"ship","body":{"n":801}}')
+    assert capture_file(node, file).code == 0
+    before = size_of(node)
+    for words in ((), ("--resume",)):
+        again = capture_file(node, file, "--contract", contract, *words, "--json")
+        assert (again.code, again.json["error"]["code"]) == (1, "captured-otherwise")
+        assert f"line 1 of this file was recorded before, as entry {before - 1}," in again.json["error"]["message"]
+        assert "another file" in again.json["error"]["hint"]
+    assert size_of(node) == before
+
+
 # --- documents ------------------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from node.cli.client import NodeClient
     from node.cli.lines import Part
 
+_KEY_USED: Final = "idempotency-conflict"
 _SHOWN: Final = 20  # refusals that are told on stderr; --errors has all
 
 
@@ -30,6 +31,17 @@ class CapturedBefore(Conflict):
     code = "captured-before"
     template = "line {line} of this file was recorded before, as entry {index}"
     hint = "If an earlier run broke off, --resume goes on with it; what is there is not recorded twice."
+
+
+class CapturedOtherwise(Conflict):
+    code = "captured-otherwise"
+    template = (
+        "line {line} of this file was recorded before, as entry {index}, under another contract or role, or under none"
+    )
+    hint = (
+        "It stays as it is and is not recorded again. Run it with the options of then and --resume to record the rest; "
+        "to share the same once more, put the lines into another file: they become new records."
+    )
 
 
 class AnswerCut(Unavailable):
@@ -100,8 +112,12 @@ def capture(
             resume=resume,
             accept_invalid=accept_invalid,
         )
+        has_lines = is_lines(file)
+        if contract is None:
+            what = "records that name no contract go" if has_lines else "what is recorded goes"
+            session.out.say(f"note: without --contract {what} to nobody else")
         try:
-            if is_lines(file):
+            if has_lines:
                 _capture_lines(session, client, file, wish=wish, found=found)
             else:
                 _capture_document(session, client, file, wish=wish, found=found)
@@ -167,7 +183,10 @@ def _fill(part: Part, wish: _Wish, found: Tally) -> list[tuple[int, bytes]]:
 
 
 def _send(client: NodeClient, filled: list[tuple[int, bytes]], found: Tally, *, wish: _Wish, key: str) -> None:
-    """Send one part and count what became of its lines. Raises: CapturedBefore, AnswerCut, and what stops the node."""
+    """Send one part and count what became of its lines.
+
+    Raises: CapturedBefore, CapturedOtherwise, AnswerCut, and what stops the node.
+    """
     from node.cli.client import refusal
 
     content = b"".join(line + b"\n" for _, line in filled)
@@ -186,6 +205,9 @@ def _send(client: NodeClient, filled: list[tuple[int, bytes]], found: Tally, *, 
             raise refusal(result["problem"], result["status"])
         if result["status"] >= 400:
             problem = result["problem"]
+            if problem.get("code") == _KEY_USED:
+                # The key is ours, made of the file and the line: advice about keys is of no use to whoever reads it.
+                raise CapturedOtherwise(line=number, index=problem.get("index"))
             found.refused.append({"line": number, "code": problem.get("code"), "reason": problem.get("detail")})
         elif result.get("repeated"):
             if not wish.resume and not found.recorded:
