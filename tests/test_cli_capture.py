@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -321,6 +321,27 @@ def test_an_event_that_breaks_the_standard_is_refused_with_its_path(node: Node, 
     assert [record["body"]["eventTime"] for record in found] == ["yesterday"]
 
 
+def make_document(*events: Mapping[str, object]) -> str:
+    frame = {"type": "EPCISDocument", "schemaVersion": "2.0", "creationDate": EVENT["eventTime"]}
+    return json.dumps({"@context": EVENT["@context"], **frame, "epcisBody": {"eventList": list(events)}})
+
+
+def test_events_and_the_document_and_complaints_are_counted_apart(node: Node, tmp_path: Path) -> None:
+    bare = {name: value for name, value in EVENT.items() if name != "@context"}
+    good = [bare | {"eventID": f"urn:uuid:7f3e1c9a-0c1b-4a53-9a52-2f4bb7a3b2{n:02}"} for n in range(3)]
+    bad = bare | {"eventID": "urn:uuid:7f3e1c9a-0c1b-4a53-9a52-2f4bb7a3b299", "action": "SEE", "eventTime": "soon"}
+    file = tmp_path / "document.json"
+    file.write_text(make_document(*good, bad))
+    done = capture_file(node, file)
+    assert "events: 3 recorded, 0 were there already, 1 refused (2 complaints)" in done.err
+    assert "the document around them: 1 recorded, 0 were there already" in done.err
+    again = capture_file(node, file, "--json")
+    assert "events: 0 recorded, 3 were there already, 1 refused (2 complaints)" in again.err
+    assert "the document around them: 0 recorded, 1 were there already" in again.err
+    counts = {name: again.json[name] for name in ("events", "events_refused", "refused_more")}
+    assert counts == {"events": 4, "events_refused": 1, "refused_more": 0}
+
+
 @pytest.mark.parametrize(("content", "words"), [(note(1), ["--accept-invalid"]), (json.dumps(EVENT), ["--resume"])])
 def test_options_of_the_other_kind_of_file_are_refused(
     node: Node, tmp_path: Path, content: str, words: list[str]
@@ -351,9 +372,7 @@ def test_refusals_that_the_node_only_counted_are_told_as_such(
     monkeypatch.setattr(limits, "CAPTURE_REFUSED_MAX", capture._SHOWN + 1)
     file, errors = tmp_path / "many.json", tmp_path / "errors.ndjson"
     broken = {name: value for name, value in EVENT.items() if name != "@context"} | {"action": "SEE"}
-    frame = {"type": "EPCISDocument", "schemaVersion": "2.0", "creationDate": EVENT["eventTime"]}
-    body = {"eventList": [broken] * (capture._SHOWN + 4)}
-    file.write_text(json.dumps({**frame, "@context": EVENT["@context"], "epcisBody": body}))
+    file.write_text(make_document(*[broken] * (capture._SHOWN + 4)))
     done = capture_file(node, file)
     assert f"{capture._SHOWN + 4} refused" in done.err
     assert f"... and 4 more; --errors has the first {capture._SHOWN + 1}" in done.err

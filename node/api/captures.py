@@ -46,9 +46,11 @@ def make_router(context: Context) -> APIRouter:
         file = await read_body(request, limits.EPCIS_FILE_BYTES_MAX)
         report = await capture_file(node, gathering, file, order)
         rows = {"recorded": report.recorded, "duplicates": report.duplicates, "refused": report.refused}
-        more = report.refused_more
+        counts = {
+            "refused_more": report.refused_more, "events": report.events, "events_refused": report.events_refused,
+        }  # fmt: skip
         status = 201 if report.recorded and not dry_run else 200
-        return Response(encode({**rows, "refused_more": more, "dry_run": dry_run}), status, media_type=JSON_TYPE)
+        return Response(encode({**rows, **counts, "dry_run": dry_run}), status, media_type=JSON_TYPE)
 
     routes = Routes(context, "captures")
     routes.add(

@@ -153,6 +153,8 @@ class CaptureReport(Model):
     duplicates: list[Captured] = Field(description="The very bytes were recorded before, at this index.")
     refused: list[Refused] = Field(description="The first 1,000.")
     refused_more: int = Field(description="Refusals that are not listed, as there are too many.")
+    events: int = Field(description="Events in the file; the document around them is none.")
+    events_refused: int = Field(description="How many of them are not recorded; one may have several refusals.")
     dry_run: bool
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from node.cli.lines import Part
 
 _KEY_USED: Final = "idempotency-conflict"
+_DOCUMENT: Final = "epcis/document"
 _SHOWN: Final = 20  # refusals that are told on stderr; --errors has all
 
 
@@ -55,13 +56,16 @@ class Tally:
     """What became of a file's events or records.
 
     refused: one JSON object each, as --errors writes them. more: refusals of which the node told the number alone.
-    answer: the node's own report on a document.
+    events_refused: of a document, whose one event may be refused for several reasons. documents: (recorded, repeated),
+    of the records that hold what stands around the events. answer: the node's own report on a document.
     """
 
     recorded: int = 0
     repeated: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
     more: int = 0
+    events_refused: int = 0
+    documents: tuple[int, int] = (0, 0)
     answer: bytes | None = None
 
 
@@ -145,10 +149,17 @@ def _capture_document(session: Session, client: NodeClient, file: Path, *, wish:
         dry_run=wish.dry_run or None, accept_invalid=wish.accept_invalid or None,
     )  # fmt: skip
     value = client.decode(answer)
-    found.recorded, found.repeated = len(value["recorded"]), len(value["duplicates"])
+    (found.recorded, new), (found.repeated, old) = map(_count, (value["recorded"], value["duplicates"]))
+    found.documents, found.events_refused = (new, old), value["events_refused"]
     found.refused += [{"path": row["path"], "code": row["code"], "reason": row["message"]} for row in value["refused"]]
     found.more = value["refused_more"]
     found.answer = answer
+
+
+def _count(rows: list[dict[str, Any]]) -> tuple[int, int]:
+    """How many events, and how many documents."""
+    documents = sum(row["type"] == _DOCUMENT for row in rows)
+    return len(rows) - documents, documents
 
 
 # --- lines --------------------------------------------------------------------------
@@ -227,9 +238,8 @@ def _refused(number: int, cause: TallyError) -> dict[str, Any]:
 
 
 def _report(session: Session, found: Tally, errors: Path | None, *, dry_run: bool) -> None:
-    verb = "would be recorded" if dry_run else "recorded"
     refused = len(found.refused) + found.more
-    session.out.say(f"{found.recorded} {verb}, {found.repeated} were there already, {refused} refused")
+    _tell_counts(session, found, refused, "would be recorded" if dry_run else "recorded")
     for row in found.refused[:_SHOWN]:
         place = f"line {row['line']}" if "line" in row else row["path"]
         session.out.say(f"  {place}: {row['reason']} ({row['code']})")
@@ -240,3 +250,16 @@ def _report(session: Session, found: Tally, errors: Path | None, *, dry_run: boo
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.refused)
         text += json.dumps({"refused_more": found.more}) + "\n" if found.more else ""
         errors.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _tell_counts(session: Session, found: Tally, refused: int, verb: str) -> None:
+    """Records as they are; of a document events, and apart from them the document and the complaints."""
+    if found.answer is None:
+        session.out.say(f"{found.recorded} {verb}, {found.repeated} were there already, {refused} refused")
+        return
+    complaints = f" ({refused} complaints)" if refused else ""
+    counts = f"{found.recorded} {verb}, {found.repeated} were there already, {found.events_refused} refused"
+    session.out.say(f"events: {counts}{complaints}")
+    if any(found.documents):
+        new, old = found.documents
+        session.out.say(f"the document around them: {new} {verb}, {old} were there already")

@@ -47,12 +47,22 @@ class Order:
 
 @dataclass(slots=True)
 class Report:
-    """What a file came to: rows of the answer, each in the order of the file; refused_more: refusals without a row."""
+    """What a file came to: rows of the answer, each in the order of the file.
+
+    refused_more: refusals without a row; one event may have several. events: how many the file has.
+    """
 
     recorded: list[dict[str, Any]] = field(default_factory=list)
     duplicates: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, str]] = field(default_factory=list)
     refused_more: int = 0
+    events: int = 0
+
+    @property
+    def events_refused(self) -> int:
+        """Events that are in no log: the others are recorded, or were before."""
+        taken = [row for rows in (self.recorded, self.duplicates) for row in rows if row["type"] != DOCUMENT_TYPE]
+        return self.events - len(taken)
 
     def refuse(self, path: str, code: str, message: str) -> None:
         if len(self.refused) < limits.CAPTURE_REFUSED_MAX:
@@ -83,6 +93,7 @@ async def capture_file(node: Node, gathering: Gathering, file: bytes, order: Ord
 
 def _prepare(node: Node, file: bytes, order: Order) -> tuple[list[_Item], Report]:
     found, report = capture(file, accept_invalid=order.accept_invalid), Report()
+    report.events = found.event_count
     items: list[_Item] = []
     if not order.accept_invalid:
         _refuse_all(report, found.document_faults)
