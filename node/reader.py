@@ -17,6 +17,8 @@ from node.storage.packing import PackedEntry, PackedSidecar
 from node.storage.sidecars import StoredChannel
 from node.storage.store import Store, Tx
 
+STATES: Final = ("open", "closed", "invalid", "newer", "broken")
+"""Of a record: closed where this member is no reader, or the body is not here."""
 _PROPOSE: Final = "tally/propose"
 
 
@@ -37,7 +39,7 @@ class ReadRecord:
     index: int
     leaf: Digest
     id: RecordId | None
-    state: str  # "open", "closed" (not a reader, or body not here), "invalid", "newer", "broken"
+    state: str  # one of STATES
     opened: Opened | None = None
     sidecar: PackedSidecar | None = None
     fault: str = ""  # why it is broken

@@ -396,6 +396,31 @@ def test_pages_follow_each_other_to_the_end(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("state", "bogus", "open, closed, invalid, newer, broken"),
+        ("problem", "bogus", "contract-missing"),
+        ("author", "nobody", ""),
+        ("log", "nobody", ""),
+    ],
+)
+def test_a_filter_that_no_record_can_pass_is_refused_with_what_it_takes(
+    node: Node, name: str, value: str, allowed: str
+) -> None:
+    allowed = allowed or node.member
+
+    async def story(door: Door) -> None:
+        answer = await door.call("GET", f"/api/v1/records?{name}={value}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "search-wrong")
+        assert answer.json()["detail"].startswith(f"{name}: '{value}' is none of ")
+        assert allowed in answer.json()["detail"]
+        for good in {"state": ["open"], "problem": ["any", "section-owed"]}.get(name, [allowed]):
+            await door.get("/api/v1/records", params={name: good})
+
+    ask(node, story)
+
+
 def test_a_page_of_large_bodies_ends_early_and_goes_on(node: Node) -> None:
     async def story(door: Door) -> None:
         for _ in range(6):

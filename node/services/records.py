@@ -6,23 +6,23 @@ are not here, entries that are broken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.errors import Conflict, Missing
 from ledger.fields import join
 from ledger.jsontext import encode_canonical, encode_string
-from ledger.names import encode_id, id_time_ms
+from ledger.names import MemberName, Origin, encode_id, id_time_ms
 from ledger.record import Link
 from node.agreements import PROPOSE
 from node.node import Joined, Node
-from node.problems import Judge, Problem
-from node.reader import ReadRecord, WithheldSection, is_secret
+from node.problems import CODES, Judge, Problem
+from node.reader import STATES, ReadRecord, WithheldSection, is_secret
 from node.storage import logs, sidecars
 from node.storage.store import Tx
 from node.storage.viewstore import ViewStore
-from node.views.search import Filters, position, search, wait_until
+from node.views.search import Filters, SearchWrong, position, search, wait_until
 
 PAGE_RECORDS: Final = 100
 PAGE_BYTES_MAX: Final = 4 << 20
@@ -86,10 +86,12 @@ def find_record_by_id(node: Node, record_id: bytes) -> Shown:
 
 
 def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> Page:
-    """Records that pass every filter. Raises: what `search` raises; NotAdopted."""
+    """Records that pass every filter. Raises: what `search` raises; SearchWrong, NotAdopted."""
     own = node.joined.origin
     with node.store.read() as tx:
         sizes = {log.origin: log for log in logs.list_logs(tx)}
+    members = {*node.membership.names, *(origin.member for origin in sizes)}
+    _check_filters(filters, members, origins=sizes)
     if sizes[own].size:
         # Who has just filed a record finds it; who searches while a bulk runs does not wait for all of that.
         wait_until(views, own, sizes[own].size - 1, timeout_s=_OWN_S)
@@ -151,6 +153,20 @@ def _show(node: Node, joined: Joined, tx: Tx, *, log: logs.StoredLog, index: int
     gaps = [] if record.opened else sidecars.list_gaps(tx, log.number, start=index, end=index + 1)
     gap = gaps[0][1] if gaps else None
     return Shown(record=record, problems=_judge(node).find_problems(record), gap=gap)
+
+
+def _check_filters(filters: Filters, members: Iterable[MemberName], *, origins: Iterable[Origin]) -> None:
+    """Refuse what no record can have: a word that was mistyped would find nothing, and look like an answer."""
+    names = sorted(members)
+    closed = {
+        "state": (filters.state, STATES),
+        "problem": (filters.problem, (*CODES, "any")),
+        "author": (filters.author, names),
+        "log": (filters.log, (*names, *sorted(map(str, origins)))),
+    }
+    for name, (value, allowed) in closed.items():
+        if value is not None and value not in allowed:
+            raise SearchWrong(name=name, reason=f"{value[:80]!r} is none of {', '.join(allowed)}")
 
 
 def _judge(node: Node) -> Judge:
