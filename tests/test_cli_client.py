@@ -203,6 +203,7 @@ def test_a_node_with_tls_is_known_by_its_own_certificate_alone(tmp_path: Path) -
     with running(folder) as node:
         assert tally("peers", "--dir", folder).code == 0
         url = f"https://127.0.0.1:{node.settings.port}"
+        assert tally("peers", "--dir", folder, "--url", url).code == 0
         both = tmp_path / "both.pem"  # what follows the first certificate are authorities, and no nodes
         both.write_bytes(other.read_bytes() + certificate.read_bytes())
         for pinned in (other, both, None):
@@ -211,6 +212,21 @@ def test_a_node_with_tls_is_known_by_its_own_certificate_alone(tmp_path: Path) -
         assert "certificate" in probe(Address(url=url)).error
         assert not probe(Address(url=url, pinned=certificate)).error
         assert "certificate" in probe(Address(url=url, authorities=other)).error
+
+
+@pytest.mark.parametrize(
+    ("url", "is_pinned"),
+    [
+        ("https://localhost:8443", True),
+        ("https://[::1]:8443/", True),
+        ("https://localhost:8444", False),
+        ("https://localhost", False),
+        ("https://node.example:8443", False),
+    ],
+)
+def test_an_address_that_is_given_is_known_by_the_folder_only_where_it_is_its_node(url: str, is_pinned: bool) -> None:
+    own = settings(port=8443, tls_cert="c.pem", tls_key="k.pem")
+    assert address_of(url, own, Path()).pinned == (own.tls_cert if is_pinned else None)
 
 
 def test_a_file_without_a_certificate_is_told(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -90,8 +90,10 @@ def address_of(url: str | None, settings: Settings | None, folder: Path) -> Addr
             raise UsageWrong(reason=f"--url {url!r} is not http(s)://host[:port]")
         if parts.scheme == "http" and not is_local(url):
             raise UsageWrong(reason=f"--url {url!r} would send the token in clear; use https")
-        authorities = settings.tls_ca if settings else None
-        return Address(url=url.rstrip("/"), authorities=authorities)
+        address = Address(url=url.rstrip("/"), authorities=settings.tls_ca if settings else None)
+        # The node of the folder by another name of this machine. Whatever else listens has a certificate of its own.
+        is_own = settings is not None and is_local(url) and settings.port in (0, parts.port or 443)
+        return replace(address, pinned=settings.tls_cert) if settings and is_own else address
     assert settings is not None, "without a URL the settings say where the node is"
     if settings.port == 0:
         raise UsageWrong(reason=f"the node of {folder} listens on a port of the system's choice: give --url")

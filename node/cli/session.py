@@ -111,11 +111,12 @@ class Session:
     def client(self) -> NodeClient:
         """A client of the running node; use it in a `with`, or close it. Raises: ConfigBroken, UsageWrong."""
         from node.cli.client import NodeClient, address_of, is_local
+        from node.config import CONFIG_NAME
 
-        settings = self.settings() if self.url is None else None
-        address = address_of(self.url, settings, self.folder)
+        is_here = self.url is None or (is_local(self.url) and (self.folder / CONFIG_NAME).is_file())
+        address = address_of(self.url, self.settings() if is_here else None, self.folder)
         token = self.token
-        if token is None and (settings is not None or is_local(address.url)):
+        if token is None and (self.url is None or is_local(address.url)):
             token = self._own_token()
         if token is None:
             # The folder's token is not sent to whatever address an option or a variable names.
