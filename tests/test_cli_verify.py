@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,39 @@ def fingerprint(root: Path) -> str:
 def test_a_field_without_a_slash_is_refused_with_the_name_that_is_meant(root: Path) -> None:
     done = tally("receipt", "fishery/1", "--field", "quantity", "--dir", root / "fishery")
     assert (done.code, "/quantity" in done.err, "--field /NAME" in done.err) == (3, True, True)
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda root: b"", "is empty"),
+        (lambda root: (root / "receipt.json").read_bytes()[:-40], "copy it again"),
+        (lambda root: json.dumps(json.loads((root / "receipt.json").read_bytes()), indent=2).encode(), "formatter"),
+        (lambda root: (root / "network.json").read_bytes(), "behind --trust"),
+        (lambda root: (root / "one.ndjson").read_bytes() * 2, "tally capture"),
+        (lambda root: (root / "one.ndjson").read_bytes(), "no receipt"),
+    ],
+    ids=["empty", "truncated", "formatted", "network file", "records", "record"],
+)
+def test_what_is_no_receipt_is_told_with_what_to_do(
+    root: Path, tmp_path: Path, make: Callable[[Path], bytes], advice: str
+) -> None:
+    (tmp_path / "file").write_bytes(make(root))
+    done = tally("verify", tmp_path / "file", "--trust", fingerprint(root))
+    assert (done.code, done.err.count("  hint: "), advice in done.err) == (1, 1, True), done.err
+    assert advice in tally("verify", tmp_path / "file", "--json").json["error"]["hint"]
+
+
+def test_a_trusted_file_that_is_not_there_is_told_as_such(root: Path) -> None:
+    done = tally("verify", root / "receipt.json", "--trust", "nofile.json")
+    assert (done.code, "there is no such file" in done.err) == (3, True)
+    assert "no such file" not in tally("verify", root / "receipt.json", "--trust", "ab" * 31).err
+
+
+def test_whoever_makes_a_receipt_that_nobody_cosigned_is_told(root: Path, tmp_path: Path) -> None:
+    with running(root / "fishery"):
+        done = tally("receipt", "fishery/1", "--dir", root / "fishery", "-o", tmp_path / "receipt.json")
+    assert (done.code, "no other member has cosigned" in done.err) == (0, True)
 
 
 # --- byte order marks --------------------------------------------------------------------------

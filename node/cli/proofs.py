@@ -55,6 +55,7 @@ def receipt(
     with session.client() as client:
         log, index = place_of(client, record)
         content = client.get(f"/records/{log}/{index}/receipt", fields=field or None)
+    _tell_missing(session, content)
     if output is None:
         session.out.raw(content)
         return
@@ -83,9 +84,10 @@ def verify(
     from ledger import limits
     from ledger.letters import BOM
     from node.cli.inputs import read_file
-    from node.cli.trust import read_trust
+    from node.cli.trust import advise, read_trust
 
     trusted = None if trust is None else read_trust(trust)
+    content = b""
     try:
         content = read_file(file, bytes_max=max(limits.RECEIPT_BYTES_MAX, limits.EVIDENCE_BYTES_MAX))
         if content.startswith(BOM):
@@ -99,11 +101,15 @@ def verify(
     except TallyError as error:
         if isinstance(error, UsageWrong):
             raise
+        hint = error.hint if isinstance(error, ByteOrderMark) else advise(content)
         if session.as_json:
-            session.out.emit({"result": "invalid", "error": {"code": error.code, "message": str(error)}})
+            shown = {"code": error.code, "message": str(error), "hint": hint}
+            session.out.emit({"result": "invalid", "error": shown})
         else:
             session.out.line(f"Invalid: {error}")
             session.out.say(f"  code: {error.code}")
+            if hint:
+                session.out.say(f"  hint: {hint}")
         return ExitCode.REFUSED
 
 
@@ -183,6 +189,17 @@ def _judge_bare_proof(session: Session, content: bytes) -> ExitCode:
     else:
         session.out.line(f"Incomplete: {missing}.")
     return ExitCode.INCOMPLETE
+
+
+def _tell_missing(session: Session, content: bytes) -> None:
+    """Whoever hands out a receipt learns first that it proves too little as yet."""
+    from ledger.receipt import decode_receipt, verify_receipt
+
+    if not verify_receipt(decode_receipt(content), trust=None, witnesses=0).cosigners:
+        session.out.say(
+            "note: no other member has cosigned the log up to this record yet, so `tally verify` will answer "
+            "incomplete; make the receipt again once one has"
+        )
 
 
 # --- evidence -----------------------------------------------------------------------
