@@ -312,6 +312,7 @@ def test_an_event_that_breaks_the_standard_is_refused_with_its_path(node: Node, 
     done = capture_file(node, file, "--errors", errors)
     assert (done.code, done.out) == (1, "")
     assert "/eventTime" in done.err
+    assert "--accept-invalid records" in done.err
     assert json.loads(errors.read_text().splitlines()[0])["path"] == "/eventTime"
     assert capture_file(node, file, "--accept-invalid", "--dry-run").code == 0
     assert size_of(node) == before

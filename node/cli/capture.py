@@ -128,6 +128,8 @@ def capture(
         finally:
             # Also where it broke off: what was refused until then is worth knowing.
             _report(session, found, errors, dry_run=dry_run)
+        if found.answer is not None and found.refused and not accept_invalid:
+            session.out.say("--accept-invalid records also what breaks EPCIS 2.0, flagged with the complaint")
     if session.as_json and found.answer is not None:
         session.out.answer(found.answer)
     elif session.as_json:
