@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,19 @@ def test_help_names_every_kind_of_file_that_the_demo_takes() -> None:
     (told,) = (param.help for param in dict(commands())["tally demo"].params if param.name == "events")
     assert "EPCIS document" in told
     assert "query document" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [("no JSON", "json-malformed"), ("{}", "nothing-to-share"), ('{"epcisBody":{"eventList":[]}}', "nothing-to-share")],
+)
+def test_a_file_of_no_events_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, code: str
+) -> None:
+    monkeypatch.setattr(demo, "tell", lambda *_, **__: pytest.fail("it started"))
+    (tmp_path / "events.json").write_text(content)
+    done = tally("demo", "--once", "--json", "--events", tmp_path / "events.json")
+    assert (done.code, done.json["error"]["code"]) == (1, code)
 
 
 def test_a_demo_that_fails_shows_the_last_words_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from node.cli.demo.firms import FIRMS, DemoFailed, Firm, Network, Tally
 from node.cli.demo.report import Story
+from node.cli.demo.sharing import documents_for
 from node.cli.demo.story import tell
 from node.cli.exits import end_as_by_interrupt
 
@@ -25,15 +26,20 @@ def run(
     *, once: bool = False, as_json: bool = False, attacks: bool = True, events: Path | None = None,
     seed: int | None = None,
 ) -> int:  # fmt: skip
-    """Run the demo. Returns 0 if all that it set out to show happened, else 1."""
+    """Run the demo. Returns 0 if all that it set out to show happened, else 1.
+
+    Raises: DemoFailed; of `events` NothingToShare, and what strict JSON raises.
+    """
     seed = secrets.randbelow(10**6) if seed is None else seed
+    # Before anything starts: what is wrong with a given file is told at once.
+    documents = documents_for(events, seed)
     story = Story(as_json=as_json)
     end_as_by_interrupt()
     with tempfile.TemporaryDirectory(prefix="tally-demo-") as folder:
         network = Network(Path(folder), Tally(story))
         started = time.monotonic()
         try:
-            result = tell(network, story, events=events, attacks=attacks, seed=seed)
+            result = tell(network, story, documents=documents, attacks=attacks, seed=seed)
             result["seconds"] = round(time.monotonic() - started, 1)
             if as_json:
                 sys.stdout.write(json.dumps(result) + "\n")

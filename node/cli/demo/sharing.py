@@ -9,8 +9,8 @@ import msgspec
 
 from ledger.errors import BadInput
 from ledger.jsontext import check_strict, encode_string, members
-from ledger.letters import BOM
 from node.cli.demo.firms import FIRMS
+from node.cli.inputs import read_text
 from node.epcis.scenario import scenario
 
 _BYTES_MAX = 64 << 20
@@ -23,15 +23,21 @@ class NothingToShare(BadInput):
 
 
 def documents_for(events: Path | None, seed: int) -> dict[str, bytes]:
-    """An EPCIS document for each firm that has something to capture."""
+    """An EPCIS document for each firm that has something to capture.
+
+    Raises: NothingToShare, TooLarge, and what strict JSON raises.
+    """
     if events is None:
         return dict(scenario(seed).documents)
-    text = events.read_bytes().removeprefix(BOM)
+    text = read_text(events, bytes_max=_BYTES_MAX)
     check_strict(text, bytes_max=_BYTES_MAX)
     path = _event_list_path(members(text))
     if path is None:
         raise NothingToShare(path=events)
-    return _spread(text, path)
+    documents = _spread(text, path)
+    if not documents:
+        raise NothingToShare(path=events)
+    return documents
 
 
 def _event_list_path(document: Mapping[str, bytes]) -> tuple[str, ...] | None:

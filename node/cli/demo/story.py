@@ -12,21 +12,20 @@ from node.cli.demo.attacks import run_attacks
 from node.cli.demo.firms import NETWORK, DemoFailed, Firm, Network, wait_until
 from node.cli.demo.report import Story
 from node.cli.demo.seeing import Place, Views, count_withheld, read_views
-from node.cli.demo.sharing import documents_for
 from node.storage.copies import copy_database
 
 _AGREEMENT: Final = Path(contracts.__file__).parent / "library" / "seafood_sharing.py"
 _SYNC_S: Final = 120.0
 
 
-def tell(network: Network, story: Story, *, events: Path | None, attacks: bool, seed: int) -> dict[str, Any]:
+def tell(network: Network, story: Story, *, documents: Mapping[str, bytes], attacks: bool, seed: int) -> dict[str, Any]:
     """Run every step; returns what the demo is asked to report."""
     network_file, fingerprint = found(network, story)
     contract = _agree(network, story)
     # An old backup of the carrier: what the last attack goes back to.
     backup = network.folder / "carrier-backup.db"
     copy_database(network.firm("carrier").folder / "ledger.db", backup)
-    recorded = _capture(network, story, contract, documents_for(events, seed))
+    recorded = _capture(network, story, contract, documents)
     in_sync = _sync(network, story)
     views = read_views(network, recorded)
     redacted = _show(network, story, views, contract)
