@@ -23,7 +23,7 @@ from ledger.note import Note, Signature, encode_note
 from ledger.tiles import Tile, decode_tile_path
 from node.config import load_settings
 from node.storage import facts, sidecars
-from node.sync import driver
+from node.sync import driver, turn
 from node.sync.bodies import fill_gaps
 from node.sync.client import PeerClient, PeerRefused, make_http_client
 from node.sync.recovery import REPLACED
@@ -151,8 +151,15 @@ def set_up(template: Founded, root: Path, log: Log | None = None) -> Iterator[St
 # --- its own log ---------------------------------------------------------------------------
 
 
-def test_member_that_holds_less_of_a_log_than_we_do_has_nothing_to_give_back_and_no_fault(shared: Stage) -> None:
+def test_member_that_holds_less_of_a_log_than_we_do_has_nothing_to_give_back_and_no_fault(
+    shared: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The liar answers 404 about every log but its own, as an honest member does that was away."""
+
+    async def ask_nobody(*_: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(turn, "fill_gaps", ask_nobody)  # the node that runs would fill the gap from the retailer
     node, number = shared.fishery.node, shared.fishery.log("fishery").number
     signer = CallSigner(node.member, node.keyring.transport, node.clock)
 
