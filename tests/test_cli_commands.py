@@ -15,8 +15,9 @@ from ledger.errors import Conflict, Missing, NotEntitled, ProofInvalid, TooDeep,
 from node.cli.exits import MEANINGS, ExitCode, UsageWrong, exit_code_of
 from node.cli.output import Output, clean, clean_json, format_field, format_name, format_time
 from node.cli.records import describe_problem
-from tests.make_cli import found, make_folders, tally
+from tests.make_cli import NETWORK, found, make_folders, tally
 from tests.make_cli_reference import PAGE, commands, is_common, render
+from tests.make_folders import free_ports
 from tests.source import ROOT
 
 EVERY = [name for name, _ in commands()]
@@ -239,6 +240,40 @@ def test_quick_commands_load_nothing_slow(words: list[str], absent: tuple[str, .
     done = subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert loaded.isdisjoint(absent)
+
+
+_SERVE_AND_STOP = """
+import json, os, signal, socket, sys, threading, time
+from node.cli import run
+
+def stop():
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", int(sys.argv[2]))).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=stop, daemon=True).start()
+run(["serve", "--dir", sys.argv[1]])
+print(json.dumps(list(sys.modules)))
+import rich
+"""
+
+
+@pytest.mark.slow
+def test_a_node_holds_nothing_in_memory_that_is_for_terminals_or_for_upgrades(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    folder = tmp_path / "fishery"
+    done = tally("init", folder, "--network", NETWORK, "--member", "fishery", "--port", str(port))
+    assert done.code == 0, done.err
+    words = [sys.executable, "-c", _SERVE_AND_STOP, str(folder), str(port)]
+    served = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert served.returncode == 0, served.stderr
+    loaded = set(json.loads(served.stdout.splitlines()[-1]))
+    assert loaded >= {"httpx", "structlog", "sqlalchemy"}
+    assert loaded.isdisjoint({"rich", "pygments", "alembic"})
 
 
 def test_python_runs_the_package() -> None:

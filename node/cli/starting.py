@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -88,6 +90,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run the node of a folder until Ctrl-C or SIGTERM."""
+    import_without_terminal()
     from node.cli.client import port_error
     from node.tlsfiles import check_tls_files
 
@@ -105,6 +108,19 @@ def serve(
     end_as_by_interrupt()
     with suppress(KeyboardInterrupt):
         run(session.folder, not_restored=not_restored)
+
+
+def import_without_terminal() -> None:
+    """Import what would load rich and pygments for its own command line: 4 MB in a process that runs for months."""
+    for_terminals = ("pygments", "rich")
+    hidden = [name for name in for_terminals if name not in sys.modules]
+    sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]  # None: importing it fails, as if not installed
+    try:
+        for name in ("httpx", "structlog"):
+            import_module(name)
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def demo(
