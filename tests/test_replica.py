@@ -881,6 +881,22 @@ def test_batch_takes_no_plain_entry_that_the_exact_reader_would_not(position: in
         assert encode_entry(plain) == changed
 
 
+@given(at=st.integers(0, 98), byte=st.sampled_from(b'-=7"9aZ \x00/'))
+def test_batch_says_of_each_entry_what_it_would_say_of_it_alone(at: int, byte: int) -> None:
+    """Entries are looked at together: one of them may hide nothing of another, nor take it along."""
+    log = honest(2)
+    odd = bytearray(encode_entry(log.next_entry()))
+    odd[at] = byte
+    log.add_raw(bytes(odd)).add(2)
+    together = check_entries(log.entries, origin=log.origin, start=0, prev=FIRST_LEAF)
+    for index, entry in enumerate(log.entries):
+        prev = log.leaves[index - 1] if index else FIRST_LEAF
+        alone = check_entries([entry], origin=log.origin, start=index, prev=prev)
+        assert [together.ids[index]] == alone.ids
+        assert [together.bodies[index]] == alone.bodies
+        assert together.unusual.get(index) == alone.unusual.get(index)
+
+
 def test_batches_of_any_cut_say_the_same() -> None:
     log = honest(300)
     whole = check_entries(log.entries, origin=log.origin, start=0, prev=FIRST_LEAF)
