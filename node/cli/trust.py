@@ -16,7 +16,7 @@ from node.cli.exits import UsageWrong
 from node.cli.inputs import read_text
 from node.cli.lines import read_members
 
-_HEX: Final = re.compile(r"[0-9A-Fa-f]+\Z")
+_HEX: Final = re.compile(r"[0-9A-Fa-f\s]+\Z")
 
 
 @dataclass(frozen=True, slots=True)

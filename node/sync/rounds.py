@@ -6,7 +6,7 @@ Spec: docs/spec/replica.md, "Actions".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -46,8 +46,18 @@ _AT_ONCE: Final = 8
 _log = structlog.get_logger("tally.sync")
 
 
-async def run_round(node: Node, peer: PeerClient, origin: Origin, *, may_cosign: bool) -> Outcome:
-    """One round about one log with one peer. Raises: what the peer or the store is at fault for."""
+async def run_round(
+    node: Node,
+    peer: PeerClient,
+    origin: Origin,
+    *,
+    may_cosign: bool,
+    before_cosigning: Callable[[], Awaitable[None]] | None = None,
+) -> Outcome:
+    """One round about one log with one peer. Raises: what the peer or the store is at fault for.
+
+    before_cosigning: what somebody waits for, once the entries are kept and before they are cosigned.
+    """
     head = await asyncio.to_thread(_read_head, node, origin)
     is_author = peer.peer == origin.member
     steps: Steps[Outcome] = step(
@@ -62,6 +72,8 @@ async def run_round(node: Node, peer: PeerClient, origin: Origin, *, may_cosign:
             if isinstance(action, GetEntries):
                 answer = await bundles.get(action)
             else:
+                if isinstance(action, Cosign) and before_cosigning is not None:
+                    await before_cosigning()
                 answer = await _carry_out(node, peer, action)
     except _Done as done:
         return done.outcome

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -122,8 +123,14 @@ class Turns:
             log = await asyncio.to_thread(find_log, node, origin)
             if not await asyncio.to_thread(self._has_news, log, peer.peer, head):
                 return False
-            _foresee(peer, log, head)
-            outcome = await run_round(node, peer, origin, may_cosign=node.joined.guard.is_ready)
+            is_foreseen = _foresee(peer, log, head)
+            outcome = await run_round(
+                node,
+                peer,
+                origin,
+                may_cosign=node.joined.guard.is_ready,
+                before_cosigning=partial(_fetch_bodies, node, peer) if is_foreseen else None,
+            )
         if peer.peer == origin.member:
             state.author_behind = outcome.author_behind
         _tell(origin, peer, outcome)
@@ -195,12 +202,20 @@ class Turns:
         return await fill_gaps(self._node, peer, origin, refill)
 
 
-def _foresee(peer: PeerClient, log: StoredLog, head: HeadHint) -> None:
+async def _fetch_bodies(node: Node, peer: PeerClient) -> None:
+    """Bodies that are as good as here: who waits to read them need not wait for our cosignature."""
+    with suppress(TallyError):  # the turn asks again, where faults are told
+        await fetch_from_author(node, peer)
+
+
+def _foresee(peer: PeerClient, log: StoredLog, head: HeadHint) -> bool:
     """A little more of the author's own log is what a network does all day: then all calls are made at once."""
     is_level = log.size == log.checkpoint_size == log.bodies_size
-    if peer.peer == log.origin.member and is_level and log.size < head.size <= log.size + limits.TILE_WIDTH:
+    is_little = peer.peer == log.origin.member and is_level and log.size < head.size <= log.size + limits.TILE_WIDTH
+    if is_little:
         bundles = bundles_between(log.size, head.size)
         peer.foresee(log.origin.hash.hex(), bundles=bundles, bodies_from=log.bodies_size)
+    return is_little
 
 
 def _has_gaps(node: Node, origin: Origin) -> bool:
