@@ -20,13 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ledger.names import MemberName
+from ledger.replica import Cosign
 from node import serving as serving_module
 from node.append import NewRecord
 from node.config import load_settings
 from node.highwater import HIGH_WATER_NAME
 from node.node import Node
 from node.storage.copies import copy_database
-from node.sync import turn
+from node.sync import rounds, turn
 from node.sync.client import PeerRefused
 from node.sync.driver import SyncDriver
 from node.sync.turn import PeerState
@@ -93,6 +94,30 @@ def test_records_reach_whoever_may_read_them_and_cosignatures_come_back(folders:
         assert fishery.body("fishery", index) == {"number": 7, "value": "7.50", "cost": 49, "note": "x"}
         for peer in (carrier, retailer):
             wait_until(lambda p=peer: fishery.cosigned("fishery", p.name) > index, "cosigned")  # type: ignore[misc]
+
+
+def test_a_record_can_be_read_before_its_entry_is_cosigned(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody who waits for a body waits for a signature that is for others."""
+    seen: list[tuple[int, int]] = []
+
+    def look(node: Node, action: Cosign) -> None:
+        with node.store.read() as tx:
+            log = node.find_log(tx, str(action.checkpoint.checkpoint.origin))
+        if (node.member, log.origin.member) == ("retailer", "fishery"):
+            seen.append((log.checkpoint_size, log.bodies_size))
+        cosign(node, action)
+
+    cosign = rounds._cosign
+    monkeypatch.setattr(rounds, "_cosign", look)
+    with serving(*folders.values()) as (_, fishery, _, retailer):
+        wait_until(lambda: fishery.is_ready, "ready")
+        for number in range(3):
+            size = fishery.ship(number).index + 1
+            await_size(retailer, "fishery", size)
+            wait_until(lambda s=size: fishery.cosigned("fishery", "retailer") >= s, "cosigned")  # type: ignore[misc]
+    assert (size, size) in seen
 
 
 @pytest.mark.slow
