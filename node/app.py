@@ -13,6 +13,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 
 from ledger.card import is_loopback
+from ledger.errors import TallyError
 from ledger.names import MemberName
 from node import logging
 from node.api import captures, contracts, document, errors, health, network, receipts, records, tokens
@@ -83,7 +84,7 @@ def create_app(
 def serve(folder: Path, *, not_restored: bool = False) -> None:
     """Run the node of `folder` until it is told to stop.
 
-    Raises: FolderInUse, what `Node.open` raises; BackgroundFailed.
+    Raises: FolderInUse, what `Node.open` raises, what ended the node; BackgroundFailed for a fault of it.
     """
     os.umask(0o077)  # whatever this process and its worker make is for its owner alone
     with sole_server(folder):
@@ -110,6 +111,8 @@ def _serve(folder: Path, *, not_restored: bool) -> None:
             server.run()
         finally:
             worker.stop()
+        if isinstance(app.state.failure, TallyError):
+            raise app.state.failure  # it says itself why the node cannot go on, and what to do
         if app.state.failure is not None:
             raise BackgroundFailed("what keeps this node in step with its peers has failed") from app.state.failure
     finally:

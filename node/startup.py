@@ -80,8 +80,8 @@ def may_cosign(tx: Tx, log: logs.StoredLog, checkpoint: Checkpoint, before: Sign
     """
     if before is None:
         return True
-    if before.checkpoint.size <= checkpoint.size and _holds(tx, log, before):
-        return True
+    if _holds(tx, log, before):
+        return before.checkpoint.size <= checkpoint.size
     logs.keep_target(tx, log.number, before.checkpoint.size, before.note)
     return False
 

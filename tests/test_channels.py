@@ -161,7 +161,7 @@ def test_no_read_looks_at_more_channels_than_its_records_name(pair: tuple[Node, 
             assert {record.state for record in reader.scan(tx, log, 0, log.size)} == {"open"}
             bodies, _ = sidecars.read_bodies(
                 tx, log.number, start=0, end=log.size, caller=MemberName("retailer"),
-                author=MemberName("fishery"), bytes_max=BODIES_BYTES_MAX,
+                author=MemberName("fishery"), keeper=fishery.member, bytes_max=BODIES_BYTES_MAX,
             )  # fmt: skip
             assert len(bodies.messages) == 2
 
@@ -238,8 +238,9 @@ def mirror(author: Node, reader: Node, *, start: int = 0) -> int:
         log = author.find_log(tx, str(author.joined.origin))
         entries = logs.read_entries(tx, log, start, log.size)
         bodies, end = sidecars.read_bodies(
-            tx, log.number, start=start, end=log.size, caller=reader.member, author=author.member, bytes_max=1 << 24
-        )
+            tx, log.number, start=start, end=log.size, caller=reader.member,
+            author=author.member, keeper=author.member, bytes_max=1 << 24,
+        )  # fmt: skip
     assert end == log.size
     _hold(reader, log, entries, start)
     with reader.store.read() as tx:

@@ -252,13 +252,22 @@ def test_an_answer_that_ends_early_is_no_success(node: Node, tmp_path: Path, mon
     assert "ended before line 2" in done.err
 
 
-def test_a_node_that_cannot_go_on_stops_the_run(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("line", "status", "code"),
+    [(1, 507, "disk-full"), (1, 409, "log-frozen"), (2, 409, "head-moved"), (3, 408, "upload-too-slow")],
+)
+def test_a_node_that_cannot_go_on_stops_the_run(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: int, status: int, code: str
+) -> None:
+    """No line is blamed for it, and one that stands behind the last is the request's own fault."""
     file = write_lines(tmp_path, note(500), note(501))
-    problem = {"code": "disk-full", "detail": "no space", "hint": "make room"}
-    answer = [msgspec.json.encode({"line": 1, "status": 507, "problem": problem})]
+    problem = {"code": code, "detail": "a reason", "hint": "a hint"}
+    answer = [msgspec.json.encode({"line": line, "status": status, "problem": problem})]
     monkeypatch.setattr(NodeClient, "post_lines", lambda *_, **__: answer)
     done = capture_file(node, file)
-    assert (done.code, "disk-full" in done.err) == (4, True)
+    assert done.code not in (0, 5)
+    assert code in done.err and "a hint" in done.err
+    assert ", 0 refused" in done.err
 
 
 def test_a_line_above_the_limit_is_refused_and_the_rest_goes_on(node: Node, tmp_path: Path) -> None:

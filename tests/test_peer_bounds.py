@@ -542,6 +542,28 @@ def test_bundle_that_was_foreseen_has_the_bound_of_a_plain_one(length: int, is_t
     assert asyncio.run(run()) == (length if is_taken else 0)
 
 
+def test_bodies_that_were_foreseen_are_not_waited_for_long_nor_given_up() -> None:
+    async def run() -> tuple[bool, bool, bytes]:
+        gate = asyncio.Event()
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            await gate.wait()
+            return httpx.Response(200, stream=httpx.ByteStream(request.url.path.encode()))
+
+        signer = CallSigner(MemberName("fishery"), firm("fishery").transport_key(), system_clock)
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+            peer = PeerClient(MemberName("carrier"), "http://carrier", http=http, signer=signer, timeout_s=WAIT_S)
+            peer.foresee("00", bundles=[], bodies_from=7)
+            before = await peer.has_bodies("00", 7, within_s=0.01)
+            gate.set()
+            after = await peer.has_bodies("00", 7, within_s=WAIT_S)
+            found = await peer.bodies("00", 0, 7)
+            await peer.forget()
+            return before, after, found
+
+    assert asyncio.run(run()) == (False, True, b"/v1/logs/00/bodies/0")
+
+
 # --- endpoints ----------------------------------------------------------------------------------
 
 

@@ -75,10 +75,24 @@ def test_body_that_comes_late_or_back_is_news(running: Simulation, loser: str, g
     with node.store.read() as tx:
         assert node.joined.reader.read(tx, node.find_log(tx, "fishery"), index).state == "open"
     # What the author alone could read is lost for good, and named; asked again, nothing new is told.
-    assert (index in gaps(machine, "fishery")) is (loser == "fishery")
+    expected = "1 sections were held by nobody who answered" if loser == "fishery" else None
+    assert gaps(machine, "fishery").get(index) == expected
     before = node.changes.count
     assert not running.loop.run_until_complete(fill_gaps(node, peer, origin))
     assert not node.changes.moved(origin.hash, before)
+
+
+def test_author_that_lost_a_body_can_give_it_again_to_a_reader_that_then_lost_it_too(running: Simulation) -> None:
+    fishery, processor = running.machines["fishery"], running.machines["processor"]
+    origin, index = fishery.node.joined.origin, stored(fishery, "fishery").size - 1
+    for loser, giver in ((fishery, processor), (processor, fishery)):
+        lose(running, loser.name, index)
+        peer: Any = Peer(giver.node, loser.name, giver.name)
+        assert running.loop.run_until_complete(fill_gaps(loser.node, peer, origin))
+    with processor.node.store.read() as tx:
+        log = processor.node.find_log(tx, "fishery")
+        assert processor.node.joined.reader.read(tx, log, index).state == "open"
+    assert index not in gaps(processor, "fishery")
 
 
 def test_own_body_comes_back_with_one_wrap_for_each_reader(running: Simulation) -> None:

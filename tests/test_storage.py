@@ -430,6 +430,7 @@ def whole(item: Record) -> Sidecar:
 
 def read_bodies(store: Store, held: Held, caller: str, **given: Any) -> tuple[Any, int]:
     plain: dict[str, Any] = {"start": 256, "end": 512, "author": MemberName("fishery"), "bytes_max": 1 << 20}
+    plain["keeper"] = MemberName("fishery")
     with store.read() as tx:
         return sidecars.read_bodies(tx, held.log, caller=MemberName(caller), **(plain | given))
 

@@ -26,6 +26,7 @@ from node.append import NewRecord
 from node.config import load_settings
 from node.highwater import HIGH_WATER_NAME
 from node.node import Node
+from node.storage import checkpoints, logs
 from node.storage.copies import copy_database
 from node.sync import rounds, turn
 from node.sync.client import PeerRefused
@@ -101,12 +102,14 @@ def test_a_record_can_be_read_before_its_entry_is_cosigned(
 ) -> None:
     """Nobody who waits for a body waits for a signature that is for others."""
     seen: list[tuple[int, int]] = []
+    actions: list[Cosign] = []
 
     def look(node: Node, action: Cosign) -> None:
         with node.store.read() as tx:
             log = node.find_log(tx, str(action.checkpoint.checkpoint.origin))
         if (node.member, log.origin.member) == ("retailer", "fishery"):
             seen.append((log.checkpoint_size, log.bodies_size))
+            actions.append(action)
         cosign(node, action)
 
     cosign = rounds._cosign
@@ -117,7 +120,13 @@ def test_a_record_can_be_read_before_its_entry_is_cosigned(
             size = fishery.ship(number).index + 1
             await_size(retailer, "fishery", size)
             wait_until(lambda s=size: fishery.cosigned("fishery", "retailer") >= s, "cosigned")  # type: ignore[misc]
-    assert (size, size) in seen
+        assert (size, size) in seen
+        # A round that waited meanwhile says nothing of less than is known by then, nor takes it for a rollback.
+        cosign(retailer.node, actions[0])
+        with retailer.node.store.read() as tx:
+            log = retailer.node.find_log(tx, "fishery")
+            assert logs.read_targets(tx, log.number) == []
+            assert checkpoints.cosigned_size(tx, log.number, retailer.node.member) == size
 
 
 @pytest.mark.slow

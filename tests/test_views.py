@@ -303,7 +303,7 @@ def given_bodies(firms: Firms, reader: str, tx: Tx, start: int, end: int) -> dic
         assert log is not None
         bodies, _ = sidecars.read_bodies(
             theirs, log.number, start=start, end=end, caller=MemberName(reader), author=MemberName("a"),
-            bytes_max=1 << 30,
+            keeper=MemberName("a"), bytes_max=1 << 30,
         )  # fmt: skip
         sent = [channel for channel in sidecars.list_channels(theirs).values() if channel.message in bodies.messages]
     known = {channel.id for channel in sidecars.list_channels(tx).values()}
@@ -348,7 +348,7 @@ def test_a_row_says_what_the_list_of_records_shows(firms: Firms) -> None:
     (row,) = found(firms["a"], event_id="urn:x:event:7")
     assert row.id is not None and row.id[:6] == (_FIRST_MS + 1).to_bytes(6, "big")
     assert row == Found(
-        log=firms.origin, index=index, id=row.id, time_ms=_FIRST_MS + 1, state="open", gap=None,
+        log=firms.origin, index=index, place=row.place, id=row.id, time_ms=_FIRST_MS + 1, state="open", gap=None,
         type="epcis/ObjectEvent", contract=firms.contract, role="shipper", event_id="urn:x:event:7",
         event_time="2026-03-14T09:26:53Z", biz_step="shipping", disposition="in_transit", action="OBSERVE",
         flags=("error-declaration",), document="net/a#1", by="erp", has_more_identifiers=False, problems=(),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from node.cli.lines import Part
 
 _KEY_USED: Final = "idempotency-conflict"
+_NODE_STOPPED: Final = ("log-frozen", "head-moved")  # conflicts that no line brings about
 _DOCUMENT: Final = "epcis/document"
 _SHOWN: Final = 20  # refusals that are told on stderr; --errors has all
 
@@ -211,11 +212,12 @@ def _send(client: NodeClient, filled: list[tuple[int, bytes]], found: Tally, *, 
     )
     for text in lines:
         result = client.decode(text)
-        waiting.discard(result["line"])
-        number = filled[result["line"] - 1][0]
-        if result["status"] >= 500:
+        is_of_line = result["line"] <= len(filled)
+        if result["status"] >= 500 or not is_of_line or result.get("problem", {}).get("code") in _NODE_STOPPED:
             # Nothing is wrong with the line: the node cannot go on, and what follows would fail alike.
             raise refusal(result["problem"], result["status"])
+        waiting.discard(result["line"])
+        number = filled[result["line"] - 1][0]
         if result["status"] >= 400:
             problem = result["problem"]
             if problem.get("code") == _KEY_USED:

@@ -22,7 +22,7 @@ from node.reader import STATES, ReadRecord, WithheldSection, is_secret
 from node.storage import logs, sidecars
 from node.storage.store import Tx
 from node.storage.viewstore import ViewStore
-from node.views.search import Filters, SearchWrong, position, search, wait_until
+from node.views.search import Filters, SearchWrong, cursor_after, position, search, wait_until
 
 PAGE_RECORDS: Final = 100
 PAGE_BYTES_MAX: Final = 4 << 20
@@ -97,7 +97,7 @@ def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> 
         wait_until(views, own, sizes[own].size - 1, timeout_s=_OWN_S)
     found = search(views, filters, cursor=part.cursor, limit=part.limit, newest_first=part.newest_first)
     known = {place.log: place.entries for place in position(views)}
-    shown: list[Shown] = []
+    shown, next_ = list[Shown](), found.next
     judge = _judge(node)
     volume = 0
     with node.store.read() as tx:
@@ -106,11 +106,10 @@ def list_records(node: Node, views: ViewStore, filters: Filters, part: Part) -> 
             shown.append(Shown(record=record, problems=judge.find_problems(record), gap=row.gap))
             volume += sum(len(text) for _, text in record.opened.fields) if record.opened else 0
             if volume >= PAGE_BYTES_MAX and len(shown) < len(found.rows):
-                # Asked again for that many, because only the search knows the cursor behind them.
-                found = search(views, filters, cursor=part.cursor, limit=len(shown), newest_first=part.newest_first)
+                next_ = cursor_after(row)
                 break
     pending = sum(max(log.size - known.get(log.origin, 0), 0) for log in sizes.values())
-    return Page(records=shown, next=found.next, pending=pending)
+    return Page(records=shown, next=next_, pending=pending)
 
 
 def encode_record(shown: Shown, reader: str) -> bytes:

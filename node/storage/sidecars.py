@@ -151,15 +151,25 @@ def _read_packed(tx: Tx, key: int) -> bytes:
 
 
 def read_bodies(
-    tx: Tx, log: int, *, start: int, end: int, caller: MemberName, author: MemberName, bytes_max: int
+    tx: Tx,
+    log: int,
+    *,
+    start: int,
+    end: int,
+    caller: MemberName,
+    author: MemberName,
+    keeper: MemberName,
+    bytes_max: int,
 ) -> tuple[Bodies, int]:
     """What `caller` is entitled to of entries [start, end), and the index up to which that speaks.
 
     A caller gets the sections that a wrap to it names and no other byte of a record; with
     them goes the author's wrap to itself, so that an author that lost its store gets its own back.
+    The author also gets the wrap that it made for the `keeper` of this store: it lost that with the rest.
     The answer stops early once it holds `bytes_max`, or has looked at very much that is for others.
     """
     channels = ChannelsByNumber(tx)
+    other = keeper if caller == author else author
     used: dict[int, bytes] = {}
     sidecars: dict[int, Sidecar] = {}
     volume = looked_at = 0
@@ -177,12 +187,12 @@ def read_bodies(
         mine = [w for w in packed.wraps if channels[w.channel_number].reader == caller]
         if volume > bytes_max:
             return Bodies(messages=list(used.values()), sidecars=sidecars), index
-        own = [w for w in packed.wraps if channels[w.channel_number].reader == author and caller != author]
+        others = [w for w in packed.wraps if channels[w.channel_number].reader == other and caller != other]
         entitled = {number for wrap in mine for number in wrap.sections}
         held = {number: text for number, text in packed.sections.items() if number in entitled}
-        for wrap in (*mine, *own):
+        for wrap in (*mine, *others):
             used[wrap.channel_number] = channels[wrap.channel_number].message
-        wraps = tuple(Wrap(channels[w.channel_number].id, w.sections, w.sealed) for w in (*mine, *own))
+        wraps = tuple(Wrap(channels[w.channel_number].id, w.sections, w.sealed) for w in (*mine, *others))
         sidecars[index] = Sidecar(packed.manifest_bytes, wraps, held)
         volume += sum(map(len, held.values())) + 300
     return Bodies(messages=list(used.values()), sidecars=sidecars), end

@@ -105,7 +105,7 @@ def bodies(node: Node, log: str, *, bundle: int, start: int, caller: MemberName)
         end = min(first + limits.TILE_WIDTH, found.checkpoint_size)
         answer, end = sidecars.read_bodies(
             tx, found.number, start=start, end=end, caller=caller,
-            author=found.origin.member, bytes_max=_BODIES_SOFT_MAX,
+            author=found.origin.member, keeper=node.member, bytes_max=_BODIES_SOFT_MAX,
         )  # fmt: skip
         if found.origin == node.joined.origin:
             answer = _with_gaps(answer, [i for i, _ in sidecars.list_gaps(tx, found.number, start=start, end=end)])

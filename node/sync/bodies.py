@@ -65,6 +65,15 @@ async def fetch_from_author(node: Node, peer: PeerClient) -> bool:
                 some.clear()  # else they would stay in memory until the next have come
 
 
+async def take_foreseen(node: Node, peer: PeerClient, *, within_s: float) -> None:
+    """Take the first answer that `fetch_from_author` would ask for, if it is under way and comes so soon."""
+    log = await asyncio.to_thread(find_log, node, node.membership.origin(peer.peer))
+    start, size = log.bodies_size, log.checkpoint_size
+    if start < size and await peer.has_bodies(log.origin.hash.hex(), start, within_s=within_s):
+        found = await _ask_one(peer, log, start, size)
+        await asyncio.to_thread(_take, node, log, [found])
+
+
 async def fill_gaps(node: Node, peer: PeerClient, origin: Origin, refill: Refill | None = None) -> bool:
     """Ask `peer` again for what is named missing of a log: its author, or of the own log anybody.
 

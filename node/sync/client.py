@@ -151,6 +151,11 @@ class PeerClient:
             if path not in self._foreseen:
                 self._foreseen[path] = asyncio.create_task(self._fetch(path, most))
 
+    async def has_bodies(self, log: str, start: int, *, within_s: float) -> bool:
+        """Whether the foreseen answer with bodies from `start` on is here, or comes so soon."""
+        task = self._foreseen.get(_bodies_path(log, start // limits.TILE_WIDTH, start))
+        return task is not None and bool((await asyncio.wait([task], timeout=within_s))[0])
+
     async def forget(self) -> None:
         """Give up what was foreseen and not asked for."""
         tasks = list(self._foreseen.values())

@@ -38,6 +38,7 @@ from ledger.tiles import Tile, bundles_between, entries_path, tile_path
 from node.node import Node
 from node.startup import may_cosign
 from node.storage import checkpoints, logs, replicas, sidecars
+from node.storage.replicas import read_signed
 from node.sync.client import PLAIN_BUNDLE_BYTES, AnswerTooLarge, PeerClient, at_once
 from node.sync.evidence import keep_evidence
 from node.sync.recovery import REPLACED
@@ -245,8 +246,12 @@ def _cosign(node: Node, action: Cosign) -> None:
     checkpoint = action.checkpoint.checkpoint
     with node.store.write("sync-cosign") as tx:
         log = node.find_log(tx, str(checkpoint.origin))
-        # Evidence that a peer passed on may have come while the round was under way.
+        # Evidence that a peer passed on may have come while the round was under way, or entries by another round: a
+        # cosignature says that its signer knows of nothing larger.
         if log.frozen or (log.no_cosign_from is not None and checkpoint.size >= log.no_cosign_from):
+            return
+        larger = [log.checkpoint_size, *(read_signed(raw).checkpoint.size for raw in logs.read_targets(tx, log.number))]
+        if max(larger) > checkpoint.size:
             return
         cosigned = node.joined.cosigned
         if not may_cosign(tx, log, checkpoint, cosigned.newest(log.origin)):

@@ -26,7 +26,7 @@ from node.storage import checkpoints, replicas, sidecars
 from node.storage.logs import StoredLog
 from node.storage.replicas import ReplicaMoved
 from node.sync.answers import root_hint
-from node.sync.bodies import Refill, fetch_from_author, fill_gaps, find_log
+from node.sync.bodies import Refill, fetch_from_author, fill_gaps, find_log, take_foreseen
 from node.sync.client import PeerClient, PeerUnreachable
 from node.sync.cosigning import collect_cosignatures
 from node.sync.heads import HeadHint, Heads
@@ -35,6 +35,8 @@ from node.sync.rounds import fetch_cards, run_round
 
 _PATIENCE_S: Final = 10.0
 """Seconds that a round waits for another one about the same log, whose peer may be slow on purpose."""
+_SOON_S: Final = 1.0
+"""Seconds that a round waits for bodies before it cosigns: they were asked for together with the entries."""
 _REFILL_S: Final = 30.0
 """Seconds between two questions to one peer about the same gaps."""
 _RENEW_S: Final = 30.0
@@ -205,7 +207,7 @@ class Turns:
 async def _fetch_bodies(node: Node, peer: PeerClient) -> None:
     """Bodies that are as good as here: who waits to read them need not wait for our cosignature."""
     with suppress(TallyError):  # the turn asks again, where faults are told
-        await fetch_from_author(node, peer)
+        await take_foreseen(node, peer, within_s=_SOON_S)
 
 
 def _foresee(peer: PeerClient, log: StoredLog, head: HeadHint) -> bool:

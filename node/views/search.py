@@ -38,7 +38,8 @@ class SearchWrong(BadInput):
 class Found:
     """A record that was found, as far as the view knows it; `node.reader` reads the rest.
 
-    state, and the members that only open records have: as in `node.reader`. gap: why a body that is due is missing.
+    place: where it stands in the order of time. gap: why a body that is due is missing.
+    state, and the members that only open records have: as in `node.reader`.
     document: `origin#index` of the record of the document that an event came in. by, flags: own records only.
     problems: codes of `node.problems`, others' records only.
     has_more_identifiers: it names more than are searched.
@@ -46,6 +47,7 @@ class Found:
 
     log: Origin
     index: int
+    place: bytes
     id: RecordId | None
     time_ms: int | None
     state: str
@@ -108,6 +110,11 @@ def search(
     )
 
 
+def cursor_after(found: Found) -> str:
+    """The cursor of what comes behind `found` in its page."""
+    return _encode_cursor(found.place)
+
+
 def position(views: ViewStore) -> list[LogPosition]:
     """How far the view has come in each log. Raises: ViewsNotReady, ViewsDamaged."""
     with views.read() as tx:
@@ -151,6 +158,7 @@ def _found(row: RecordValues, log: Origin) -> Found:
     return Found(
         log=log,
         index=index,
+        place=row.place,
         id=None if row.id is None else RecordId(row.id),
         time_ms=None if row.id is None else id_time_ms(RecordId(row.id)),
         contract=None if row.contract is None else Digest(row.contract),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -58,7 +59,7 @@ class Tally:
             # As it runs in the demo's folder. A field's name begins like a path, and stays.
             self._story.command(["tally", *[word.name if isinstance(word, Path) else word for word in words]])
         done = subprocess.run(  # noqa: S603  # our own program
-            [sys.executable, "-m", "node.cli", *texts], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "node.cli", *texts], capture_output=True, text=True, check=False, env=_environment()
         )
         if expect is not None and done.returncode != expect:
             reason = (done.stderr.strip() or done.stdout.strip())[-2000:]
@@ -90,7 +91,7 @@ class Firm:
         log = (self.folder / "serve.log").open("ab")
         self.process = subprocess.Popen(  # noqa: S603  # our own program
             [sys.executable, "-m", "node.cli", "serve", "--dir", str(self.folder), *options],
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_environment(),
         )  # fmt: skip
         log.close()
         wait_until(self._answers, _START_S, f"{self.name} starts")
@@ -120,6 +121,11 @@ class Firm:
         except TallyError:
             return False
         return True
+
+
+def _environment() -> dict[str, str]:
+    """Without the settings, address and token of a node that the user runs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TALLY_")}
 
 
 class Network:
