@@ -290,7 +290,7 @@ def test_garbled_answers_of_one_member_harm_nobody_else(
         sim.machines["carrier"].lie = garble
         sim.run_until(sim.is_in_sync)
         sim.weather = Weather(delay_s=0.2)
-        for _ in range(20):
+        for _ in range(10):
             for name in FIRMS:
                 sim.machines[name].file(_shipment(name, sim.chance.randrange(10**6), agreed[1]))
             sim.run(sim.chance.uniform(0, 4))
