@@ -470,8 +470,10 @@ def test_caller_is_given_the_sections_of_its_wrap_and_no_other_byte(store: Store
 
 def test_member_that_is_no_reader_is_given_nothing(store: Store) -> None:
     held = Held(store, record())
+    with store.write("adopt") as tx:
+        tx.exec_driver_sql("UPDATE sidecar SET packed = zeroblob(1 << 20)")
     answer, end = read_bodies(store, held, "stranger")
-    assert (answer.messages, answer.sidecars, end) == ([], {}, 512)
+    assert (answer.messages, answer.sidecars, end) == ([], {}, 512), "nobody looks at what is for others"
 
 
 def test_answer_stops_where_it_is_long_enough_and_says_so(store: Store) -> None:
@@ -489,6 +491,7 @@ def test_large_records_of_others_are_looked_at_one_at_a_time_and_so_many_in_one_
     """An author fills a log with bodies of some MiB, and many callers ask whether any is for them."""
     held = Held(store, *[record(label=f"number {i}") for i in range(24)])
     with store.write("adopt") as tx:
+        sidecars.insert_channel(tx, channel_id=b"a record", wrapper="fishery", reader="stranger", message=b"elsewhere")
         tx.exec_driver_sql("UPDATE sidecar SET packed = CAST(packed || zeroblob(1 << 20) AS BLOB)")
     tracemalloc.start()
     try:

@@ -86,6 +86,11 @@ def channel_room(tx: Tx, *, wrapper: str, reader: str) -> int:
     return limits.CHANNELS_MAX - int(tx.exec_driver_sql(count, (wrapper, reader)).scalar_one())
 
 
+def _has_channel(tx: Tx, *, wrapper: str, reader: str) -> bool:
+    find = "SELECT 1 FROM channel WHERE wrapper = ? AND reader = ? LIMIT 1"
+    return tx.exec_driver_sql(find, (wrapper, reader)).scalar() is not None
+
+
 # --- sidecars ----------------------------------------------------------------------
 
 
@@ -168,6 +173,8 @@ def read_bodies(
     The author also gets the wrap that it made for the `keeper` of this store: it lost that with the rest.
     The answer stops early once it holds `bytes_max`, or has looked at very much that is for others.
     """
+    if not _has_channel(tx, wrapper=author, reader=caller):  # all wraps of a log are its author's
+        return Bodies(messages=[], sidecars={}), end
     channels = ChannelsByNumber(tx)
     other = keeper if caller == author else author
     used: dict[int, bytes] = {}

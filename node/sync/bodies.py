@@ -23,7 +23,7 @@ from node.node import Node
 from node.storage import logs, sidecars
 from node.sync.client import BODIES_BYTES_MAX, AnswerTooLarge, PeerClient
 from node.sync.recovery import take_back
-from node.sync.sifting import LOST, Sieve, announce, keep
+from node.sync.sifting import LOST, Sieve, Sifted, announce, keep
 
 _AHEAD: Final = 4  # answers asked for and not yet taken
 _AHEAD_BYTES: Final = 6 << 20
@@ -174,7 +174,7 @@ def _take(node: Node, log: logs.StoredLog, answers: Sequence[_Answer]) -> None:
     end = answers[-1].end
     messages = list(dict.fromkeys(message for answer in answers for message in answer.bodies.messages))
     given = {index: sidecar for answer in answers for index, sidecar in answer.bodies.sidecars.items()}
-    found = Sieve.make(node, log, answers[0].start, end).sift(messages, given)
+    found = Sieve.make(node, log, answers[0].start, end).sift(messages, given) if given else Sifted()
     with node.store.write("sync-bodies") as tx:
         keep(tx, log, found)
         logs.set_log(tx, log.number, bodies_size=end)
