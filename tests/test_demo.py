@@ -52,14 +52,14 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """Two firms of the demo, founded and serving, whatever node of its own the user has set up for the command line."""
     story = Story(as_json=True)
     network = Network(tmp_path_factory.mktemp("demo firms"), Tally(story), names=("fishery", "carrier"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("TOKEN", "PORT", "URL", "MEMBER", "TLS_CERT"):
-            patch.setenv(f"TALLY_{name}", "1")
-        try:
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("TOKEN", "PORT", "URL", "MEMBER", "TLS_CERT"):
+                patch.setenv(f"TALLY_{name}", "1")
             found(network, story)
-            yield network
-        finally:
-            network.stop()
+        yield network
+    finally:
+        network.stop()
 
 
 def _invitation(network: Network, capsys: pytest.CaptureFixture[str]) -> str:
