@@ -5,6 +5,8 @@ ARGS ?=
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# Compiled modules are kept, whatever the shell says: every test run and every node would compile them anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo dev test test-fast check bench lock fmt clean
 
@@ -26,7 +28,7 @@ test: .venv/.stamp-dev
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: .venv/.stamp-dev
-	@TALLY_EXAMPLES=fast $(BIN)/python -m pytest -q -m 'not slow and not conformance and not crash and not bench' $(ARGS)
+	@TALLY_EXAMPLES=fast $(BIN)/python -m pytest -q -n auto --dist loadfile -m 'not slow and not conformance and not crash and not bench' $(ARGS)
 
 check: .venv/.stamp-dev
 	@$(BIN)/ruff check .

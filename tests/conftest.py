@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 ALLOWED_SKIPS: Final = Path(__file__).with_name("allowed-skips.txt")
 _IN_CI: Final = os.environ.get("CI", "").lower() not in ("", "0", "false")
 _SEED: Final = int(os.environ.get("TALLY_SEED") or random.SystemRandom().randrange(2**32))
+os.environ["TALLY_SEED"] = str(_SEED)  # the workers of pytest-xdist take it from here
 
 # No deadline: two busy cores make any single example slow now and then, and pytest-timeout ends what hangs.
 _HEALTH: Final = [HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -17,11 +17,13 @@ class Run:
     """This run so far: names as pytest prints them, parameters included.
 
     is_whole: nothing was chosen or left out on the command line, so that every test of the project is due.
+    is_share: this process is a worker of pytest-xdist, and cannot tell what the others run.
     """
 
     selected: set[str] = field(default_factory=set)
     ended: dict[str, str] = field(default_factory=dict)  # how the call went: passed, failed or skipped
     is_whole: bool = False
+    is_share: bool = False
 
     def of(self, name: str) -> dict[str, str]:
         """How `name` went, under each of its parameters; those that have not run are missing."""
@@ -32,7 +34,12 @@ class Run:
         return any(how == "passed" and test.startswith(f"{file}::") for test, how in self.ended.items())
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Which of `names` should have run by now and did not: all in a whole run, else those that were selected."""
+        """Which of `names` should have run by now and did not: all in a whole run, else those that were selected.
+
+        In a share of a run nothing is due.
+        """
+        if self.is_share:
+            return []
         selected = {test.partition("[")[0] for test in self.selected}
         due = {name for name in names if self.is_whole or name in selected}
         return sorted(name for name in due if not self.of(name) or "skipped" in self.of(name).values())
@@ -49,6 +56,7 @@ LAST: Final = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.nodeid in LAST)  # the order is kept otherwise
     RUN.selected = {item.nodeid for item in items}
+    RUN.is_share = hasattr(config, "workerinput")
     chosen = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf", "failedfirst", "stepwise", "maxfail")
     RUN.is_whole = config.args_source is not pytest.Config.ArgsSource.ARGS and not any(
         getattr(config.option, name, None) for name in chosen

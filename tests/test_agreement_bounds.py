@@ -223,6 +223,7 @@ def known(machine: Machine, among: list[Digest]) -> list[int]:
     return [number for number, id_ in enumerate(among) if id_ in mine]
 
 
+@pytest.mark.slow
 def test_a_flooded_node_takes_up_what_has_room_and_comes_to_the_same_after_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +262,7 @@ def test_a_flooded_node_takes_up_what_has_room_and_comes_to_the_same_after_a_res
         assert known(other, ids) == [1, 2, 3, 4, 5, 6], "one that its proposer took back made room"
 
 
+@pytest.mark.slow
 def test_an_own_statement_has_no_more_proposals_looked_at_than_find_room_and_those_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +288,7 @@ def test_an_own_statement_has_no_more_proposals_looked_at_than_find_room_and_tho
         assert known(other, ids) == [0, 1, 9]
 
 
+@pytest.mark.slow
 def test_words_that_had_no_room_are_heard_when_their_contract_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -299,6 +299,7 @@ _JSON: Final = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.sampled_from(["source", "terms", "parties", "secret"]), _JSON), st.sampled_from([PROPOSE, END])
 )

@@ -32,6 +32,7 @@ def routes(door: Door) -> Iterator[tuple[str, str, list[str]]]:
                 yield method.upper(), path, found["token"]
 
 
+@pytest.mark.slow
 def test_every_route_but_health_needs_a_token(node: Node) -> None:
     async def story(door: Door) -> None:
         found = list(routes(door))
@@ -53,6 +54,7 @@ def test_every_route_but_health_needs_a_token(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", [scope.value for scope in Scope])
 def test_a_token_opens_exactly_the_routes_of_its_scope(node: Node, scope: str) -> None:
     async def story(door: Door) -> None:
@@ -107,6 +109,7 @@ def test_a_made_token_works_until_it_is_revoked(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

@@ -8,15 +8,14 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
 import pytest
 
 from ledger import limits
 from node.api import bulk, uploads
 from node.append import NewRecord
 from node.node import Node
+from tests import json_schemas, nodes
 from tests import make_api_reference as reference
-from tests import nodes
 from tests.nodes import Caller, Door, ask
 
 PATH = "/api/v1/records"
@@ -53,6 +52,7 @@ def caller(door: Door, chunks: list[bytes], **given: Any) -> Caller:
 # --- results --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_line_gets_its_result_in_order(node: Node) -> None:
     async def story(door: Door) -> None:
         size = size_of(node)
@@ -97,6 +97,7 @@ def test_blank_lines_ends_and_a_byte_order_mark_do_no_harm(node: Node, text: byt
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_where_chunks_end_does_not_matter(node: Node, seed: int) -> None:
     chance = random.Random(seed)
     lines = [line(n) if n % 5 else b'{"no":1}\n' for n in range(61)]
@@ -163,10 +164,11 @@ def test_a_dry_run_records_nothing(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_every_kind_of_result_is_as_the_openapi_document_describes_a_line(node: Node) -> None:
     document = reference.document()
     answer = document["paths"][PATH]["post"]["responses"]["200"]["content"][bulk.NDJSON_TYPE]["schema"]
-    described = jsonschema.Draft202012Validator(answer | {"components": document["components"]})
+    described = json_schemas.draft2020(answer | {"components": document["components"]})
 
     async def story(door: Door) -> None:
         lines = line(1) + b"{\n" + line(2)
@@ -263,6 +265,7 @@ def test_a_result_is_sent_only_when_its_record_is_durable(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_a_caller_that_reads_nothing_before_it_has_sent_everything_is_served(node: Node) -> None:
     async def story(door: Door) -> None:
         async def look(received: int) -> None:
@@ -281,6 +284,7 @@ def test_a_caller_that_reads_nothing_before_it_has_sent_everything_is_served(nod
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_others_are_answered_while_a_bulk_runs(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, not timed: whoever else asks has a turn after every few lines."""
     lines: list[int] = []  # that were looked at in each turn of the loop
@@ -318,6 +322,7 @@ def test_others_are_answered_while_a_bulk_runs(node: Node, monkeypatch: pytest.M
 # --- broken off -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_caller_that_goes_away_leaves_a_prefix(node: Node, seed: int) -> None:
     chance = random.Random(seed)
     text = b"".join(line(n) for n in range(2000))
@@ -333,6 +338,7 @@ def test_a_caller_that_goes_away_leaves_a_prefix(node: Node, seed: int) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_a_caller_that_stops_sending_is_told_and_keeps_what_was_recorded(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,6 +358,7 @@ def test_a_caller_that_stops_sending_is_told_and_keeps_what_was_recorded(
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_request_and_says_which_lines_are_not_there(node: Node) -> None:
     async def story(door: Door) -> None:
         size = size_of(node)
@@ -369,6 +376,7 @@ def test_a_full_disk_ends_the_request_and_says_which_lines_are_not_there(node: N
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_a_full_queue_slows_the_caller_down_and_loses_nothing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.append._QUEUE_MAX", 150)
 

@@ -239,6 +239,7 @@ def test_a_contract_that_is_not_active_takes_nothing(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "code"),
     [
@@ -295,6 +296,7 @@ def test_a_file_of_too_many_values_is_refused(node: Node) -> None:
     ask(node, story, "write")
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_out_the_rest_by_name(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capturing, "_GROUP", 20)
     events = [event(1000 + n, **{"ex:x": "x" * 20_000}) for n in range(500)]

@@ -111,6 +111,7 @@ def test_the_same_proposal_with_the_same_key_is_one_contract(node: Node) -> None
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -137,6 +138,7 @@ def test_what_a_party_would_refuse_is_not_proposed(node: Node, change: dict[str,
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"source":"","source":""}', b"1"])
 def test_what_is_no_proposal_is_refused(node: Node, body: bytes) -> None:
     async def story(door: Door) -> None:
@@ -211,6 +213,7 @@ def test_an_active_contract_is_ended_by_notice(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shown_id", "status"), [("0" * 64, 404), ("0" * 63, 400), ("x" * 64, 400), ("A" * 64, 400)])
 def test_a_contract_that_is_not_there_is_said_to_be_missing(node: Node, shown_id: str, status: int) -> None:
     async def story(door: Door) -> None:
@@ -221,6 +224,7 @@ def test_a_contract_that_is_not_there_is_said_to_be_missing(node: Node, shown_id
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_what_was_said_is_read_again_after_a_restart(tmp_path_factory: pytest.TempPathFactory) -> None:
     founders = nodes.found("fishery", "retailer")
     root = tmp_path_factory.mktemp("restart")

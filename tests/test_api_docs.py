@@ -28,12 +28,14 @@ def document() -> dict[str, Any]:
     return reference.document()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(reference.PAGES))
 def test_the_page_is_what_the_program_says(name: str) -> None:
     text = (reference.REFERENCE / name).read_text(encoding="utf-8")
     assert text.partition(reference.MARKER)[2] == reference.PAGES[name](), "python -m tests.make_api_reference"
 
 
+@pytest.mark.slow
 def test_every_route_is_described(document: dict[str, Any], tmp_path: Path) -> None:
     node = Node.open(nodes.found("fishery").folder(tmp_path, "fishery"))
     found = reference.routes_of(create_app(node).routes)
@@ -95,6 +97,7 @@ def test_every_error_says_what_to_do_and_is_of_a_kind_that_has_a_status() -> Non
         assert not error.template.endswith("."), error
 
 
+@pytest.mark.slow
 def test_every_error_class_has_a_code_of_its_own() -> None:
     # By its text, as a class that nobody imports is in no list of subclasses.
     known = {error.__name__ for error in reference.errors()}

@@ -69,6 +69,7 @@ def test_status_tells_who_the_node_is_and_what_it_holds(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_peers_are_told_with_what_was_heard_of_them(node: Node) -> None:
     heard = Contact(endpoint="https://r", state="failing", last_contact_ms=7, error="no", sizes={"x": 3})
 
@@ -174,6 +175,7 @@ def waiting(founders: Founders, root: Path, **settings: Any) -> Node:
     return node
 
 
+@pytest.mark.slow
 def test_what_waits_for_the_guard_too_long_is_told_for_whom(founders: Founders, tmp_path: Path) -> None:
     node = waiting(founders, tmp_path, queue_wait_s=0.1)
 

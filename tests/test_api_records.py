@@ -57,6 +57,7 @@ def test_a_record_is_answered_with_its_place_and_is_there(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_of_many_at_once_everyone_gets_the_answer_for_its_own(node: Node) -> None:
     async def story(door: Door) -> None:
         async def file(n: int) -> None:
@@ -165,6 +166,7 @@ def test_other_keys_are_refused(node: Node, key: str) -> None:
 # --- refused --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -309,6 +311,7 @@ def test_a_record_is_shown_with_all_it_says(node: Node, contract: str) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -379,6 +382,7 @@ def test_what_another_member_calls_flags_or_submitter_is_not_passed_on() -> None
 # --- listed ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pages_follow_each_other_to_the_end(node: Node) -> None:
     async def story(door: Door) -> None:
         filed = [(await door.file({"type": "paged", "body": {"n": n}})).json()["index"] for n in range(7)]
@@ -398,6 +402,7 @@ def test_pages_follow_each_other_to_the_end(node: Node) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
@@ -423,6 +428,7 @@ def test_a_filter_that_no_record_can_pass_is_refused_with_what_it_takes(
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_a_page_of_large_bodies_ends_early_and_goes_on(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
 
@@ -445,6 +451,7 @@ def test_a_page_of_large_bodies_ends_early_and_goes_on(node: Node, monkeypatch: 
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_filters_narrow_the_page(node: Node, contract: str) -> None:
     event = {"eventID": "urn:x:1", "epcList": ["urn:epc:id:sgtin:1.2.3"], "bizStep": "shipping"}
 
@@ -478,6 +485,7 @@ def test_filters_narrow_the_page(node: Node, contract: str) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query",
     ["limit=0", "limit=1001", "limit=x", "from_ms=-1", "order=x", "contract=00", "cursor=%00", "cursor=a", "dry_run=x"],
@@ -493,6 +501,7 @@ def test_wrong_parameters_are_named(node: Node, query: str) -> None:
     ask(node, story)
 
 
+@pytest.mark.slow
 def test_a_search_says_how_far_it_is_behind(node: Node, tmp_path: Path) -> None:
     alone = nodes.found().join(tmp_path)
 
@@ -512,6 +521,7 @@ def test_a_search_says_how_far_it_is_behind(node: Node, tmp_path: Path) -> None:
 # --- receipts -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_receipt_proves_the_chosen_field(node: Node, contract: str) -> None:
     async def story(door: Door) -> None:
         body = {"weight": 12.5, "cost": 3}

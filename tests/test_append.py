@@ -130,6 +130,7 @@ def test_commit_that_failed_and_did_not_persist_records_nothing(node: Node, fold
     check_sound(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["append.after-commit", "high-water.before-write", "high-water.after-write"])
 def test_commit_that_failed_and_did_persist_is_answered_when_it_is_repeated(
     node: Node, folder: Path, point: str

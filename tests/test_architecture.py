@@ -54,6 +54,7 @@ def test_the_core_draws_entropy_in_one_module() -> None:
     assert set(found) <= {"ledger.keys"}, found
 
 
+@pytest.mark.slow
 def test_doors_are_strangers() -> None:
     found = []
     for module in modules("node"):
@@ -65,6 +66,7 @@ def test_doors_are_strangers() -> None:
     assert found == []
 
 
+@pytest.mark.slow
 def test_only_the_clients_open_connections() -> None:
     found = []
     for module in modules(*PACKAGES):
@@ -74,6 +76,7 @@ def test_only_the_clients_open_connections() -> None:
     assert found == []
 
 
+@pytest.mark.slow
 def test_every_verify_function_returns_no_bool() -> None:
     found = [
         f"{module.path} {name}"
@@ -84,6 +87,7 @@ def test_every_verify_function_returns_no_bool() -> None:
     assert found == []
 
 
+@pytest.mark.slow
 def test_allowed_skips_name_tests_that_exist() -> None:
     tests = {
         f"{module.path}::{name.replace('.', '::')}" for module in modules("tests") for name, _ in functions(module)
@@ -101,6 +105,7 @@ def test_an_allowed_skip_without_a_reason_is_refused() -> None:
         read_allowed_skips("tests/test_x.py::test_y\n")
 
 
+@pytest.mark.slow
 def test_every_package_is_marked_as_one() -> None:
     # The import linter and mypy pass over a folder that is none, without a word.
     folders = {(ROOT / module.path).parent for module in modules(*PACKAGES)}

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import jsonschema
 import pytest
 
+from tests import json_schemas
 from tests.bench import stage as bench_stage
 from tests.bench.__main__ import names
 from tests.bench.peers import Hypercore
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
 
 def _is_valid(rows: object) -> bool:
-    return jsonschema.Draft202012Validator(SCHEMA).is_valid(rows)
+    return json_schemas.draft2020(SCHEMA).is_valid(rows)
 
 
 @pytest.mark.slow
@@ -37,8 +37,7 @@ def test_a_quick_run_prints_the_rows_of_its_scenes_and_nothing_else() -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    jsonschema.Draft202012Validator(SCHEMA).validate(rows)
+    json_schemas.draft2020(SCHEMA).validate(rows)
     assert [row["name"] for row in rows] == [*names()["replaying"], *names()["idling"]]
     assert "replay, round" in done.stderr, "progress goes elsewhere than the rows"
 

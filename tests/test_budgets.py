@@ -191,6 +191,7 @@ def report() -> str:
 # --- tests -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_is_over_budget_but_what_is_listed() -> None:
     listed = read_list((ROOT / "tests" / "budgets.txt").read_text())
     assert complaints(all_excesses(), listed) == []

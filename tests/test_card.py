@@ -328,6 +328,7 @@ def test_wrong_signature_of_a_root_key_is_an_error() -> None:
         verify_card(encode_note(mixed), charter=CHARTER, previous=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [0x01, 0x20, 0x80])
 def test_note_with_any_one_byte_changed_is_refused(mask: int) -> None:
     for position in range(len(FIRST_NOTE)):

@@ -104,6 +104,7 @@ def announce(node: Node, digest: Digest) -> None:
         replicas.keep_announced(tx, node.membership.origin("fishery"), digest)
 
 
+@pytest.mark.slow
 def test_peer_is_asked_once_in_a_while_for_a_card_that_it_does_not_have(
     founded: Founded, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def squatting(member: Firm, previous: Card, of: Card) -> Card:
 # --- shares -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_member_that_fills_its_share_keeps_nobody_from_changing_keys() -> None:
     big = chain(CARRIER, HELD.card("carrier"), 40, witness_keys=_WITNESSES)
     length, fitting = len(encode_card(HELD.card("carrier"))), 0
@@ -97,6 +98,7 @@ def test_member_that_fills_its_share_keeps_nobody_from_changing_keys() -> None:
     assert held.with_cards([FISHERY.signed(new)]).card("fishery") == new
 
 
+@pytest.mark.slow
 def test_share_of_one_member_in_cards() -> None:
     notes = chain(CARRIER, HELD.card("carrier"), limits.CARD_VERSIONS_MAX)
     full = HELD.with_cards(notes[:-1])
@@ -119,6 +121,7 @@ def test_share_of_one_member_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
                     held.with_cards(notes)
 
 
+@pytest.mark.slow
 def test_share_is_the_same_in_a_file() -> None:
     notes = chain(CARRIER, HELD.card("carrier"), limits.CARD_VERSIONS_MAX)
     with pytest.raises(TooLarge):
@@ -179,6 +182,7 @@ def test_firms_that_share_a_key_found_no_network_together() -> None:
         draw_up(files, FISHERY.root_keys[0])
 
 
+@pytest.mark.slow
 def test_nodes_that_learn_of_two_owners_of_a_key_come_to_one_result(tmp_path: Path) -> None:
     founded = found(tmp_path, "carrier", "fishery", "retailer")
     first = make_membership(founded.file)
@@ -197,6 +201,7 @@ def test_nodes_that_learn_of_two_owners_of_a_key_come_to_one_result(tmp_path: Pa
     assert held[0] == held[1]
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_every_order_of_arrival_comes_to_one_result(data: st.DataObject) -> None:
     chains = {member.name: _drawn(data, member) for member in ALL}

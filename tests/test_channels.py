@@ -144,6 +144,7 @@ def keep(node: Node, item: sidecars.StoredChannel) -> None:
         sidecars.insert_channel(tx, channel_id=item.id, wrapper=item.wrapper, reader=item.reader, message=item.message)
 
 
+@pytest.mark.slow
 def test_no_read_looks_at_more_channels_than_its_records_name(pair: tuple[Node, Node]) -> None:
     fishery, retailer = pair
     contract = nodes.agree(fishery)
@@ -207,6 +208,7 @@ def test_author_opens_no_more_channels_than_readers_keep(
     book(fishery).outgoing([fishery.member, MemberName("carrier")], origin=origin, now_ms=5)
 
 
+@pytest.mark.slow
 def test_record_under_one_channel_too_many_is_a_gap(pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch) -> None:
     """Its entry stays in the log as it is; the channel is not kept, and what is sealed under it is named missing."""
     fishery, retailer = pair

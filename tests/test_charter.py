@@ -279,6 +279,7 @@ def test_text_of_a_charter_leaves_room_for_all_signatures() -> None:
     assert limits.CHARTER_BYTES_MAX + 2 + limits.NOTE_SIGNATURES_MAX * len(line) <= limits.NOTE_BYTES_MAX
 
 
+@pytest.mark.slow
 def test_text_of_a_charter_ends_at_the_limit() -> None:
     def make_long(keys: int, digits: int = 8) -> Charter:
         """With so many root keys, and so many digits in its eight cut-off sizes."""
@@ -417,6 +418,7 @@ def test_wrong_signature_of_a_known_key_is_an_error() -> None:
         verify_charter(encode_note(mixed), previous=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [0x01, 0x20, 0x80])
 def test_note_with_any_one_byte_changed_is_refused(mask: int) -> None:
     for position in range(len(FIRST_NOTE)):

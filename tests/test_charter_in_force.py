@@ -114,6 +114,7 @@ def fields_of(count: int) -> str:
 # --- limits ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "bound", "make"),
     [("body_bytes", 65_536, body_of), ("body_bytes", 70_000, body_of), ("record_fields", 64, fields_of)],
@@ -193,6 +194,7 @@ def test_partners_system_is_told_which_limit_it_was(node: Node, founders: Founde
     nodes.ask(node, story)
 
 
+@pytest.mark.slow
 def test_partners_system_is_told_that_a_party_has_left(node: Node, founders: Founders) -> None:
     contract = nodes.agree(node)
     node.adopt(renewed(founders, without={"retailer": 0}))
@@ -233,6 +235,7 @@ def test_proposal_is_bound_by_the_charter_and_whoever_wants_out_is_heard(node: N
     assert node.agreements.get(bytes.fromhex(contract)).status is agree.Status.ENDED
 
 
+@pytest.mark.slow
 def test_record_beyond_the_readers_charter_is_kept_and_cosigned(tmp_path: Path) -> None:
     """The council lowered a limit, and the author does not know yet: to refuse its entry would split the network."""
     ports = make_folders.free_ports(2)
@@ -262,6 +265,7 @@ def test_record_beyond_the_readers_charter_is_kept_and_cosigned(tmp_path: Path) 
 # --- members that have left -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_is_sealed_to_a_party_that_has_left(node: Node, founders: Founders) -> None:
     contract = nodes.agree(node)
     assert isinstance(file_record(node, "catch", '{"kind":"cod"}', contract), Appended)
@@ -283,6 +287,7 @@ def channel_readers(node: Node) -> list[str]:
         return sorted(channel.reader for channel in sidecars.list_channels(tx).values())
 
 
+@pytest.mark.slow
 def test_contract_with_a_party_that_has_left_is_ended_by_those_who_stay(node: Node, founders: Founders) -> None:
     contract = nodes.agree(node)
     node.adopt(renewed(founders, without={"retailer": 0}))
@@ -298,6 +303,7 @@ def test_contract_with_a_party_that_has_left_is_ended_by_those_who_stay(node: No
     assert node.agreements.get(bytes.fromhex(contract)).status is agree.Status.ENDED
 
 
+@pytest.mark.slow
 def test_nobody_accepts_towards_a_party_that_has_left(node: Node, founders: Founders) -> None:
     contract = nodes.agree(node)
     found = node.agreements.get(bytes.fromhex(contract))
@@ -327,6 +333,7 @@ def cosigners(receipt: Receipt, node: Node) -> set[str]:
     return set(verify_receipt(receipt, trust=node.membership.network_id, witnesses=1).cosigners)
 
 
+@pytest.mark.slow
 def test_receipt_counts_those_who_are_still_there(node: Node, founders: Founders) -> None:
     """The newest checkpoint, and the one with most lines, is vouched for by one that left: it counts for nothing."""
     placed = file_record(node, "note", '{"a":1}')
@@ -348,6 +355,7 @@ def test_receipt_counts_those_who_are_still_there(node: Node, founders: Founders
     assert early < both < late
 
 
+@pytest.mark.slow
 def test_no_receipt_is_made_above_the_cut_off_of_a_log(node: Node, founders: Founders) -> None:
     """Below it stays valid what was; above, no verifier would take one."""
     for number in range(3):

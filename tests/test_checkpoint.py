@@ -329,6 +329,7 @@ def test_only_proofs_that_we_write_are_read(data: st.DataObject) -> None:
     assert encode_proof(found) == changed
 
 
+@pytest.mark.slow
 def test_every_changed_byte_voids_a_proof() -> None:
     verify_all(PROOF)
     for i in range(len(PROOF)):

@@ -159,6 +159,7 @@ def test_what_is_no_object_is_left_as_it_is(line: bytes) -> None:
 # --- records --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_line_is_a_record_and_refusals_name_their_line(node: Node, contract: str, tmp_path: Path) -> None:
     good = '{"type":"ship","body":{"n":1.50}}'
     file = write_lines(
@@ -392,6 +393,7 @@ def test_refusals_that_the_node_only_counted_are_told_as_such(
     assert lines[-1] == {"refused_more": 3}
 
 
+@pytest.mark.slow
 def test_only_the_first_refusals_are_told(node: Node, tmp_path: Path) -> None:
     file = write_lines(tmp_path, *["nonsense"] * (capture._SHOWN + 1), name="x.ndjson")
     done = capture_file(node, file)

@@ -45,6 +45,7 @@ def fingerprint_of(file: Path) -> str:
     return verify_network_file(decode_network_file(file.read_bytes())).id.hex()
 
 
+@pytest.mark.slow
 def test_a_byte_order_mark_before_member_files_and_settings_is_dropped(tmp_path: Path) -> None:
     folders = make_folders(tmp_path, "fishery", "retailer")
     marked = [folder / "member.json" for folder in folders]
@@ -204,6 +205,7 @@ def test_relative_paths_start_where_the_settings_stand(tmp_path: Path, monkeypat
 # --- a charter ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_four_firms_found_a_network(tmp_path: Path) -> None:
     file = found(tmp_path, "carrier", "fishery", "processor", "retailer")
     network = verify_network_file(decode_network_file(file.read_bytes()))
@@ -215,6 +217,7 @@ def test_four_firms_found_a_network(tmp_path: Path) -> None:
     assert all(member["signed"] for member in shown["members"])
 
 
+@pytest.mark.slow
 def test_each_member_signs_its_own_copy_and_one_puts_them_together(tmp_path: Path) -> None:
     folders = make_folders(tmp_path, "a", "b", "c")
     first = tmp_path / "network.json"
@@ -229,6 +232,7 @@ def test_each_member_signs_its_own_copy_and_one_puts_them_together(tmp_path: Pat
     verify_network_file(decode_network_file(first.read_bytes()))
 
 
+@pytest.mark.slow
 def test_verify_tells_proved_from_incomplete_and_invalid(tmp_path: Path) -> None:
     folders = make_folders(tmp_path, "a", "b")
     file = tmp_path / "network.json"
@@ -263,6 +267,7 @@ def test_new_never_replaces_a_file(tmp_path: Path) -> None:
     assert file.read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_council_and_threshold_are_as_asked(tmp_path: Path) -> None:
     folders = make_folders(tmp_path, "a", "b", "c", "d")
     members = [folder / "member.json" for folder in folders]
@@ -327,6 +332,7 @@ def test_copies_that_differ_in_more_than_signatures_are_not_put_together() -> No
 # --- cards and trust ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_cards_are_shown_from_a_file(tmp_path: Path) -> None:
     file = found(tmp_path, "a", "b")
     assert [card["member"] for card in tally("card", "show", "--file", file, "--json").json] == ["a", "b"]

@@ -90,6 +90,7 @@ def test_without_a_token_nothing_is_sent(tmp_path: Path) -> None:
     assert (done.code, "admin-token" in done.err) == (3, True)
 
 
+@pytest.mark.slow
 def test_token_and_folder_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder):
@@ -135,6 +136,7 @@ def stranger(status: int, body: bytes, **headers: str) -> Iterator[str]:
 PROBLEM = b'{"type":"/errors/x","title":"X","status":409,"code":"x","detail":"what","hint":"do"}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "body", "kind", "code", "shown"),
     [
@@ -195,6 +197,7 @@ def make_certificate(folder: Path, name: str, *, days: int = 90) -> tuple[Path, 
     return files
 
 
+@pytest.mark.slow
 def test_a_node_with_tls_is_known_by_its_own_certificate_alone(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path, "node.example")
     other, _ = make_certificate(tmp_path, "other.example")
@@ -269,6 +272,7 @@ def test_a_port_in_use_is_told() -> None:
     assert port_error("192.0.2.1", 1234) != ""
 
 
+@pytest.mark.slow
 def test_serve_tells_at_once_that_its_port_is_taken(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder):

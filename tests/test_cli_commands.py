@@ -35,6 +35,7 @@ def test_every_exit_code_has_its_meaning() -> None:
     assert set(MEANINGS) == set(ExitCode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_every_command_says_what_it_does_and_takes_the_common_options(name: str) -> None:
     command = dict(commands())[name]
@@ -55,6 +56,7 @@ def test_every_command_of_the_list_is_there() -> None:
 # --- errors -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -132,6 +134,7 @@ def test_a_file_that_cannot_be_written_exits_with_3(tmp_path: Path) -> None:
     assert "none" in done.err
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     file = found(tmp_path, "a", "b")
     words = [sys.executable, "-m", "node.cli", "card", "show", "--file", str(file)]
@@ -225,6 +228,7 @@ def test_tables_in_a_pipe_are_never_cut(capfdbinary: pytest.CaptureFixture[bytes
 # --- start ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "absent"),
     [
@@ -276,6 +280,7 @@ def test_a_node_holds_nothing_in_memory_that_is_for_terminals_or_for_upgrades(tm
     assert loaded.isdisjoint({"rich", "pygments", "alembic"})
 
 
+@pytest.mark.slow
 def test_python_runs_the_package() -> None:
     done = subprocess.run([sys.executable, "-m", "node.cli", "nonsense"], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 3

@@ -35,6 +35,7 @@ def states(done: Result) -> dict[str, str]:
     return {row["name"]: row["state"] for row in done.json}
 
 
+@pytest.mark.slow
 def test_a_sound_node_has_nothing_but_ok(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder):
@@ -57,6 +58,7 @@ def test_a_sound_node_has_nothing_but_ok(tmp_path: Path) -> None:
     } == set(others)
 
 
+@pytest.mark.slow
 def test_every_line_that_is_not_ok_says_what_to_do(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     (folder / "keys" / "log.json").chmod(0o640)
@@ -75,6 +77,7 @@ def test_a_folder_without_a_node_is_told(tmp_path: Path) -> None:
     assert (done.code, states(done)["settings"]) == (1, "fail")
 
 
+@pytest.mark.slow
 def test_a_missing_key_and_a_broken_mark_are_told(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     (folder / "keys" / "witness.json").unlink()
@@ -83,6 +86,7 @@ def test_a_missing_key_and_a_broken_mark_are_told(tmp_path: Path) -> None:
     assert (found_states["keys"], found_states["high-water"]) == ("fail", "fail")
 
 
+@pytest.mark.slow
 def test_a_node_serves_without_its_root_key_and_signs_no_charter_without_it(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     kept = (folder / "keys" / "root.json").rename(tmp_path / "root.json")
@@ -101,6 +105,7 @@ def test_a_node_serves_without_its_root_key_and_signs_no_charter_without_it(tmp_
     assert tally(*words).code == 0
 
 
+@pytest.mark.slow
 def test_a_node_without_a_charter_is_told(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder, adopt=False):
@@ -108,6 +113,7 @@ def test_a_node_without_a_charter_is_told(tmp_path: Path) -> None:
     assert (done.code, states(done)["network"]) == (0, "warn")
 
 
+@pytest.mark.slow
 def test_a_node_that_was_to_answer_and_does_not_is_a_failure(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder):
@@ -118,6 +124,7 @@ def test_a_node_that_was_to_answer_and_does_not_is_a_failure(tmp_path: Path) -> 
     assert states(tally("doctor", "--dir", folder, "--json"))["store"] == "fail"
 
 
+@pytest.mark.slow
 def test_bodies_that_are_lost_are_counted_also_while_the_node_runs(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder) as node:
@@ -131,6 +138,7 @@ def test_bodies_that_are_lost_are_counted_also_while_the_node_runs(tmp_path: Pat
     assert all(words in bodies["do"] for words in ("tally fsck", "tally token list"))
 
 
+@pytest.mark.slow
 def test_a_lost_admin_token_is_told_with_what_makes_another(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder):
@@ -143,6 +151,7 @@ def test_a_lost_admin_token_is_told_with_what_makes_another(tmp_path: Path) -> N
         assert (done.code, node_row["state"], "tally token admin" in node_row["do"]) == (1, "fail", True)
 
 
+@pytest.mark.slow
 def test_a_peer_that_is_down_is_told_and_is_no_fault_of_ours(tmp_path: Path) -> None:
     found(tmp_path, "carrier", "fishery")
     folder = tmp_path / "fishery"
@@ -154,6 +163,7 @@ def test_a_peer_that_is_down_is_told_and_is_no_fault_of_ours(tmp_path: Path) -> 
     assert (done.code, states(done)["peer carrier"]) == (0, "warn")
 
 
+@pytest.mark.slow
 def test_keys_that_are_not_those_of_the_card_are_told(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     other = make_lone_folder(tmp_path / "other")
@@ -163,6 +173,7 @@ def test_keys_that_are_not_those_of_the_card_are_told(tmp_path: Path) -> None:
     assert (done.code, states(done)["card"]) == (1, "fail")
 
 
+@pytest.mark.slow
 def test_a_token_that_the_node_refuses_is_told(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder):
@@ -211,6 +222,7 @@ def test_no_certificate_and_a_broken_one(tmp_path: Path) -> None:
     assert broken.state is State.FAIL
 
 
+@pytest.mark.slow
 def test_files_of_tls_that_are_wrong_are_told_by_setting_and_file_before_anything_is_served(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path, "node.example")
     _, other = make_certificate(tmp_path, "other.example")
@@ -267,6 +279,7 @@ def test_a_frozen_log_is_a_failure() -> None:
     assert (last.state, last.says) == (State.FAIL, "frozen: n/carrier (fork)")
 
 
+@pytest.mark.slow
 def test_one_good_address_of_a_peer_is_enough(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder) as node:

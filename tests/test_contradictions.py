@@ -118,6 +118,7 @@ def honest(template: Founded) -> Author:
 # --- two cards ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_second_card_of_a_version_that_is_held_is_kept_as_evidence(node: Node, template: Founded, liar: Author) -> None:
     node.learn_cards([liar.signed("one")])
     assert kept(node) == []
@@ -257,6 +258,7 @@ def test_older_file_and_file_of_another_network_are_no_evidence(node: Node, temp
 # --- real nodes -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_member_that_shows_two_cards_is_convicted_everywhere(template: Founded, tmp_path: Path, liar: Author) -> None:
     """It gave one card to the fishery and another to the retailer, and signs with the key of the second."""
     folders = []
@@ -297,6 +299,7 @@ def forks(node: Node, liar: Author) -> list[Evidence]:
     return made
 
 
+@pytest.mark.slow
 def test_one_piece_is_kept_of_a_kind_member_and_log_whatever_came_first(
     template: Founded, tmp_path: Path, liar: Author
 ) -> None:
@@ -329,6 +332,7 @@ def test_evidence_that_says_less_is_no_news_and_still_acts(node: Node, liar: Aut
         assert node.find_log(tx, LIAR).no_cosign_from == 3
 
 
+@pytest.mark.slow
 def test_liar_cannot_fill_the_store(node: Node, liar: Author) -> None:
     """Of everything that one member can be caught at there is one piece, however often it is caught."""
     network = node.membership.network
@@ -386,6 +390,7 @@ class Listener:
         asyncio.run(pass_on(node, self.client, sent))
 
 
+@pytest.mark.slow
 def test_peer_is_told_so_often_of_one_log_and_no_more(node: Node, template: Founded, liar: Author) -> None:
     log, network = Log(liar.firm).add(40), node.membership.network
     listener, sent = Listener(node, template.firms["fishery"].transport_key()), Sent()

@@ -14,6 +14,7 @@ from tests.make_reference import pages, written_part
 from tests.source import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_docs_are_in_order(check: Callable[[], Iterator[str]]) -> None:
     assert list(check()) == []
@@ -76,6 +77,7 @@ def test_page_that_no_link_leads_to_is_noticed(page: Callable[[str], Path]) -> N
     assert not [text for text in docs_check.check_reachable() if "one.md" in text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("check", "text"),
     [
@@ -115,6 +117,7 @@ def test_table_that_is_not_as_the_code_has_it_is_noticed(tmp_path: Path) -> None
     assert written_part(copy) != text
 
 
+@pytest.mark.slow
 def test_every_code_setting_limit_and_route_is_listed_by_something() -> None:
     """The lists that pages are compared with are not empty, so that the comparison means something."""
     found = docs_check.listed()

@@ -106,6 +106,7 @@ def _callers(called: str, by_name: dict[str, Function]) -> set[str]:
 # --- tests -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_durable_call_stands_between_crash_points() -> None:
     assert [place for module in durable_modules() for place in unguarded(module)] == []
 
@@ -117,6 +118,7 @@ def test_every_transaction_names_its_step() -> None:
             assert {f"{step}.before-commit", f"{step}.after-commit"} <= CRASH_POINTS, f"{module.path}:{line} {step}"
 
 
+@pytest.mark.slow
 def test_every_crash_point_is_used() -> None:
     used = {name for module in durable_modules() for name in crash_names(module.tree)}
     steps = {step for module in durable_modules() for step, _ in store_writes(module)}

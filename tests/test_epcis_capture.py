@@ -84,6 +84,7 @@ VALID: Final = [path for path in SAMPLES if _is_valid(path)]
 _IDS: Final = [f"{i}-{path.name}" for i, path in enumerate(VALID)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", VALID, ids=_IDS)
 def test_a_valid_sample_is_taken_whole_and_comes_back_equal(path: Path) -> None:
     text = path.read_bytes()
@@ -390,6 +391,7 @@ def test_a_head_longer_than_a_record_refuses_the_document() -> None:
     assert found.records == ()
 
 
+@pytest.mark.slow
 def test_a_file_too_long_or_too_deep_is_refused_before_it_is_read() -> None:
     with pytest.raises(TooLarge):
         capture(b" " * limits.EPCIS_FILE_BYTES_MAX + b"7")
@@ -443,6 +445,7 @@ def test_any_bytes_are_captured_or_refused_by_an_error_of_ours(file: bytes) -> N
         capture(file, accept_invalid=True)
 
 
+@pytest.mark.slow
 def test_capture_refuses_what_the_checker_finds_and_nothing_else(seed: int) -> None:
     rng, bases = random.Random(seed), usable_samples()
     for _ in range(300):
@@ -468,6 +471,7 @@ _EVENTS: Final = st.lists(
 _HEADS: Final = st.tuples(st.dictionaries(_TEXT, _ANY, max_size=3), st.none() | _TEXT | _CONTEXTS)
 
 
+@pytest.mark.slow
 @given(head=_HEADS, events=_EVENTS, is_query=st.booleans(), indent=st.none() | st.integers(0, 3), plain=st.booleans())
 def test_any_document_comes_back_equal(
     head: tuple[dict[str, Any], Any], events: list[Any], is_query: bool, indent: int | None, plain: bool

@@ -162,6 +162,7 @@ def test_two_cards_of_a_later_epoch_are_evidence(node: Node, template: Founded) 
 # --- a card that is announced -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_card_that_is_announced_and_not_held_is_told_of(folders: dict[str, Path], template: Founded) -> None:
     """Also one that changes nothing by which a log is checked, and so would not be missed."""
     firm, first = template.firms[LIAR], first_of(template)
@@ -186,6 +187,7 @@ def served(peer: Peer, log: Log) -> bytes:
     return answers.checkpoint(peer.node, log.origin.hash.hex())
 
 
+@pytest.mark.slow
 def test_log_that_is_held_is_served_and_compared_after_a_card_of_a_later_epoch(
     folders: dict[str, Path], template: Founded
 ) -> None:

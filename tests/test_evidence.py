@@ -72,6 +72,7 @@ def no_evidence(evidence: Evidence, error: type[TallyError] = ProofInvalid, know
 # --- what convicts ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(1, 1), (1, 2), (7, 7), (7, 8), (8, 9), (8, 300), (256, 257)])
 def test_fork_convicts_the_log(first: int, second: int) -> None:
     for common in range(0, first, 3):

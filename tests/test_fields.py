@@ -216,6 +216,7 @@ def cut_or_refuse(body: bytes, given: Shares) -> list[Field]:
 # --- cut -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(bodies, shares())
 @example(b'{"a":{"b":1,"*":{"p":[]}}}', {"/*": frozenset("x"), "/a/*": frozenset("y"), "/a/*/p": frozenset("z")})
 def test_every_part_with_a_pattern_is_a_field_with_the_audience_that_decides(body: bytes, given: Shares) -> None:
@@ -228,6 +229,7 @@ def test_every_part_with_a_pattern_is_a_field_with_the_audience_that_decides(bod
     assert [(field.name, field.audience) for field in cut(body, compile_rules(given))] == expected
 
 
+@pytest.mark.slow
 @given(bodies, shares())
 def test_like_bodies_share_one_shape(body: bytes, given: Shares) -> None:
     fields = cut_or_refuse(body, given)
@@ -250,6 +252,7 @@ def test_a_shape_that_is_forgotten_at_once_is_told_all_the_same() -> None:
     assert [field.name for field in cut(b'{"o":{"k":1}}', rules)] == ["/o", "/o/k"]
 
 
+@pytest.mark.slow
 @given(bodies, shares())
 def test_join_of_cut_is_the_same_value(body: bytes, given: Shares) -> None:
     fields = cut_or_refuse(body, given)
@@ -322,6 +325,7 @@ def test_a_body_may_be_as_deep_as_its_limit_and_be_cut_at_the_bottom() -> None:
     assert value_of(join(texts(fields))) == value_of(body)
 
 
+@pytest.mark.slow
 def test_fields_are_counted() -> None:
     most = limits.FIELDS_MAX
     for number, accepted in ((most, True), (most + 1, False)):

@@ -80,6 +80,7 @@ def test_statement_of_another_type_is_named(copy: Copy) -> None:
     assert copy.faults() == [("statement", "tally/end: the record is of type tally/propose")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_keys", [True, False])
 def test_statement_of_no_record_is_named(copy: Copy, *, has_keys: bool) -> None:
     copy.change("INSERT INTO statement (key, type) VALUES (?, 'tally/accept')", (1 << 40) + 3)
@@ -122,6 +123,7 @@ def copied(node: Node, path: Path) -> Copy:
     return Copy(path, node.keyring)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -158,6 +160,7 @@ def test_evidence_whose_key_a_later_card_took_away_still_stands(
 # --- whose keys -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_copy_of_another_member_is_not_opened_with_the_keys_of_this_one(
     founders: nodes.Founders, tmp_path: Path
 ) -> None:

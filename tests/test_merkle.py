@@ -101,6 +101,7 @@ def test_proofs_are_those_of_the_vectors(tree: dict[str, Any], hashes: list[Dige
 # --- every proof of every small tree --------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_leaf_of_every_small_tree_is_proven_and_no_other_in_its_place() -> None:
     for size in range(1, 65):
         hashes, root = LONG[:size], root_of(LONG[:size])
@@ -112,6 +113,7 @@ def test_every_leaf_of_every_small_tree_is_proven_and_no_other_in_its_place() ->
                     verify_inclusion(leaf, index=index, size=size, root=root, path=path)
 
 
+@pytest.mark.slow
 def test_every_pair_of_small_sizes_is_consistent_and_proves_no_fork() -> None:
     for new in range(65):
         read, roots = reader(LONG[:new]), [root_of(LONG[:size]) for size in range(new + 1)]
@@ -122,6 +124,7 @@ def test_every_pair_of_small_sizes_is_consistent_and_proves_no_fork() -> None:
                 verify_fork(**sizes, path=prove_fork(old, new, read))
 
 
+@pytest.mark.slow
 def test_every_fork_of_small_sizes_is_proven_and_is_not_consistent() -> None:
     for new in range(1, 65):
         read, root = reader(LONG[:new]), root_of(LONG[:new])

@@ -38,6 +38,7 @@ def _build_wheel(folder: Path) -> Path:
     return wheel
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     wheel = _build_wheel(tmp_path)
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
@@ -133,6 +134,7 @@ def test_the_installed_wheel_has_its_library_of_contracts(installed: Path, tmp_p
         _output(installed / "tally", "contract", "lint", agreement, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_every_package_that_is_imported_is_declared() -> None:
     owners = packages_distributions()
     tops = {name.partition(".")[0] for module in modules(*PACKAGES) for name in imports(module)}
@@ -147,6 +149,7 @@ def test_every_declared_dependency_has_both_bounds() -> None:
         assert {bound.operator for bound in Requirement(text).specifier} == {">=", "<"}, text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_names_no_place(lock: str) -> None:
     text = (ROOT / lock).read_text()

@@ -104,6 +104,7 @@ def test_receipt_of_a_vector(item: dict[str, Any]) -> None:
     assert proved.is_complete == bool(item["cosigners"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", VECTORS["refused"], ids=lambda item: item["why"])
 def test_what_proves_nothing_is_refused(item: dict[str, Any]) -> None:
     with pytest.raises(TallyError) as caught:
@@ -302,6 +303,7 @@ def test_made_up_cosignature_of_a_member_that_left_is_refused_all_the_same() -> 
 # --- what is proved ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*META_NAMES, *OWN_NAMES, "", "price", "/price"])
 def test_field_is_proved_only_where_a_reader_takes_its_name(name: str) -> None:
     """Its author commits to one field more, at the end of each section in turn: to readers that is no record."""
@@ -463,6 +465,7 @@ def test_value_that_is_not_one_json_value_is_refused_although_its_author_committ
             verify_disclosure(found, root=root, context=CTX)
 
 
+@pytest.mark.slow
 def test_index_size_and_name_end_at_their_limits() -> None:
     fields = [(f"/{i}", b"1") for i in range(FIELDS_MAX)]
     _, root = seal_section(fields, seed=SEED, context=CTX)
@@ -532,6 +535,7 @@ def test_document_that_no_writer_makes_is_refused(spoiled: bytes) -> None:
         decode_receipt(spoiled)
 
 
+@pytest.mark.slow
 def test_number_of_disclosures_ends_at_the_limit() -> None:
     item = GOOD["disclosures"][0]
     assert len(decode_receipt(changed({"disclosures": [item] * FIELDS_MAX})).disclosures) == FIELDS_MAX
@@ -539,6 +543,7 @@ def test_number_of_disclosures_ends_at_the_limit() -> None:
         decode_receipt(changed({"disclosures": [item] * (FIELDS_MAX + 1)}))
 
 
+@pytest.mark.slow
 def test_length_ends_at_the_limit() -> None:
     room = limits.RECEIPT_BYTES_MAX - len(changed({"manifest": ""}))
     raw = changed({"manifest": "m" * room})

@@ -62,6 +62,7 @@ def lose(simulation: Simulation, name: str, index: int) -> None:
         sidecars.insert_gaps(tx, number, [(index, REPLACED if name == "fishery" else "seal-broken: not here")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loser", "giver"), [("fishery", "processor"), ("processor", "fishery")])
 def test_body_that_comes_late_or_back_is_news(running: Simulation, loser: str, giver: str) -> None:
     machine, origin = running.machines[loser], running.machines["fishery"].node.joined.origin

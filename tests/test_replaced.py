@@ -141,6 +141,7 @@ def test_database_copied_over_the_own_is_noticed(node: Node, database: Path, bac
         look_at_database(node)
 
 
+@pytest.mark.slow
 def test_shorter_file_copied_over_the_own_is_not_written_to(node: Node, database: Path, backup: Path) -> None:
     write(node, 200)
     settle(database)
@@ -184,6 +185,7 @@ def test_a_node_that_fetches_its_log_back_is_left_to_it(node: Node, database: Pa
 # --- beside an old write-ahead log ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_database_put_back_beside_an_old_log_is_a_doubt_that_says_so(
     founders: nodes.Founders, node: Node, database: Path, tmp_path: Path
 ) -> None:
@@ -240,6 +242,7 @@ def cosigned_roots(folder: Path) -> dict[int, bytes]:
     return {size: read_signed(notes[size]).checkpoint.root for size in sizes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [2, 3, 4], ids=["shorter", "as long", "longer"])
 def test_restored_witness_cosigns_no_other_history_and_proves_the_fork(
     pair: make_folders.Founded, tmp_path: Path, more: int
@@ -266,6 +269,7 @@ def test_restored_witness_cosigns_no_other_history_and_proves_the_fork(
     assert sorted(cosigned_roots(folder)) == [4]
 
 
+@pytest.mark.slow
 def test_restored_witness_cosigns_on_where_the_author_is_honest(pair: make_folders.Founded, tmp_path: Path) -> None:
     folder, backup = pair.folders[WITNESS], tmp_path / "backup.db"
     log = Log(pair.firms[AUTHOR]).add(4)
@@ -285,6 +289,7 @@ def test_restored_witness_cosigns_on_where_the_author_is_honest(pair: make_folde
     assert sorted(cosigned_roots(folder)) == [4, 9, 10]
 
 
+@pytest.mark.slow
 def test_witness_whose_database_is_restored_in_place_cosigns_no_other_history(
     pair: make_folders.Founded, tmp_path: Path
 ) -> None:
@@ -299,7 +304,8 @@ def test_witness_whose_database_is_restored_in_place_cosigns_no_other_history(
         await_cosigned(witness, 7)
         liar.log = log.branch(4).add(4)
         restore_in_place(backup, folder / DATABASE_NAME)
-        wait_until(lambda: witness.log(AUTHOR).size == 8, "it holds the other branch")
+        # A round that was under way may have seen both, and proves the fork at once.
+        wait_until(lambda: witness.log(AUTHOR).size == 8 or witness.log(AUTHOR).frozen, "it holds the other branch")
         liar.log.add(1)
         wait_until(lambda: witness.log(AUTHOR).frozen, "the fork is proved")
     assert sorted(cosigned_roots(folder)) == [4]
@@ -373,6 +379,7 @@ def test_damaged_file_is_a_doubt_that_only_an_operators_word_lifts(founders: nod
 # --- who may read it --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_database_is_its_owners_alone_whatever_the_folder_and_the_mask(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from node.storage.store import Store\n"

@@ -92,6 +92,7 @@ def untouched(made: Mirror, size: int = 0) -> bool:
 # --- an honest author -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 255, 256, 257, 511, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 300])
 @pytest.mark.parametrize("held", [0, 1, 255, 256, 300])
 def test_a_mirror_catches_up_and_cosigns(held: int, size: int) -> None:
@@ -281,6 +282,7 @@ def change_entry(index: int) -> Any:
     return alter
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [12, 300, 2 * CHUNK + 9])
 @pytest.mark.parametrize("last", [True, False])
 def test_mirror_that_changes_entries_is_refused_and_the_author_not_blamed(size: int, last: bool) -> None:
@@ -294,6 +296,7 @@ def test_mirror_that_changes_entries_is_refused_and_the_author_not_blamed(size: 
     assert made.entries == log.entries
 
 
+@pytest.mark.slow
 def test_what_came_before_a_changed_bundle_stays() -> None:
     log = honest(3 * CHUNK)
     made = mirror(log)
@@ -475,6 +478,7 @@ def test_rollback_of_the_author_is_observed_and_nothing_undone() -> None:
 SIZES: Final = [(10, 4), (10, 10), (10, 11), (300, 299), (300, 300), (300, 600), (300, 2), (CHUNK, 2 * CHUNK + 9)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("held", "other"), SIZES)
 @pytest.mark.parametrize("common", [0, 1, 3, 258])
 def test_fork_is_proven_kept_and_freezes_the_log(held: int, other: int, common: int) -> None:
@@ -532,6 +536,7 @@ def test_lying_mirror_cannot_make_a_fork_of_an_honest_log() -> None:
     assert untouched(made, 500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [2 * CHUNK, 2 * CHUNK + 3, 3 * CHUNK])
 @pytest.mark.parametrize("common", [2, CHUNK - 1, CHUNK + 1])
 def test_fork_during_an_interrupted_catch_up_is_proven_by_its_target(common: int, other: int) -> None:
@@ -556,6 +561,7 @@ def test_fork_that_parts_between_the_entries_held_and_the_target_is_proven() -> 
     assert verify_evidence(decode_evidence(made.evidence[0]), network()).size == CHUNK + 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0, 10])
 @pytest.mark.parametrize("other", [CHUNK - 1, CHUNK, CHUNK + 1])
 def test_fork_that_cannot_be_proven_yet_stops_the_round_and_is_proven_later(other: int, start: int) -> None:
@@ -848,6 +854,7 @@ def test_of_several_repeats_the_first_is_proven() -> None:
     assert [verify_evidence(decode_evidence(raw), network()).size for raw in made.evidence] == [6]
 
 
+@pytest.mark.slow
 def test_repeat_found_on_the_way_of_a_catch_up_is_proven_at_its_end() -> None:
     log = with_repeat("slot").add(2 * CHUNK)
     made = mirror(log)

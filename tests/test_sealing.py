@@ -161,6 +161,7 @@ def test_plaintext_that_no_writer_makes_is_refused(item: dict[str, Any]) -> None
         open_section(ciphertext, Digest(root), seed=seed, context=ctx, section=1)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=60), st.booleans())
 def test_any_plaintext_is_the_one_form_of_its_fields_or_refused(text: bytes, padded: bool) -> None:
     if padded and len(text) > 1:

@@ -69,6 +69,7 @@ ATTEMPTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 def test_wider_than_the_contract_is_refused_before_recording(node: Node, attempt: str) -> None:
     contract = agree(node, SOURCE, **PARTIES)
@@ -86,6 +87,7 @@ def test_wider_than_the_contract_is_refused_before_recording(node: Node, attempt
     assert _size(node) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["", agreements.DECLINE, agreements.END])
 def test_nothing_is_shared_under_a_contract_that_is_not_active(node: Node, word: str) -> None:
     contract = agree(node, SOURCE, **PARTIES)
@@ -141,6 +143,7 @@ def test_record_outside_any_contract_is_wrapped_for_its_author_alone(node: Node)
     assert _readers(node, ask(node, story)).keys() == {"fishery"}
 
 
+@pytest.mark.slow
 def test_proposals_and_what_answers_them_go_to_the_parties_alone(tmp_path: Path) -> None:
     node = found("carrier", "fishery", "insurer", "retailer").join(tmp_path)
     try:

@@ -449,6 +449,7 @@ _HOSTILE: Final = {
 }
 
 
+@pytest.mark.slow
 def test_no_file_brings_the_reader_down() -> None:
     # In a process of its own: what this is about would take the whole test run with it.
     program = (

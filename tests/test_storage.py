@@ -231,6 +231,7 @@ def test_damaged_row_is_told_where_it_is_read(store: Store) -> None:
             logs.read_entries(tx, found, 0, 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.integers(1, 700), st.integers(0, 699))
 def test_proofs_are_read_from_the_hashes_that_are_kept(size: int, index: int) -> None:
@@ -317,6 +318,7 @@ def repeating(*places: int, **given: Any) -> Log:
     return log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{"id": record_id("once", 5)}, {"slot": SLOT}], ids=["id", "slot"])
 @pytest.mark.parametrize("ends", [(12,), (4, 12), (7, 8, 12), (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)], ids=str)
 def test_repeat_is_found_and_its_entry_kept_and_nothing_above_it_cosigned(

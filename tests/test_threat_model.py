@@ -57,6 +57,7 @@ def ran() -> Any:
     return importlib.import_module("tests.ran")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [MODEL, LEAKAGE], ids=lambda page: page.stem)
 def test_every_cited_test_exists(page: Path) -> None:
     names = cited(page)
@@ -91,6 +92,7 @@ def is_let_off(ended: Mapping[str, str], *, in_ci: bool, allowed: dict[str, str]
     return bool(skipped) and all(not in_ci or is_allowed(name, allowed) for name in skipped)
 
 
+@pytest.mark.slow
 def test_every_cited_test_ran(ran: Any) -> None:
     """Last of all."""
     allowed = read_allowed_skips(ALLOWED_SKIPS.read_text(encoding="utf-8"))
@@ -139,6 +141,7 @@ def test_in_ci_only_tests_that_are_listed_may_skip_and_none_may_be_left_out() ->
         assert is_let_off(ended, in_ci=in_ci, allowed=allowed) == expected, (ended, in_ci)
 
 
+@pytest.mark.slow
 def test_the_tests_that_ask_which_ran_are_there_and_so_are_those_they_ask_about(ran: Any) -> None:
     assert set(ran.LAST) <= existing()
     assert all((ROOT / file).is_file() for files in JUDGES.values() for file in files)
@@ -153,6 +156,8 @@ def test_tests_that_did_not_run_or_skipped_are_noticed(ran: Any) -> None:
     assert run.missing(names) == ["tests/a.py::test_y", "tests/a.py::test_z"]
     run.is_whole = True
     assert run.missing(names) == ["tests/a.py::test_w", "tests/a.py::test_y", "tests/a.py::test_z"]
+    run.is_share = True
+    assert run.missing(names) == [], "what the other shares ran is not known"
 
 
 def test_runs_are_kept_as_they_end(ran: Any) -> None:

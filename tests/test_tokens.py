@@ -149,6 +149,7 @@ def test_scopes_that_nobody_knows_are_refused(store: Store, scopes: list[str]) -
         TokenBook(store, Hand()).make("erp", scopes)
 
 
+@pytest.mark.slow
 def test_the_number_of_tokens_is_bounded(store: Store) -> None:
     with store.write("token") as tx:
         for _ in range(TOKENS_MAX):

@@ -46,6 +46,7 @@ def receipts() -> list[Any]:
     return [case for case in VECTORS["receipts"] if len(json.loads(case["receipt"])["charters"]) == 1]
 
 
+@pytest.mark.slow
 def test_script_of_the_guide_proves_what_the_vectors_prove(tmp_path: Path) -> None:
     assert receipts()
     for case in receipts():
@@ -55,6 +56,7 @@ def test_script_of_the_guide_proves_what_the_vectors_prove(tmp_path: Path) -> No
             assert f"{item['name']} = {item['value']}" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["value", "salt", "manifest", "proof", "cards", "fingerprint"])
 def test_script_of_the_guide_refuses_what_was_changed(tmp_path: Path, part: str) -> None:
     case = next(case for case in receipts() if json.loads(case["receipt"])["disclosures"])

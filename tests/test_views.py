@@ -318,6 +318,7 @@ def given_bodies(firms: Firms, reader: str, tx: Tx, start: int, end: int) -> dic
 # --- what is found --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_filter_finds_its_records_and_no_others(firms: Firms) -> None:
     firms.file(event(1), event(2, bizStep="receiving", epcList=[], parentID="urn:x:pallet"))
     firms.file({"type": "note", "body": {"text": "hello"}}, event(3, disposition="damaged"), flags=["invalid", "late"])
@@ -341,6 +342,7 @@ def test_every_filter_finds_its_records_and_no_others(firms: Firms) -> None:
     assert indexes(a, state="closed") == []
 
 
+@pytest.mark.slow
 def test_a_row_says_what_the_list_of_records_shows(firms: Firms) -> None:
     link = Link(relation="document", origin="net/a", index=1, leaf=Digest(bytes(32)))
     index = firms.file(event(7), flags=["error-declaration"], links=[link])
@@ -364,12 +366,14 @@ _IDENTIFIERS: Final = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_identifier_is_found_wherever_an_event_names_it(firms: Firms) -> None:
     index = firms.file(event(1, **_IDENTIFIERS))
     fill(firms["a"])
     assert [indexes(firms["a"], epc=f"urn:x:{i}") for i in range(1, 11)] == [[index]] * 10
 
 
+@pytest.mark.slow
 def test_search_sees_only_what_this_member_may_read(firms: Firms) -> None:
     index = firms.file(event(1, **_IDENTIFIERS), flags=["invalid"])
     for reader in "bc":
@@ -395,6 +399,7 @@ def pages(views: ViewStore, filters: Filters, *, limit: int, newest_first: bool)
         yield page
 
 
+@pytest.mark.slow
 def test_pages_give_every_row_once_in_order(firms: Firms) -> None:
     firms.file(*(event(i, epcList=["urn:x:same"]) for i in range(11)))
     firms.file_many(5, start=100)  # one batch: many rows within one millisecond
@@ -412,6 +417,7 @@ def test_pages_give_every_row_once_in_order(firms: Firms) -> None:
                 assert all(len(page.rows) == limit for page in got[:-1])
 
 
+@pytest.mark.slow
 def test_rows_that_come_between_pages_shift_nothing(firms: Firms) -> None:
     firms.file(*(event(i) for i in range(6)))
     fill(firms["a"])
@@ -463,6 +469,7 @@ def test_a_page_has_bounds(tmp_path: Path, limit: int, is_good: bool) -> None:
     views.close()
 
 
+@pytest.mark.slow
 def test_times_out_of_all_bounds_are_no_error(firms: Firms) -> None:
     fill(firms["a"])
     everything = indexes(firms["a"])
@@ -470,6 +477,7 @@ def test_times_out_of_all_bounds_are_no_error(firms: Firms) -> None:
     assert indexes(firms["a"], from_ms=1 << 48) == indexes(firms["a"], to_ms=-1) == indexes(firms["a"], to_ms=0) == []
 
 
+@pytest.mark.slow
 def test_a_filter_that_is_no_text_is_refused(firms: Firms) -> None:
     fill(firms["a"])
     with pytest.raises(SearchWrong, match="epc"):
@@ -490,6 +498,7 @@ _PLANS: Final[tuple[tuple[dict[str, Any], str], ...]] = (
 )
 
 
+@pytest.mark.slow
 def test_every_search_follows_one_index_in_order(firms: Firms) -> None:
     fill(firms["a"])
     with views_of(firms["a"]).read() as tx:
@@ -556,6 +565,7 @@ def test_a_text_is_cut_only_beyond_the_limit() -> None:
         assert longer != clip(fits + "b")
 
 
+@pytest.mark.slow
 def test_a_huge_identifier_is_found_by_all_of_it(firms: Firms) -> None:
     huge = "urn:x:" + "9" * 100_000
     index = firms.file(event(1, epcList=[huge], eventID=huge))
@@ -647,6 +657,7 @@ def test_flags_in_anothers_record_are_its_own_affair() -> None:
     assert projected(record, is_own=True)[0].flags == '["invalid"]'
 
 
+@pytest.mark.slow
 def test_an_author_cannot_flag_its_record_at_others(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Sealer._plan_wraps
 
@@ -692,6 +703,7 @@ def test_a_business_step_is_found_however_it_is_spelt(text: str, bare: str) -> N
 # --- mirrored logs and late bodies -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_body_that_comes_late_opens_its_row(firms: Firms) -> None:
     last = firms.file(*(event(i) for i in range(5)))
     mirror_entries(firms, "b", last + 1)
@@ -707,6 +719,7 @@ def test_a_body_that_comes_late_opens_its_row(firms: Firms) -> None:
     assert_is_as_rebuilt(firms["b"].folder)
 
 
+@pytest.mark.slow
 def test_a_gap_is_told_and_closed_when_its_body_arrives(firms: Firms) -> None:
     last = firms.file(*(event(i) for i in range(5)))
     mirror_entries(firms, "b", last + 1)
@@ -728,6 +741,7 @@ def test_a_gap_is_told_and_closed_when_its_body_arrives(firms: Firms) -> None:
     assert_is_as_rebuilt(firms["b"].folder)
 
 
+@pytest.mark.slow
 def test_sections_that_come_late_add_what_they_name(firms: Firms) -> None:
     index = firms.file(event(1, **_IDENTIFIERS))
     mirror_entries(firms, "b", index + 1)
@@ -748,6 +762,7 @@ def _number(node: Node, tx: Tx, origin: Origin) -> int:
     return node.find_log(tx, str(origin)).number
 
 
+@pytest.mark.slow
 def test_entries_without_an_id_stand_among_their_neighbours(firms: Firms) -> None:
     last = firms.file(event(1), event(2))
     mirror_entries(firms, "b", last + 1)
@@ -763,6 +778,7 @@ def test_entries_without_an_id_stand_among_their_neighbours(firms: Firms) -> Non
     assert_is_as_rebuilt(firms["b"].folder)
 
 
+@pytest.mark.slow
 def test_bodies_that_come_late_move_no_row_without_an_id(firms: Firms) -> None:
     index = firms.file(event(1))
     mirror_entries(firms, "b", index + 1)
@@ -778,6 +794,7 @@ def test_bodies_that_come_late_move_no_row_without_an_id(firms: Firms) -> None:
     assert_is_as_rebuilt(firms["b"].folder)
 
 
+@pytest.mark.slow
 def test_a_damaged_body_is_broken_and_holds_up_none_after_it(firms: Firms) -> None:
     last = firms.file(event(1), event(2), event(3))
     with firms["a"].store.write("restore") as tx:
@@ -794,6 +811,7 @@ def test_a_damaged_body_is_broken_and_holds_up_none_after_it(firms: Firms) -> No
     assert indexes(firms["a"], event_id="urn:x:event:3") == [last]
 
 
+@pytest.mark.slow
 def test_a_lost_channel_ends_no_worker(firms: Firms) -> None:
     firms.file(event(1))
     with firms["a"].store.write("restore") as tx:
@@ -802,6 +820,7 @@ def test_a_lost_channel_ends_no_worker(firms: Firms) -> None:
     assert {row.state for row in found(firms["a"], author="a")} == {"broken"}
 
 
+@pytest.mark.slow
 def test_gaps_are_compared_when_something_changed_and_not_all_the_time(firms: Firms) -> None:
     last = firms.file(event(1))
     mirror_entries(firms, "b", last + 1)
@@ -820,6 +839,7 @@ def test_gaps_are_compared_when_something_changed_and_not_all_the_time(firms: Fi
     assert indexes(firms["b"], epc="urn:x:epc:1") == [last]
 
 
+@pytest.mark.slow
 def test_a_lost_entry_ends_no_worker(firms: Firms) -> None:
     last = firms.file(event(1), event(2))
     with firms["a"].store.write("restore") as tx:
@@ -846,6 +866,7 @@ def mirrored_and_judged(firms: Firms, count: int) -> int:
     return size
 
 
+@pytest.mark.slow
 def test_a_statement_holds_up_no_new_record(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "VIEW_CHUNK_RECORDS", 2)
     size = mirrored_and_judged(firms, 6)
@@ -864,6 +885,7 @@ def test_a_statement_holds_up_no_new_record(firms: Firms, monkeypatch: pytest.Mo
     assert indexes(firms["b"], problem="acceptance-not-seen") == [*unknown, last]
 
 
+@pytest.mark.slow
 def test_a_pass_of_judging_ends_while_statements_go_on(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "VIEW_CHUNK_RECORDS", 2)
     size = mirrored_and_judged(firms, 8)
@@ -924,6 +946,7 @@ def test_a_view_that_grew_equals_one_made_anew(
         assert_is_as_rebuilt(firms[name].folder)
 
 
+@pytest.mark.slow
 def test_a_chunk_is_bounded_in_bytes_and_never_empty(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
     last = firms.file(*(event(i, note="x" * 3000) for i in range(4)))
     monkeypatch.setattr(limits, "VIEW_CHUNK_BYTES", 10_000)
@@ -936,6 +959,7 @@ def test_a_chunk_is_bounded_in_bytes_and_never_empty(firms: Firms, monkeypatch: 
     assert sizes[-1] == last + 1 and len(sizes) >= 2
 
 
+@pytest.mark.slow
 def test_two_workers_at_once_do_no_harm(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "VIEW_CHUNK_RECORDS", 3)
     firms.file_many(60)
@@ -948,6 +972,7 @@ def test_two_workers_at_once_do_no_harm(firms: Firms, monkeypatch: pytest.Monkey
     assert_is_as_rebuilt(firms["a"].folder)
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_overtaken_writes_nothing(firms: Firms, monkeypatch: pytest.MonkeyPatch) -> None:
     firms.file(event(1), event(2))
     slow, quick = (worker.open_projector(firms["a"].folder) for _ in range(2))
@@ -964,6 +989,7 @@ def test_a_worker_that_was_overtaken_writes_nothing(firms: Firms, monkeypatch: p
     assert_is_as_rebuilt(firms["a"].folder)
 
 
+@pytest.mark.slow
 def test_a_ledger_that_was_restored_from_a_backup_drops_the_view(firms: Firms) -> None:
     firms.file(event(1))
     backup = sqlite3.connect(firms.folder / "backup.db")
@@ -987,6 +1013,7 @@ def test_a_ledger_that_was_restored_from_a_backup_drops_the_view(firms: Firms) -
     assert_is_as_rebuilt(folder)
 
 
+@pytest.mark.slow
 def test_a_ledger_that_lost_its_bodies_drops_the_view(firms: Firms) -> None:
     last = firms.file(event(1), event(2))
     mirror_entries(firms, "b", last + 1)
@@ -1003,6 +1030,7 @@ def test_a_ledger_that_lost_its_bodies_drops_the_view(firms: Firms) -> None:
     assert_is_as_rebuilt(firms["b"].folder)
 
 
+@pytest.mark.slow
 def test_a_ledger_of_the_same_size_with_another_history_drops_the_view(firms: Firms) -> None:
     index = firms.file(event(1))
     fill(firms["a"])
@@ -1021,6 +1049,7 @@ def test_a_ledger_of_the_same_size_with_another_history_drops_the_view(firms: Fi
     projector.close()
 
 
+@pytest.mark.slow
 def test_a_view_of_another_layout_is_made_anew(firms: Firms) -> None:
     firms.file(event(1))
     fill(firms["a"])
@@ -1036,6 +1065,7 @@ def test_a_view_of_another_layout_is_made_anew(firms: Firms) -> None:
     assert dump(firms["a"].folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "harm", [lambda raw: b"no database" * 999, lambda raw: raw[:8192] + b"\xff" * (len(raw) - 8192)]
 )
@@ -1075,6 +1105,7 @@ def wait_until_good(views: ViewStore, origin: Origin, index: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_nobody_else_can_read_the_view(firms: Firms) -> None:
     fill(firms["a"])
     projector = worker.open_projector(firms["a"].folder)
@@ -1083,6 +1114,7 @@ def test_nobody_else_can_read_the_view(firms: Firms) -> None:
     assert set(modes.values()) == {0o600} and len(modes) >= 1
 
 
+@pytest.mark.slow
 def test_neither_the_worker_nor_a_search_can_write_what_it_only_reads(firms: Firms) -> None:
     fill(firms["a"])
     ledger = open_ledger(firms["a"].folder / "ledger.db")
@@ -1103,6 +1135,7 @@ def test_a_search_before_there_is_a_view_says_so(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_position_says_how_far_each_log_is(firms: Firms) -> None:
     last = firms.file(event(1), event(2))
     mirror_entries(firms, "b", last + 1)
@@ -1297,6 +1330,7 @@ def test_what_a_newer_card_signs_can_be_read_at_once(firms: Firms) -> None:
     projector.close()
 
 
+@pytest.mark.slow
 def test_a_projector_waits_for_the_charter(tmp_path: Path) -> None:
     firms = make_firms(tmp_path)
     folder = tmp_path / "late"
@@ -1395,6 +1429,7 @@ def test_ids_of_the_far_future_are_rows_like_others() -> None:
     assert split_place(item.row.place) == ((1 << 48) - 1, (1 << 23) - 1, (1 << 40) - 1)
 
 
+@pytest.mark.slow
 def test_reserved_statements_are_found_by_type(firms: Firms) -> None:
     fill(firms["a"])
     assert indexes(firms["a"], type=agreements.PROPOSE) == [1]
