@@ -16,13 +16,15 @@ from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from node.config import Settings
 
 HEAD_BYTES_MAX: Final = 32 << 10
 """Bytes of a request's target and headers: the longest signed call of a peer has some two thousand."""
 HEADERS_MAX: Final = 100
+PIPELINED_MAX: Final = 16
+"""Requests of one connection that may wait behind the one that is answered: each takes a hundred times its bytes."""
 HEAD_S: Final = 20.0
 """Seconds that the head of a request may take, or a new connection may stay silent."""
 CONNECTIONS_MAX: Final = 1000
@@ -40,6 +42,10 @@ class HeadTooLarge(Exception):
     """Raised inside the parser, which then gives up on the connection."""
 
 
+class TooManyWait(Exception):
+    """Likewise."""
+
+
 class TargetHasFragment(Exception):
     """Likewise. The parser would drop what follows a `#`: what is answered must be what was asked and signed."""
 
@@ -54,6 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._drain: asyncio.TimerHandle | None = None
         self._unsent = 0  # bytes written and not sent, when it was last looked
+        self._answering: RequestResponseCycle | None = None  # `self.cycle` is the newest, which may still wait
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # as asyncio declares it
@@ -63,6 +70,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         self._stop_looking()
         super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         if self._is_in_head:
@@ -84,6 +95,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if len(self.headers) > HEADERS_MAX:
             raise HeadTooLarge()
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise TooManyWait()
         if b"#" in self.url:
             raise TargetHasFragment()
         # Whole heads that came in one piece with a body behind them: only then is the sum worth its time.
@@ -92,6 +105,10 @@ class BoundedProtocol(HttpToolsProtocol):
             if head_bytes > HEAD_BYTES_MAX:
                 raise HeadTooLarge()
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

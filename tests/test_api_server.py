@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -280,6 +281,27 @@ def test_requests_one_behind_another_are_answered_in_order(node: Process) -> Non
         got = read_all(connection)
     assert got.count(b"HTTP/1.1 201 ") == 3
     assert got.rindex(b"HTTP/1.1 200 ") > got.rindex(b"HTTP/1.1 201 ")
+
+
+def test_no_more_requests_wait_behind_another_than_there_is_room_for(node: Process) -> None:
+    """Each is a hundred times as large in memory as on the wire, and a stranger may send them."""
+    with node.connect() as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" * (serving.PIPELINED_MAX + 2))
+        assert b"HTTP/1.1 400 " in read_all(connection)
+    assert node.client().get("/health").status_code == 200
+
+
+def test_caller_that_leaves_with_requests_waiting_is_no_fault(node: Process) -> None:
+    """Whoever is answered just then is told that the caller is gone, not only who came last."""
+    request = f"GET /api/v1/records HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {node.token}\r\n\r\n".encode()
+    for _ in range(20):
+        with node.connect() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(request * serving.PIPELINED_MAX)
+            connection.recv(1)  # the first is answered, and others are about to be
+    assert node.client().get("/health").status_code == 200
+    assert "internal fault" not in node.log.read_text()
 
 
 def test_a_stop_answers_what_is_under_way_and_a_start_goes_on(tmp_path: Path) -> None:
