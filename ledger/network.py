@@ -12,7 +12,7 @@ Spec: docs/spec/charter.md, "Network file"; docs/spec/card.md, "Member file".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,7 @@ from ledger.card import (
 )
 from ledger.charter import Charter, CharterMember, decode_charter, fingerprint, verify_charter_chain
 from ledger.charter.roots import check_edges, check_member, decode_member, encode_member
-from ledger.errors import EncodingError, Missing
+from ledger.errors import EncodingError, Missing, ProofInvalid
 from ledger.keys import VerifyKey
 from ledger.names import MemberName, NetworkId, NetworkName, Origin
 from ledger.note import decode_note
@@ -115,14 +115,39 @@ def verify_network_file(file: NetworkFile) -> Network:
     Raises: what `verify_charter_chain` and `verify_card_chain` raise; Missing for a member without a card.
     """
     charters = verify_charter_chain(file.charters)
-    notes: dict[MemberName, list[bytes]] = {}
-    for note in file.cards:
-        notes.setdefault(_read_card(note).member, []).append(note)
-    cards = {member: verify_card_chain(chain, charters=charters) for member, chain in notes.items()}
+    cards = {member: verify_card_chain(chain, charters=charters) for member, chain in _chains(file.cards).items()}
     for name in charters[-1].names:
         if name not in cards:
             raise Missing(what="card of", name=name)
     return Network(charters=charters, cards=cards)
+
+
+def unite(held: NetworkFile, shown: NetworkFile) -> NetworkFile:
+    """All that two files of one network tell together. Neither need be verified, and the result is not.
+
+    What both have is taken from the file with more charters: whose root keys changed signs its newest card again.
+    Raises: ProofInvalid where they hold different texts for one version.
+    """
+    first, second = (shown, held) if len(shown.charters) > len(held.charters) else (held, shown)
+    ours, theirs = _chains(first.cards), _chains(second.cards)
+    cards = [_longer(ours.get(name, []), theirs.get(name, []), f"card of {name}") for name in sorted({*ours, *theirs})]
+    charters = _longer(first.charters, second.charters, "charter")
+    return NetworkFile(charters=charters, cards=tuple(note for chain in cards for note in chain))
+
+
+def _longer(first: Sequence[bytes], second: Sequence[bytes], what: str) -> tuple[bytes, ...]:
+    for version, (one, other) in enumerate(zip(first, second, strict=False), 1):
+        if decode_note(one).text != decode_note(other).text:
+            raise ProofInvalid(what=what, reason=f"there are two of version {version}")
+    return (*first, *second[len(first) :])
+
+
+def _chains(cards: Iterable[bytes]) -> dict[MemberName, list[bytes]]:
+    """Notes of cards by the member that they are of, unverified."""
+    chains: dict[MemberName, list[bytes]] = {}
+    for note in cards:
+        chains.setdefault(_read_card(note).member, []).append(note)
+    return chains
 
 
 # --- the member file ----------------------------------------------------------------

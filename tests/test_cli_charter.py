@@ -351,6 +351,16 @@ def test_trust_is_a_fingerprint_a_network_file_or_a_charter(tmp_path: Path) -> N
         assert read_trust(text).network.hex() == wanted
 
 
+def test_a_fingerprint_is_one_even_where_a_file_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive from somebody may hold such a file, with another network in it."""
+    wanted = fingerprint_of(found(tmp_path / "right", "a", "b"))
+    impostor = found(tmp_path / "wrong", "a", "b")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / wanted).write_bytes(impostor.read_bytes())
+    assert read_trust(wanted).network.hex() == wanted
+    assert read_trust(f"./{wanted}").network.hex() == fingerprint_of(impostor) != wanted
+
+
 def test_trust_in_a_charter_that_not_all_signed_is_refused(tmp_path: Path) -> None:
     folders = make_folders(tmp_path, "a", "b")
     file = tmp_path / "network.json"

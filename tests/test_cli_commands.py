@@ -190,6 +190,20 @@ def test_no_letter_that_cannot_be_seen_is_shown_as_it_is(capfdbinary: pytest.Cap
         assert shown.out.decode().count("\n") == 5 + 2 * (letter not in "\t\n")
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_json_steers_no_terminal_and_keeps_its_bytes_elsewhere(
+    is_terminal: bool, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Output(as_json=True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    value = {"note": "a\x9b31mb\u202e", "price": 1}
+    out.emit(value)
+    out.answer(json.dumps(value, ensure_ascii=False).encode())
+    shown = capfdbinary.readouterr().out.decode()
+    assert [json.loads(line) for line in shown.splitlines()] == [value, value]
+    assert ("\x9b" in shown, "\u202e" in shown) == (not is_terminal, not is_terminal)
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

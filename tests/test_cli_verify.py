@@ -156,6 +156,7 @@ def test_a_receipt_is_proved_by_the_network_file(root: Path) -> None:
     assert (told["result"], told["author"], told["index"], told["missing"]) == ("proved", "fishery", 1, [])
     assert sorted(told["cosigners"]) == ["carrier", "retailer"]
     assert told["fingerprint"] == fingerprint(root)
+    assert told["charter"] == 1
 
 
 @pytest.mark.slow
@@ -269,3 +270,8 @@ def test_evidence_that_convicts_nobody_is_invalid(root: Path, network: Path, tmp
     assert tally("verify", file, "--trust", network).code == 1
     file.write_bytes(encode_evidence(make_evidence.forked()))
     assert tally("verify", file, "--trust", root / "network.json").code == 1
+
+
+def test_a_file_without_an_end_is_refused(root: Path) -> None:
+    done = tally("verify", "/dev/zero", "--trust", fingerprint(root))
+    assert (done.code, "limit" in done.out) == (1, True), done

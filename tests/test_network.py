@@ -16,6 +16,7 @@ from ledger.errors import (
     EncodingError,
     Missing,
     MissingSignature,
+    ProofInvalid,
     TallyError,
     TooLarge,
     UnknownKey,
@@ -27,6 +28,7 @@ from ledger.network import (
     decode_network_file,
     encode_member_file,
     encode_network_file,
+    unite,
     verify_member_file,
     verify_network_file,
 )
@@ -150,6 +152,33 @@ def test_cards_of_one_who_went_stay_in_the_file() -> None:
     network = verify_network_file(replace(FILE, charters=(*FILE.charters, make.signed(second, ALL[:3]))))
     assert "retailer" in network.cards
     assert "retailer" not in network.charter.names
+
+
+def test_two_files_of_one_network_tell_together_what_either_tells() -> None:
+    card = FISHERY.signed(FISHERY.card(endpoints=["https://else.example"], previous=FISHERY.card()))
+    more = replace(FILE, cards=(*FILE.cards[:2], card, *FILE.cards[2:]))
+    less = replace(FILE, cards=FILE.cards[1:])
+    assert unite(FILE, FILE) == unite(FILE, less) == unite(less, FILE) == FILE
+    assert unite(more, less) == unite(less, more) == more
+    verify_network_file(unite(more, less))
+
+
+def test_what_was_signed_again_under_new_root_keys_is_taken() -> None:
+    turned = replace(FISHERY, generation=2)
+    after = make.charter([turned if firm is FISHERY else firm for firm in ALL], previous=CHARTER)
+    newer = replace(FILE, charters=(*FILE.charters, make.signed(after, ALL)))
+    newer = replace(newer, cards=(FILE.cards[0], turned.signed(FISHERY.card()), *FILE.cards[2:]))
+    assert unite(FILE, newer) == unite(newer, FILE) == newer
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_that_contradict_each_other_are_not_united(version: int) -> None:
+    shown = [FISHERY.signed(FISHERY.card(log_from=size, previous=FISHERY.card())) for size in (7, 8)]
+    one, other = (replace(FILE, cards=(*FILE.cards[:2], card, *FILE.cards[2:])) for card in shown)
+    if version == 1:
+        one, other = FILE, replace(FILE, charters=(make.signed(make.charter(ALL[:3]), ALL[:3]),))
+    with pytest.raises(ProofInvalid, match=f"two of version {version}"):
+        unite(one, other)
 
 
 # --- the member file --------------------------------------------------------------------

@@ -290,6 +290,48 @@ def test_cosigner_that_left_does_not_count() -> None:
     assert not proved.is_complete
 
 
+def test_charters_that_the_verifier_holds_count_whatever_the_receipt_leaves_out() -> None:
+    """Who left can cosign any day, and whoever makes the receipt would put in the charter alone that lists it."""
+    newer = after("carrier", Expulsion(log=log_of("carrier"), size=100))
+    forged = cosigned(good(), CARRIER.witness_key(), time_s=1_893_456_000)
+    known = verify_receipt(forged, trust=TRUST)
+    assert (known.charter, known.is_complete) == (1, True), "nothing here tells of the newer one"
+    for receipt in (forged, with_network(forged, newer)):
+        proved = verify_receipt(receipt, trust=TRUST, held=newer)
+        assert (proved.charter, proved.cosigners, proved.is_complete) == (2, {}, False)
+    assert verify_receipt(with_network(forged, newer), trust=TRUST, held=good().network).charter == 2
+    assert verify_receipt(good(), trust=TRUST, held=newer).cosigners == {"processor": 1763680101}
+
+
+def test_author_that_left_by_a_charter_that_the_verifier_holds_proves_nothing_new() -> None:
+    newer = after("fishery", Expulsion(log=log_of("fishery"), size=INDEX))
+    with pytest.raises(ProofInvalid, match="has left"):
+        verify_receipt(good(), trust=TRUST, held=newer)
+
+
+def test_cards_that_the_verifier_holds_count_as_well() -> None:
+    """A log key that was replaced below the size of the checkpoint signs nothing any more."""
+    card = make_card(
+        log_key=FISHERY.log_key(2).public,
+        witness_keys=[FISHERY.witness_key().public],
+        transport_keys=[FISHERY.transport_key().public],
+        sealing_key=FISHERY.sealing_key().public,
+        log_from=SIZE,
+        previous=FISHERY.card(),
+    )
+    file = good().network
+    held = replace(file, cards=(*file.cards[:2], FISHERY.signed(card), *file.cards[2:]))
+    with pytest.raises(TallyError):
+        verify_receipt(good(), trust=TRUST, held=held)
+
+
+def test_two_charters_of_one_version_prove_nothing() -> None:
+    shown = after("carrier", Expulsion(log=log_of("carrier"), size=100))
+    held = after("carrier", Expulsion(log=log_of("carrier"), size=99))
+    with pytest.raises(ProofInvalid, match="two of version 2"):
+        verify_receipt(with_network(good(), shown), trust=TRUST, held=held)
+
+
 def test_made_up_cosignature_of_a_member_that_left_is_refused_all_the_same() -> None:
     receipt = with_network(good(), after("carrier", Expulsion(log=log_of("carrier"), size=100)))
     note = decode_note(receipt.proof.note)

@@ -23,7 +23,7 @@ from typing import assert_never
 
 from ledger.card import Card, decode_card
 from ledger.card import contradict as cards_contradict
-from ledger.charter import CharterMember, decode_charter, verify_charter
+from ledger.charter import Charter, CharterMember, decode_charter, verify_charter
 from ledger.checkpoint import Checkpoint, decode_checkpoint, open_checkpoint
 from ledger.entry import Entry, decode_entry
 from ledger.errors import ForeignNetwork, MissingSignature, ProofInvalid, UnknownMember
@@ -114,6 +114,8 @@ def _verify_charters(evidence: Evidence, network: Network) -> Finding:
     if previous is None:
         raise ProofInvalid(what="two charters", reason="they do not follow a charter of this network")
     notes = (evidence.first, evidence.second)
+    for note in notes:  # first what is cheap and needs others: to read a large charter takes a second
+        _check_council(note, previous)
     _check_lines(evidence, network)
     # The texts differ, or this were no evidence in form: two charters in the place of one.
     first, _ = (verify_charter(note, previous=previous) for note in notes)
@@ -138,6 +140,15 @@ def _verify_cards(evidence: Evidence, network: Network) -> Finding:
 
 
 # --- inside -------------------------------------------------------------------
+
+
+def _check_council(note: bytes, previous: Charter) -> None:
+    """Raise MissingSignature unless the council of `previous` signed what is in `note`, as it must what follows it."""
+    council = [previous.member(name) for name in previous.council.members]
+    signers = verified_signers(decode_note(note), [key for member in council for key in member.keys])
+    got, needed = sum(member.has_signed(signers) for member in council), previous.council.threshold
+    if got < needed:
+        raise MissingSignature(what="two charters", needed=needed, who=f"the council of {previous.version}", got=got)
 
 
 def _newest_roots(card: Card, network: Network) -> CharterMember:

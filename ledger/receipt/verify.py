@@ -2,7 +2,8 @@
 
 The rules, in order:
 
-1.  The charters and cards prove themselves; the network is the trusted one.
+1.  The charters and cards prove themselves; the network is the trusted one. Those that the
+    verifier holds itself count as well: whoever makes a receipt may leave out the newest.
 2.  The checkpoint is signed by the log key that the author's cards put in force at its size.
 3.  The entry is in the log where the proof says, and names that log and index itself. If its
     author has left, it stands below the size at which the charter cut that log off.
@@ -34,7 +35,7 @@ from ledger.keys import VerifyKey
 from ledger.manifest import Manifest, decode_manifest
 from ledger.merkle import leaf_hash
 from ledger.names import Digest, MemberName, NetworkId, sha256
-from ledger.network import Network, verify_network_file
+from ledger.network import Network, NetworkFile, unite, verify_network_file
 from ledger.note import decode_note
 from ledger.proof import verify_proof
 from ledger.receipt.disclosure import Disclosure, verify_disclosure
@@ -47,11 +48,13 @@ from ledger.sealing import Contexts
 class Proved:
     """What a receipt proves. `missing` says what it does not: empty if it is complete.
 
+    charter: version of the newest charter that was known; who left by a newer one may have vouched for this.
     cosigners: members other than the author, and when each cosigned, in POSIX seconds by its own clock.
     Each by a key that counts for no other.
     """
 
     network: NetworkId
+    charter: int
     entry: Entry
     leaf: Digest
     checkpoint: Checkpoint
@@ -71,16 +74,21 @@ class Proved:
         return not self.missing
 
 
-def verify_receipt(receipt: Receipt, *, trust: NetworkId | None, witnesses: int = 1) -> Proved:
+def verify_receipt(
+    receipt: Receipt, *, trust: NetworkId | None, witnesses: int = 1, held: NetworkFile | None = None
+) -> Proved:
     """Check a receipt by the rules above.
 
     trust: fingerprint of the network; None makes the result incomplete.
+    held: charters and cards of that network which the verifier has from elsewhere.
     witnesses: members other than the author whose cosignatures are asked for.
     Raises: UntrustedNetwork, ForeignNetwork, UnknownMember, ProofInvalid, and what the parts raise.
     """
     network = verify_network_file(receipt.network)
     if trust is not None and network.id != trust:
         raise UntrustedNetwork(expected=trust.hex(), got=network.id.hex())
+    if held is not None:
+        network = verify_network_file(unite(held, receipt.network))
     entry, leaf, checkpoint = _verify_entry(receipt, network)
     if sha256(receipt.manifest) != entry.body:
         raise ProofInvalid(what="manifest", reason="not the one that the entry names")
@@ -90,6 +98,7 @@ def verify_receipt(receipt: Receipt, *, trust: NetworkId | None, witnesses: int 
     cosigners = _verify_cosigners(receipt, network, entry.log.member)
     return Proved(
         network=network.id,
+        charter=network.charter.version,
         entry=entry,
         leaf=leaf,
         checkpoint=checkpoint,

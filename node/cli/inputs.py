@@ -18,11 +18,16 @@ _HEX: Final = re.compile(r"[0-9a-f]+\Z")
 
 
 def read_file(path: Path, *, bytes_max: int) -> bytes:
-    """The exact bytes of a file, for what must be as it was made. Raises: TooLarge before reading it, OSError."""
-    length = path.stat().st_size
-    if length > bytes_max:
-        raise TooLarge(what=path.name, got=length, limit=bytes_max, unit="bytes")
-    return path.read_bytes()
+    """The exact bytes of a file, for what must be as it was made. Raises: TooLarge, OSError.
+
+    One byte too many tells that it is too long: a pipe has no length that could be asked for first, and may never end.
+    """
+    with path.open("rb") as file:
+        content = file.read(bytes_max + 1)
+        if len(content) > bytes_max:
+            length = max(path.stat().st_size, len(content))
+            raise TooLarge(what=path.name, got=length, limit=bytes_max, unit="bytes")
+    return content
 
 
 def read_text(path: Path, *, bytes_max: int) -> bytes:

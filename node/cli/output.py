@@ -71,10 +71,10 @@ class Output:
 
     def emit(self, value: object) -> None:
         """One JSON value and a newline on stdout."""
-        self.raw(json.dumps(value, ensure_ascii=False).encode() + b"\n")
+        self.answer(json.dumps(value, ensure_ascii=False).encode())
 
     def raw(self, content: bytes) -> None:
-        """Bytes on stdout as they are: JSON of the node keeps every number text."""
+        """Bytes on stdout as they are."""
         try:
             sys.stdout.flush()
             sys.stdout.buffer.write(content)
@@ -85,7 +85,9 @@ class Output:
             raise typer.Exit from cause
 
     def answer(self, content: bytes) -> None:
-        """JSON of the node, as it came."""
+        """JSON as it came, with every number text. A terminal gets what would steer it as escapes: the same values."""
+        if sys.stdout.isatty():
+            content = clean_json(content.decode("utf-8", "backslashreplace")).encode()
         self.raw(content.rstrip(b"\n") + b"\n")
 
     def line(self, text: object = "") -> None:

@@ -119,13 +119,13 @@ def verify(
 def _judge_receipt(session: Session, content: bytes, trusted: Trust | None, *, witnesses: int) -> ExitCode:
     from ledger.receipt import decode_receipt, verify_receipt
 
-    network = None if trusted is None else trusted.network
-    proved = verify_receipt(decode_receipt(content), trust=network, witnesses=witnesses)
+    network, held = (None, None) if trusted is None else (trusted.network, trusted.file)
+    proved = verify_receipt(decode_receipt(content), trust=network, witnesses=witnesses, held=held)
     fields = {item.name: item.value for item in proved.disclosures}
     if session.as_json:
         # Put together as text, so that the numbers of the fields stay as their author wrote them.
         shown = b",".join(_encode(name) + b":" + value for name, value in fields.items())
-        session.out.raw(_encode(_receipt_json(proved))[:-1] + b',"fields":{' + shown + b"}}\n")
+        session.out.answer(_encode(_receipt_json(proved))[:-1] + b',"fields":{' + shown + b"}}")
     else:
         _show_receipt(session, proved, fields)
     return ExitCode.OK if proved.is_complete else ExitCode.INCOMPLETE
@@ -140,6 +140,7 @@ def _receipt_json(proved: Proved) -> dict[str, Any]:
         "missing": list(proved.missing),
         "network": str(entry.log.network),
         "fingerprint": proved.network.hex(),
+        "charter": proved.charter,
         "author": proved.author,
         "log": str(entry.log),
         "index": entry.index,
@@ -166,6 +167,7 @@ def _show_receipt(session: Session, proved: Proved, fields: dict[str, bytes]) ->
     out.pairs(
         {
             "network": f"{entry.log.network}, fingerprint {proved.network.hex()}",
+            "members": f"by charter {proved.charter}, the newest one known here",
             "entry": f"{entry.log}#{entry.index}",
             "time": f"{format_time(id_time_ms(entry.id))} by its author's clock",
             "cosigned by": ", ".join(

@@ -65,7 +65,7 @@ def list_some(
         found = _take(client, filters, limit=limit, cursor=cursor)
     if session.as_json:
         rows, rest = b",".join(found.rows), (_encode(found.next), _encode(found.pending))
-        session.out.raw(b'{"records":[%b],"next":%b,"pending":%b}\n' % (rows, *rest))
+        session.out.answer(b'{"records":[%b],"next":%b,"pending":%b}' % (rows, *rest))
         return
     session.out.table(_COLUMNS, [_row(_decode(row)) for row in found.rows])
     if found.next:

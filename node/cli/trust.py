@@ -17,6 +17,7 @@ from node.cli.inputs import read_text
 from node.cli.lines import read_members
 
 _HEX: Final = re.compile(r"[0-9A-Fa-f\s]+\Z")
+_FINGERPRINT_DIGITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,14 @@ class Trust:
 
 
 def read_trust(text: str) -> Trust:
-    """A network file, the note of charter 1, or a fingerprint. Raises: UsageWrong."""
+    """A network file, the note of charter 1, or a fingerprint. Raises: UsageWrong.
+
+    64 hex digits are a fingerprint even where a file has that name: whoever sends an archive chooses the names in it.
+    """
     path = Path(text)
     try:
+        if len("".join(text.split())) == _FINGERPRINT_DIGITS and _HEX.match(text):
+            return Trust(read_fingerprint(text))
         if not path.is_file():
             if not _HEX.match(text):
                 raise UsageWrong(reason=f"--trust {text}: there is no such file, and a fingerprint is 64 hex digits")
