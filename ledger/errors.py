@@ -7,7 +7,7 @@ docs/reference/errors.md and tested. `hint` says what to do about it.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class TallyError(Exception):
@@ -20,6 +20,11 @@ class TallyError(Exception):
     def __init__(self, **fields: object) -> None:
         self.fields = fields
         super().__init__(self.template.format(**fields))
+
+    def advise(self, hint: str) -> Self:
+        """The same error, with advice that fits this case better than what its class says."""
+        self.hint = hint  # type: ignore[misc]  # the class has the usual one
+        return self
 
 
 class BadInput(TallyError):

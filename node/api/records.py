@@ -129,7 +129,7 @@ class _Records:
         if kind == NDJSON_TYPE:
             return BulkAnswer(request, self._node, self._gathering, Manner(by=by, key=key, dry_run=dry_run))
         text = await read_body(request, limits.LINE_BYTES_MAX)
-        found = parse_record(self._node, text, by=by, answer_key=key.of())
+        found = parse_record(self._node, text, by=by, answer_key=key.of(), dry_run=dry_run)
         if isinstance(found, NewRecord):
             if dry_run:
                 return Response(b'{"dry_run":true}', media_type=JSON_TYPE)

@@ -46,6 +46,15 @@ class CapturedOtherwise(Conflict):
     )
 
 
+class NotBegun(Conflict):
+    code = "not-begun"
+    template = "no line of this file was recorded before under this token"
+    hint = (
+        "A line is known by the token that it came with: go on with the token of then (--token, TALLY_TOKEN). "
+        "If nothing of the file was recorded, leave out --resume."
+    )
+
+
 class AnswerCut(Unavailable):
     code = "answer-cut"
     template = "the node's answer ended before line {line}"
@@ -122,13 +131,17 @@ def capture(
             what = "records that name no contract go" if has_lines else "what is recorded goes"
             session.out.say(f"note: without --contract {what} to nobody else")
         try:
-            if has_lines:
-                _capture_lines(session, client, file, wish=wish, found=found)
-            else:
-                _capture_document(session, client, file, wish=wish, found=found)
-        finally:
-            # Also where it broke off: what was refused until then is worth knowing.
-            _report(session, found, errors, dry_run=dry_run)
+            try:
+                capture_one = _capture_lines if has_lines else _capture_document
+                capture_one(session, client, file, wish=wish, found=found)
+            finally:
+                # Also where it broke off: what was refused until then is worth knowing.
+                _report(session, found, errors, dry_run=dry_run)
+        except (KeyboardInterrupt, Unavailable) as cause:
+            done = found.recorded + found.repeated
+            if not dry_run and (done or isinstance(cause, KeyboardInterrupt)):
+                _tell_interruption(session, done, has_lines=has_lines)
+            raise
         if found.answer is not None and found.refused and not accept_invalid:
             session.out.say("--accept-invalid records also what breaks EPCIS 2.0, flagged with the complaint")
     if session.as_json and found.answer is not None:
@@ -177,7 +190,10 @@ def _capture_lines(session: Session, client: NodeClient, file: Path, *, wish: _W
     digest = hash_file(file)
     with file.open("rb") as stream, Progress(session.out, total_bytes=file.stat().st_size) as progress:
         for part in read_parts(stream):
-            _send(client, _fill(part, wish, found), found, wish=wish, key=part.key(digest))
+            filled, key = _fill(part, wish, found), part.key(digest)
+            if wish.resume and not wish.dry_run and not found.recorded + found.repeated:
+                _check_begun(client, filled, key=key)
+            _send(client, filled, found, wish=wish, key=key)
             progress.update(stream.tell(), found.recorded + found.repeated, len(found.refused))
 
 
@@ -194,6 +210,15 @@ def _fill(part: Part, wish: _Wish, found: Tally) -> list[tuple[int, bytes]]:
             # An empty line stands in, so that the lines after it keep their places, and with them their keys.
             filled.append((number, b""))
     return filled
+
+
+def _check_begun(client: NodeClient, filled: list[tuple[int, bytes]], *, key: str) -> None:
+    """Raise NotBegun if lines would be recorded and none is known: under another token all of them would be new."""
+    content = b"".join(line + b"\n" for _, line in filled)
+    results = [client.decode(text) for text in client.post_lines("/records", content, key=key, dry_run="true")]
+    is_known = any("index" in result or "index" in result.get("problem", {}) for result in results)
+    if any(result.get("dry_run") for result in results) and not is_known:
+        raise NotBegun()
 
 
 def _send(client: NodeClient, filled: list[tuple[int, bytes]], found: Tally, *, wish: _Wish, key: str) -> None:
@@ -254,6 +279,13 @@ def _report(session: Session, found: Tally, errors: Path | None, *, dry_run: boo
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.refused)
         text += json.dumps({"refused_more": found.more}) + "\n" if found.more else ""
         errors.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def _tell_interruption(session: Session, done: int, *, has_lines: bool) -> None:
+    if has_lines:
+        session.out.say(f"interrupted; at least {done} recorded; run again with --resume")
+    else:
+        session.out.say("interrupted; run it again: nothing is recorded twice")
 
 
 def _tell_counts(session: Session, found: Tally, refused: int, verb: str) -> None:
