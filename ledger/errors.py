@@ -59,7 +59,7 @@ class JsonMalformed(BadInput):
 
     code = "json-malformed"
     template = "not strict JSON at byte {offset}: {reason}"
-    hint = "Send UTF-8 JSON without a byte order mark, comments, NaN or trailing text."
+    hint = "Send UTF-8 JSON without comments, NaN or trailing text."
 
 
 class DuplicateKey(BadInput):

@@ -36,6 +36,7 @@ ERROR_DECLARATION: Final = "error-declaration"
 INVALID: Final = "invalid"
 
 _CONTEXT: Final = "@context"
+_NOT_XML: Final = "EPCIS XML is not read; convert it to EPCIS 2.0 JSON."
 _HOPELESS: Final = ("too-large", "too-deep")
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -92,6 +93,7 @@ def capture(file: bytes, *, accept_invalid: bool = False) -> Capture:
     Raises: TooLarge, TooDeep, JsonMalformed, DuplicateKey (naming the key) if the file is no strict JSON.
     """
     text = file.removeprefix(BOM)
+    _check_start(text)
     _check_values(text)
     value = parse(text, bytes_max=limits.EPCIS_FILE_BYTES_MAX, depth_max=limits.EPCIS_FILE_DEPTH)
     if not isinstance(value, dict):
@@ -124,6 +126,15 @@ def rebuild(records: Iterable[tuple[str, bytes]]) -> bytes:
 
 
 # --- taking apart -----------------------------------------------------------------------------
+
+
+def _check_start(text: bytes) -> None:
+    """Say in plain words of a file that is none, or XML, what a reader of JSON would say of its first byte."""
+    start = text.lstrip()[:1]
+    if not start:
+        raise JsonMalformed(offset=0, reason="the file is empty")
+    if start == b"<":
+        raise JsonMalformed(offset=0, reason="this looks like XML").advise(_NOT_XML)
 
 
 def _check_values(text: bytes) -> None:
