@@ -7,7 +7,7 @@ docs/reference/errors.md and tested. `hint` says what to do about it.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 
 class TallyError(Exception):
@@ -15,16 +15,11 @@ class TallyError(Exception):
 
     code: ClassVar[str] = "error"
     template: ClassVar[str] = "{reason}"
-    hint: ClassVar[str] = ""
+    hint: str = ""  # of the class, or what fits one case better
 
     def __init__(self, **fields: object) -> None:
         self.fields = fields
         super().__init__(self.template.format(**fields))
-
-    def advise(self, hint: str) -> Self:
-        """The same error, with advice that fits this case better than what its class says."""
-        self.hint = hint  # type: ignore[misc]  # the class has the usual one
-        return self
 
 
 class BadInput(TallyError):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ledger import limits
 from ledger.errors import TooLarge
 from ledger.letters import BOM
-from node.cli import capture, lines
+from node.cli import captured, lines
 from node.cli.client import NodeClient, NodeUnreachable
 from node.cli.lines import fill_in, is_lines, read_parts
 from node.cli.progress import describe
@@ -395,6 +395,20 @@ def test_events_and_the_document_and_complaints_are_counted_apart(node: Node, tm
     assert counts == {"events": 4, "events_refused": 1, "refused_more": 0}
 
 
+def test_accept_invalid_is_named_only_where_it_helps(node: Node, contract: str, tmp_path: Path) -> None:
+    bare = {name: value for name, value in EVENT.items() if name != "@context"}
+    file, advice = tmp_path / "document.json", "--accept-invalid records"
+    file.write_text(make_document(bare))
+    unknown = capture_file(node, file, "--dry-run", "--contract", contract)
+    assert ("type-unknown" in unknown.err, advice in unknown.err) == (True, False)
+    file.write_text(make_document(7))  # type: ignore[arg-type]  # no event
+    number = capture_file(node, file, "--dry-run")
+    assert ("wrong-type" in number.err, advice in number.err) == (True, False)
+    file.write_text(make_document(bare | {"epcList": [7]}))
+    item = capture_file(node, file, "--dry-run")
+    assert ("wrong-type" in item.err, advice in item.err) == (True, True)
+
+
 @pytest.mark.parametrize(("content", "words"), [(note(1), ["--accept-invalid"]), (json.dumps(EVENT), ["--resume"])])
 def test_options_of_the_other_kind_of_file_are_refused(
     node: Node, tmp_path: Path, content: str, words: list[str]
@@ -433,22 +447,22 @@ def test_progress_says_how_far_and_how_fast() -> None:
 def test_refusals_that_the_node_only_counted_are_told_as_such(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CAPTURE_REFUSED_MAX", capture._SHOWN + 1)
+    monkeypatch.setattr(limits, "CAPTURE_REFUSED_MAX", captured.SHOWN + 1)
     file, errors = tmp_path / "many.json", tmp_path / "errors.ndjson"
     broken = {name: value for name, value in EVENT.items() if name != "@context"} | {"action": "SEE"}
-    file.write_text(make_document(*[broken] * (capture._SHOWN + 4)))
+    file.write_text(make_document(*[broken] * (captured.SHOWN + 4)))
     done = capture_file(node, file)
-    assert f"{capture._SHOWN + 4} refused" in done.err
-    assert f"... and 4 more; --errors has the first {capture._SHOWN + 1}" in done.err
+    assert f"{captured.SHOWN + 4} refused" in done.err
+    assert f"... and 4 more; --errors has the first {captured.SHOWN + 1}" in done.err
     capture_file(node, file, "--errors", errors)
     lines = [json.loads(line) for line in errors.read_text().splitlines()]
-    assert len(lines) == capture._SHOWN + 2
+    assert len(lines) == captured.SHOWN + 2
     assert lines[-1] == {"refused_more": 3}
 
 
 @pytest.mark.slow
 def test_only_the_first_refusals_are_told(node: Node, tmp_path: Path) -> None:
-    file = write_lines(tmp_path, *["nonsense"] * (capture._SHOWN + 1), name="x.ndjson")
+    file = write_lines(tmp_path, *["nonsense"] * (captured.SHOWN + 1), name="x.ndjson")
     done = capture_file(node, file)
-    assert done.err.count("json-malformed") == capture._SHOWN
+    assert done.err.count("json-malformed") == captured.SHOWN
     assert "... and 1 more; --errors has all" in done.err

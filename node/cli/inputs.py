@@ -65,7 +65,7 @@ def find_contract(client: NodeClient, text: str) -> str:
         rows = list_contracts(client)
     except TallyError as cause:
         if cause.code == _SCOPE_MISSING:
-            cause.advise(f"{cause.hint} Or give the whole contract id.")
+            cause.hint += " Or give the whole contract id."
         raise
     found = [row["id"] for row in rows if row["id"].startswith(wanted)]
     if len(found) != 1:
