@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _KEY_USED: Final = "idempotency-conflict"
 _NODE_STOPPED: Final = ("log-frozen", "head-moved")  # conflicts that no line brings about
 _DOCUMENT: Final = "epcis/document"
+_LOOK_LINES: Final = 200  # the first of a part: what was recorded before begins with them, those refused apart
 
 
 class CapturedBefore(Conflict):
@@ -47,7 +48,7 @@ class CapturedOtherwise(Conflict):
 
 class NotBegun(Conflict):
     code = "not-begun"
-    template = "no line of this file was recorded before under this token"
+    template = "none of the first lines of this file was recorded before under this token"
     hint = (
         "A line is known by the token that it came with: go on with the token of then (--token, TALLY_TOKEN). "
         "If nothing of the file was recorded, leave out --resume."
@@ -195,7 +196,7 @@ def _fill(part: Part, wish: _Wish, found: Tally) -> list[tuple[int, bytes]]:
 
 def _check_begun(client: NodeClient, filled: list[tuple[int, bytes]], *, key: str) -> None:
     """Raise NotBegun if lines would be recorded and none is known: under another token all of them would be new."""
-    content = b"".join(line + b"\n" for _, line in filled)
+    content = b"".join(line + b"\n" for _, line in filled[:_LOOK_LINES])
     results = [client.decode(text) for text in client.post_lines("/records", content, key=key, dry_run="true")]
     is_known = any("index" in result or "index" in result.get("problem", {}) for result in results)
     if any(result.get("dry_run") for result in results) and not is_known:
