@@ -15,7 +15,7 @@ class TallyError(Exception):
 
     code: ClassVar[str] = "error"
     template: ClassVar[str] = "{reason}"
-    hint: ClassVar[str] = ""
+    hint: str = ""  # of the class, or what fits one case better
 
     def __init__(self, **fields: object) -> None:
         self.fields = fields
@@ -54,7 +54,7 @@ class JsonMalformed(BadInput):
 
     code = "json-malformed"
     template = "not strict JSON at byte {offset}: {reason}"
-    hint = "Send UTF-8 JSON without a byte order mark, comments, NaN or trailing text."
+    hint = "Send UTF-8 JSON without comments, NaN or trailing text."
 
 
 class DuplicateKey(BadInput):

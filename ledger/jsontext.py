@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -124,7 +125,7 @@ def _parse(
     if len(text) > bytes_max:
         raise TooLarge(what="JSON text", got=len(text), limit=bytes_max, unit="bytes")
     if text.startswith(BOM):
-        raise JsonMalformed(offset=0, reason="byte order mark")
+        raise JsonMalformed(offset=0, reason="a byte order mark, which does not belong there")
     _check_depth(text, depth_max)
     try:
         value = json.loads(
@@ -132,12 +133,14 @@ def _parse(
             object_pairs_hook=_pairs,
             parse_int=numbers[0],
             parse_float=numbers[1],
-            parse_constant=_no_constant,
+            parse_constant=partial(_no_constant, text),
         )
     except UnicodeDecodeError as cause:
-        raise JsonMalformed(offset=cause.start, reason="not UTF-8") from None
+        raise _malformed(text, cause.start, "not UTF-8") from None
     except json.JSONDecodeError as cause:
-        raise JsonMalformed(offset=len(cause.doc[: cause.pos].encode()), reason=cause.msg) from None
+        is_end = not cause.doc[cause.pos :].strip()
+        reason = cause.msg + ", and the text ends there" * is_end if cause.doc.strip() else "the text is empty"
+        raise _malformed(text, len(cause.doc[: cause.pos].encode()), reason) from None
     # Only if there can be one: the walk looks at every value there is.
     if b"\\u" in text:  # raw surrogates are no UTF-8, so only an escape can bring one
         _check_surrogates(value)
@@ -204,9 +207,20 @@ def _no_fraction(text: str) -> Any:
     raise EncodingError(field="number", reason="not an integer")
 
 
-def _no_constant(text: str) -> Any:
+def _no_constant(text: bytes, name: str) -> Any:
     """NaN, Infinity and -Infinity, which Python's reader takes and no other must."""
-    raise JsonMalformed(offset=0, reason=f"{text} is not JSON")
+    place = next((found.start() for found in _CONSTANTS.finditer(text) if found[0][:1] != b'"'), 0)
+    raise _malformed(text, place, f"{name} is not JSON")
+
+
+_CONSTANTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|-?Infinity|NaN', re.DOTALL)
+
+
+def _malformed(text: bytes, offset: int, reason: str) -> JsonMalformed:
+    """The error, with line and column for people who look into a file of several lines."""
+    above, start = text.count(b"\n", 0, offset), text.rfind(b"\n", 0, offset) + 1
+    column = len(text[start:offset].decode(errors="replace")) + 1
+    return JsonMalformed(offset=offset, reason=f"{reason}, line {above + 1} column {column}" if above else reason)
 
 
 def _check_surrogates(value: object) -> None:

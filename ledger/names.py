@@ -54,7 +54,9 @@ def decode_name(text: str, field: str = "name") -> str:
     """
     if not _NAME.match(text):
         allowed = f"1 to {limits.MEMBER_NAME_MAX} of a-z, 0-9, '.' and '-'"
-        raise EncodingError(field=field, reason=f"{text[:80]!r} is not {allowed}")
+        error = EncodingError(field=field, reason=f"{text[:80]!r} is not {allowed}")
+        error.hint = "Choose another name; docs/spec/charter.md has the rule for names."
+        raise error
     return text
 
 

@@ -32,6 +32,7 @@ from node.contract import (
     ProposalBroken,
     Status,
     Word,
+    decode_contract_id,
     decode_proposal,
     keep_first,
     named_contract,
@@ -56,6 +57,7 @@ __all__ = [
     "Status",
     "TypeUnknown",
     "answer_body",
+    "decode_contract_id",
     "decode_proposal",
     "draft_addressed",
     "draft_private",
@@ -68,7 +70,7 @@ __all__ = [
 class ContractNotActive(NotAllowed):
     code = "contract-not-active"
     template = "contract {contract} is {status}"
-    hint = "Every party must accept it first: `tally contract show` says who has not, and what else is in the way."
+    hint = "`tally contract show` says how it stands: every party must accept it; once declined or ended, propose anew."
 
 
 class RoleNotAllowed(NotAllowed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -76,5 +77,9 @@ def load_settings(folder: Path) -> Settings:
 def _first_line(cause: Exception) -> str:
     if isinstance(cause, ValidationError):
         first = cause.errors(include_input=False, include_url=False)[0]
+        if first["type"] == "extra_forbidden":
+            name = str(first["loc"][0])
+            near = get_close_matches(name, Settings.model_fields, 1)
+            return f"no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return str(cause).splitlines()[0]

@@ -7,7 +7,7 @@ Spec: docs/spec/agreements.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -16,7 +16,7 @@ from contracts.source import Source, read_source
 from ledger.errors import BadInput, EncodingError, NotAllowed, TallyError
 from ledger.fields import Rules
 from ledger.jsontext import parse
-from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_name, encode_b64
+from ledger.names import Digest, MemberName, RecordId, decode_b64, decode_hex, decode_name, encode_b64
 from ledger.record import Meta
 
 PROPOSE: Final = "tally/propose"
@@ -124,8 +124,7 @@ def decode_proposal(
         raise ProposalBroken(reason=str(cause)) from cause
     if value.keys() - {"terms"} != {"source", "parties", "secret"}:
         raise ProposalBroken(reason=f"it has the members {', '.join(_MEMBERS)}, and no others")
-    if set(parties) != set(source.roles) or not all(parties.values()):
-        raise ProposalBroken(reason="parties must fill exactly the roles of the contract")
+    _check_roles(source, parties)
     if proposer not in {m for members in parties.values() for m in members}:
         raise ProposalBroken(reason=f"{proposer} proposes a contract that it is no party to")
     contract = Contract(
@@ -134,6 +133,15 @@ def decode_proposal(
         parties=parties, secret=secret, accepted=frozenset({proposer}), rules=source.rules,
     )  # fmt: skip
     return settle(contract, {})
+
+
+def decode_contract_id(text: str) -> Digest:
+    """A contract's id as people and programs write it. Raises: EncodingError."""
+    try:
+        return Digest(decode_hex(text, length=32, field="contract"))
+    except EncodingError as cause:
+        cause.hint = "Give the whole id, 64 digits: `tally contract show` and `GET /contracts` have it."
+        raise
 
 
 def named_contract(body: bytes, type_name: str) -> Digest:
@@ -224,6 +232,17 @@ def settle(contract: Contract, words: Mapping[Word, Place | None]) -> Contract:
         since=since,
         until=until,
     )
+
+
+def _check_roles(source: Source, parties: Mapping[str, Sequence[MemberName]]) -> None:
+    """Raise ProposalBroken unless the parties fill exactly the roles of the contract."""
+    told = []
+    if empty := [role for role in sorted(source.roles) if not parties.get(role)]:
+        told.append(f"no member for {', '.join(empty)}")
+    if unknown := [ascii(role[:80]) for role in sorted(parties.keys() - source.roles)]:
+        told.append(f"no role is called {', '.join(unknown[:9])}")
+    if told:
+        raise ProposalBroken(reason=f"parties must fill exactly the roles of the contract: {'; '.join(told)}")
 
 
 def _take_names(value: object) -> tuple[MemberName, ...]:

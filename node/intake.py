@@ -18,7 +18,7 @@ from ledger.errors import BadInput
 from ledger.jsontext import check_strict, encode_string
 from ledger.names import RESERVED, Digest, MemberName, decode_hex
 from ledger.record import Draft, Link, check_links, is_type
-from node.agreements import Agreements, draft_private, draft_under
+from node.agreements import Agreements, decode_contract_id, draft_private, draft_under
 from node.append import NewRecord
 from node.batch import check_body
 
@@ -64,7 +64,7 @@ class Intake:
             raise EnvelopeBroken(reason=str(cause)) from None
         except msgspec.DecodeError as cause:
             raise EnvelopeBroken(reason=str(cause)) from None
-        contract = None if envelope.contract is None else decode_hex(envelope.contract, length=32, field="contract")
+        contract = None if envelope.contract is None else decode_contract_id(envelope.contract)
         links = [_link(link) for link in envelope.links]
         check_links(links)
         draft = self.draft(

@@ -151,7 +151,9 @@ class TokenBook:
         with self._store.write("token") as tx:
             if not facts.revoke_token(tx, token_id, self._clock()):
                 # What is no id is not repeated: it may be a whole token, secret and all.
-                raise Missing(what="valid token", name=token_id if _ID.match(token_id) else "...")
+                missing = Missing(what="valid token", name=token_id if _ID.match(token_id) else "...")
+                missing.hint = "`tally token list` shows their ids."
+                raise missing
         self._forget()
 
     def _find(self, token_id: str) -> tuple[Digest, Token] | None:

@@ -143,3 +143,32 @@ def test_a_refusal_of_the_short_way_is_that_of_the_long_way(node: Node) -> None:
             assert (short.status_code, short.json()) == (long.status_code, long.json())
 
     ask(node, story)
+
+
+@pytest.mark.slow
+def test_every_route_refuses_a_parameter_that_it_does_not_have(node: Node) -> None:
+    async def story(door: Door) -> None:
+        for method, path, _ in routes(door):
+            answer = await door.call(method, path, params={"nonsense": "1"})
+            assert (answer.status_code, answer.json()["code"]) == (400, "parameter"), (method, path)
+
+    ask(node, story)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "told"),
+    [
+        ("POST", "/records", "dryrun=true", "dryrun: no such parameter here; did you mean 'dry_run'?"),
+        ("POST", "/captures", "contracts=ab&dry_run=true", "contracts: no such parameter here; did you mean 'contract"),
+        ("GET", "/records", "since=2030", "since: no such parameter here; this route has log, author, state,"),
+        ("GET", "/status", "x", "x: no such parameter here; this route has none"),
+        ("GET", "/status", "tally_0123456789abcdef_" + "x" * 43, "...: no such parameter here"),
+    ],
+)
+def test_the_parameter_that_was_meant_is_named(node: Node, method: str, path: str, query: str, told: str) -> None:
+    async def story(door: Door) -> None:
+        answer = await door.call(method, f"/api/v1{path}?{query}", content=b"{}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "parameter")
+        assert answer.json()["detail"].startswith(told)
+
+    ask(node, story)

@@ -164,6 +164,19 @@ def test_a_dry_run_records_nothing(node: Node) -> None:
     ask(node, story)
 
 
+def test_a_dry_run_with_a_key_tells_what_is_there_already(node: Node) -> None:
+    async def story(door: Door) -> None:
+        await door.file_lines(line(1), key="known")
+        size = size_of(node)
+        results = await door.file_lines(line(1) + line(2), key="known", params={"dry_run": "true"})
+        assert [(result.get("repeated"), result.get("index")) for result in results] == [(True, size - 1), (None, None)]
+        other = await door.file_lines(line(3), key="known", params={"dry_run": "true"})
+        assert other[0]["problem"]["code"] == "idempotency-conflict"
+        assert size_of(node) == size
+
+    ask(node, story)
+
+
 @pytest.mark.slow
 def test_every_kind_of_result_is_as_the_openapi_document_describes_a_line(node: Node) -> None:
     document = reference.document()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -163,6 +164,39 @@ def test_a_broken_event_is_refused_with_its_path_and_the_others_are_recorded(nod
             "/epcisBody/eventList/1", "/epcisBody/eventList/2/eventTime",
         }  # fmt: skip
         assert all(row["code"] and row["message"] for row in report["refused"])
+
+    ask(node, story)
+
+
+def test_a_document_of_which_no_event_is_taken_is_not_recorded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = nodes.agree(node)
+    refused = document(event(55, action="SEE"), event(56, eventTime="soon"))
+    of_no_type = document(event(57, type="AssociationEvent", parentID="urn:x:1", childEPCs=["urn:x:2"], epcList=None))
+
+    async def story(door: Door) -> None:
+        size = size_of(node)
+        for file, params in ((refused, {}), (of_no_type, {"contract": contract, "accept_invalid": "true"})):
+            for dry_run in ("true", "false"):
+                report = await capture(door, file, dry_run=dry_run, **params)
+                assert (report["recorded"], report["duplicates"]) == ([], [])
+                assert report["events"] == report["events_refused"]
+        assert size_of(node) == size
+        bounds = replace(node.membership.limits, record_fields=6)  # enough for the document alone
+        monkeypatch.setattr(type(node.membership), "limits", property(lambda _: bounds))
+        over = await capture(door, document(event(58)))
+        assert [row["code"] for row in over["refused"] if row["path"]] == ["over-charter-limit"]
+        assert (over["recorded"], size_of(node)) == ([], size)
+
+    ask(node, story)
+
+
+def test_a_document_is_recorded_with_events_that_were_there_and_without_any(node: Node) -> None:
+    async def story(door: Door) -> None:
+        await capture(door, document(event(59)))
+        other = document(event(59), event(59, action="SEE")) | {"creationDate": "1999-03-14T10:00:00.000Z"}
+        assert paths((await capture(door, other))["recorded"]) == [""]
+        empty = document() | {"creationDate": "1998-03-14T10:00:00.000Z"}
+        assert paths((await capture(door, empty))["recorded"]) == [""]
 
     ask(node, story)
 

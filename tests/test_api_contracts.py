@@ -121,7 +121,8 @@ def test_the_same_proposal_with_the_same_key_is_one_contract(node: Node) -> None
         ({"parties": PARTIES | {"buyer": []}}, "roles"),
         ({"parties": PARTIES | {"buyer": ["nobody"]}}, "nobody is no member"),
         ({"parties": PARTIES | {"catcher": ["retailer"]}}, "no party"),
-        ({"parties": {role: names for role, names in PARTIES.items() if role != "buyer"}}, "roles"),
+        ({"parties": {role: names for role, names in PARTIES.items() if role != "buyer"}}, "no member for buyer"),
+        ({"parties": PARTIES | {"Buyer": ["retailer"]}}, "no role is called 'Buyer'"),
         ({"parties": [1]}, "refused"),
         ({"secret": "A" * 43 + "="}, "no others"),
         ({"source": SHARING + "x" * (256 << 10)}, "refused"),
@@ -248,3 +249,15 @@ def test_what_was_said_is_read_again_after_a_restart(tmp_path_factory: pytest.Te
 
     ask(node, later)
     node.close()
+
+
+def test_a_part_of_an_id_is_refused_with_advice_that_fits(node: Node) -> None:
+    async def story(door: Door) -> None:
+        record = {"type": "catch", "body": {}, "contract": "abcd"}
+        answers = [await door.call("GET", f"{PATH}/abcd"), await door.file(record)]
+        answers.append(await door.call("GET", "/api/v1/records", params={"contract": "abcd"}))
+        for answer in answers:
+            assert (answer.status_code, answer.json()["code"]) == (400, "encoding")
+            assert "whole id" in answer.json()["hint"]
+
+    ask(node, story)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ledger import limits
 from ledger.errors import TooLarge
 from ledger.letters import BOM
-from node.cli import capture, lines
+from node.cli import captured, lines
 from node.cli.client import NodeClient, NodeUnreachable
 from node.cli.lines import fill_in, is_lines, read_parts
 from node.cli.progress import describe
@@ -238,10 +238,52 @@ def test_after_a_break_resume_goes_on_where_it_was(node: Node, tmp_path: Path, m
         patch.setattr(NodeClient, "post_lines", break_off)
         broken = capture_file(node, file)
     assert (broken.code, size_of(node) - before) == (4, 7)
-    assert "6 recorded" in broken.err
+    assert "interrupted; at least 6 recorded; run again with --resume" in broken.err
     resumed = capture_file(node, file, "--resume", "--json").json
     assert (resumed["recorded_lines"], resumed["repeated_lines"], resumed["refused"]) == (3, 7, [])
     assert size_of(node) == before + 10
+
+
+def test_a_run_that_ends_by_ctrl_c_says_how_to_go_on(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, event = write_lines(tmp_path, *(note(n) for n in range(320, 324))), tmp_path / "event.json"
+    event.write_text(json.dumps(EVENT))
+    monkeypatch.setattr(lines, "PART_LINES", 3)
+    send, sent = NodeClient.post_lines, []
+
+    def interrupt(client: NodeClient, path: str, content: bytes, **given: object) -> Iterator[bytes]:
+        sent.append(content)
+        if len(sent) == 2:
+            raise KeyboardInterrupt
+        return send(client, path, content, **given)  # type: ignore[arg-type]
+
+    def stop(*_: object, **__: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(NodeClient, "post_lines", interrupt)
+    monkeypatch.setattr(NodeClient, "post", stop)
+    done = capture_file(node, file)
+    assert (done.code, "interrupted; at least 3 recorded; run again with --resume" in done.err) == (130, True)
+    done = capture_file(node, event)
+    assert (done.code, "interrupted; run it again: nothing is recorded twice" in done.err) == (130, True)
+
+
+def test_a_node_that_never_answered_is_no_interruption(node: Node, tmp_path: Path) -> None:
+    done = tally("capture", write_lines(tmp_path, note(330)), "--dir", node.folder, "--url", "http://127.0.0.1:1")
+    assert done.code != 0
+    assert "interrupted" not in done.err
+
+
+def test_resume_under_another_token_records_nothing_again(node: Node, tmp_path: Path) -> None:
+    file = write_lines(tmp_path, '{"type":"no type at all","body":{}}', note(340), note(341))
+    assert capture_file(node, file).code == 1
+    before, other = size_of(node), tally("token", "new", "other", "--scope", "write", "--dir", node.folder).out.strip()
+    again = capture_file(node, file, "--resume", "--token", other, "--json")
+    assert (again.code, again.json["error"]["code"], size_of(node)) == (1, "not-begun", before)
+    refused = write_lines(tmp_path, '{"type":"no type at all","body":{}}', name="refused.ndjson")
+    assert capture_file(node, refused, "--resume", "--json").json["refused"][0]["line"] == 1
+    assert capture_file(node, file, "--resume", "--json").json["repeated_lines"] == 2
 
 
 def test_an_answer_that_ends_early_is_no_success(node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,6 +395,20 @@ def test_events_and_the_document_and_complaints_are_counted_apart(node: Node, tm
     assert counts == {"events": 4, "events_refused": 1, "refused_more": 0}
 
 
+def test_accept_invalid_is_named_only_where_it_helps(node: Node, contract: str, tmp_path: Path) -> None:
+    bare = {name: value for name, value in EVENT.items() if name != "@context"}
+    file, advice = tmp_path / "document.json", "--accept-invalid records"
+    file.write_text(make_document(bare))
+    unknown = capture_file(node, file, "--dry-run", "--contract", contract)
+    assert ("type-unknown" in unknown.err, advice in unknown.err) == (True, False)
+    file.write_text(make_document(7))  # type: ignore[arg-type]  # no event
+    number = capture_file(node, file, "--dry-run")
+    assert ("wrong-type" in number.err, advice in number.err) == (True, False)
+    file.write_text(make_document(bare | {"epcList": [7]}))
+    item = capture_file(node, file, "--dry-run")
+    assert ("wrong-type" in item.err, advice in item.err) == (True, True)
+
+
 @pytest.mark.parametrize(("content", "words"), [(note(1), ["--accept-invalid"]), (json.dumps(EVENT), ["--resume"])])
 def test_options_of_the_other_kind_of_file_are_refused(
     node: Node, tmp_path: Path, content: str, words: list[str]
@@ -369,6 +425,17 @@ def test_a_contract_that_is_unknown_is_refused_before_anything_is_sent(node: Nod
     assert (done.code, "not-found" in done.err) == (1, True)
 
 
+def test_a_token_that_may_only_write_gives_the_whole_id_of_a_contract(
+    node: Node, contract: str, tmp_path: Path
+) -> None:
+    file = write_lines(tmp_path, '{"type":"ship","body":{"n":701}}')
+    token = tally("token", "new", "writer", "--scope", "write", "--dir", node.folder).out.strip()
+    short = capture_file(node, file, "--contract", contract[:8], "--token", token)
+    assert (short.code, "scope-missing" in short.err) == (1, True)
+    assert "Or give the whole contract id." in short.err
+    assert capture_file(node, file, "--contract", contract, "--token", token).code == 0
+
+
 # --- telling --------------------------------------------------------------------------------
 
 
@@ -380,22 +447,22 @@ def test_progress_says_how_far_and_how_fast() -> None:
 def test_refusals_that_the_node_only_counted_are_told_as_such(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CAPTURE_REFUSED_MAX", capture._SHOWN + 1)
+    monkeypatch.setattr(limits, "CAPTURE_REFUSED_MAX", captured.SHOWN + 1)
     file, errors = tmp_path / "many.json", tmp_path / "errors.ndjson"
     broken = {name: value for name, value in EVENT.items() if name != "@context"} | {"action": "SEE"}
-    file.write_text(make_document(*[broken] * (capture._SHOWN + 4)))
+    file.write_text(make_document(*[broken] * (captured.SHOWN + 4)))
     done = capture_file(node, file)
-    assert f"{capture._SHOWN + 4} refused" in done.err
-    assert f"... and 4 more; --errors has the first {capture._SHOWN + 1}" in done.err
+    assert f"{captured.SHOWN + 4} refused" in done.err
+    assert f"... and 4 more; --errors has the first {captured.SHOWN + 1}" in done.err
     capture_file(node, file, "--errors", errors)
     lines = [json.loads(line) for line in errors.read_text().splitlines()]
-    assert len(lines) == capture._SHOWN + 2
+    assert len(lines) == captured.SHOWN + 2
     assert lines[-1] == {"refused_more": 3}
 
 
 @pytest.mark.slow
 def test_only_the_first_refusals_are_told(node: Node, tmp_path: Path) -> None:
-    file = write_lines(tmp_path, *["nonsense"] * (capture._SHOWN + 1), name="x.ndjson")
+    file = write_lines(tmp_path, *["nonsense"] * (captured.SHOWN + 1), name="x.ndjson")
     done = capture_file(node, file)
-    assert done.err.count("json-malformed") == capture._SHOWN
+    assert done.err.count("json-malformed") == captured.SHOWN
     assert "... and 1 more; --errors has all" in done.err

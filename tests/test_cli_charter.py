@@ -115,6 +115,12 @@ def test_an_init_that_broke_off_is_not_continued(tmp_path: Path, monkeypatch: py
                 make_node(folder, new, now_ms=0)
 
 
+def test_a_name_that_none_can_have_is_refused_with_the_rule(tmp_path: Path) -> None:
+    done = tally("init", tmp_path / "n", "--network", "Bad Name", "--member", "fishery")
+    assert (done.code, "'Bad Name' is not 1 to" in done.err) == (1, True)
+    assert "rule for names" in done.err
+
+
 def test_a_lost_admin_token_is_replaced_and_the_old_one_revoked(tmp_path: Path) -> None:
     (folder,) = make_folders(tmp_path, "fishery")
     old = (folder / "admin-token").read_text().strip()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from node.cli.client import Address, NodeClient, address_of, is_local, port_error, probe
 from node.cli.exits import UsageWrong
 from node.config import Settings
+from node.files import sole_server
 from tests.make_cli import tally
 from tests.make_running import free_port, make_lone_folder, running
 
@@ -277,4 +278,7 @@ def test_serve_tells_at_once_that_its_port_is_taken(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder):
         done = tally("serve", "--dir", folder)
+        with sole_server(folder):
+            served = tally("serve", "--dir", folder)
     assert (done.code, "port-unusable" in done.err) == (4, True)
+    assert (served.code, "folder-in-use" in served.err) == (1, True)

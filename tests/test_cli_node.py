@@ -70,7 +70,7 @@ def test_a_contract_goes_from_proposal_to_its_end(node: Node) -> None:
     listed = at(node, "contract", "list")
     assert contract[:16] in listed.out
     ended = at(node, "contract", "end", contract)
-    assert (ended.code, "is ended" in ended.out) == (0, True)
+    assert (ended.code, ended.out) == (0, f"Ended {contract}.\n")
     again = at(node, "contract", "end", contract)
     assert (again.code, "contract-settled" in again.err) == (1, True)
     assert at(node, "contract", "decline", contract).code == 1
@@ -116,6 +116,14 @@ def test_a_proposal_that_the_node_refuses_says_why(node: Node) -> None:
     terms.write_text('{"a": 1, "a": 2}')
     twice = at(node, "contract", "propose", source, "--party", "seller=fishery", "--terms", terms)
     assert (twice.code, "'a'" in twice.err) == (1, True)
+
+
+def test_what_became_of_a_proposal_is_told_in_one_line(node: Node) -> None:
+    source = node.folder / "told.py"
+    source.write_text(CONTRACT)
+    done = at(node, "contract", "propose", source, "--party", "seller=fishery", "--party", "buyer=fishery")
+    assert done.out.startswith("Proposed ")
+    assert done.out.endswith(". It is active now.\n")
 
 
 def test_a_contract_with_code_is_refused_by_propose_and_named_by_lint(node: Node) -> None:
@@ -259,7 +267,8 @@ def test_a_token_opens_its_scopes_until_it_is_revoked(node: Node) -> None:
     assert at(node, "token", "revoke", made["id"]).code == 0
     gone = at(node, "records", "list", *used)
     assert (gone.code, "token-refused" in gone.err) == (1, True)
-    assert at(node, "token", "revoke", made["id"]).code == 1
+    again = at(node, "token", "revoke", made["id"])
+    assert (again.code, "hint: `tally token list`" in again.err) == (1, True)
 
 
 def test_a_new_token_is_all_that_stdout_holds(node: Node) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node.cli import demo
-from node.cli.demo.firms import DemoFailed, Network
+from node.cli.demo import firms
+from node.cli.demo.firms import DemoFailed, Network, Tally
+from node.cli.demo.report import Story
 from node.cli.demo.seeing import Place, count_withheld
 from tests.make_cli import tally
 from tests.make_cli_reference import commands
@@ -79,3 +82,12 @@ def test_a_demo_that_fails_shows_the_last_words_of_its_nodes(monkeypatch: pytest
     monkeypatch.setattr(demo, "tell", fail)
     done = tally("demo", "--once", "--json")
     assert (done.code, "carrier: line 8" in done.err, "line 0" in done.err) == (4, True, False)
+
+
+def test_whoever_waits_beside_nodes_that_have_ended_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script's background ignores Ctrl-C, and its nodes do not."""
+    monkeypatch.setattr(firms, "_WATCH_S", 0.01)
+    network = Network(tmp_path, Tally(Story(as_json=True)), names=("fishery", "retailer"))
+    network.firms[1].process = subprocess.Popen(["true"])
+    with pytest.raises(DemoFailed, match="retailer has ended: with 0"):
+        network.wait_for_interrupt()

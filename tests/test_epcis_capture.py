@@ -289,6 +289,13 @@ def test_what_is_no_strict_json_is_refused_whole(text: bytes) -> None:
         capture(text, accept_invalid=True)
 
 
+@pytest.mark.parametrize("text", [b"", b"\n", b"\xef\xbb\xbf", b' <?xml version="1.0"?><a/>'])
+def test_a_file_without_content_and_xml_are_named_as_such(text: bytes) -> None:
+    with pytest.raises(JsonMalformed) as caught:
+        capture(text)
+    assert str(caught.value).endswith("convert it to EPCIS 2.0 JSON" if b"<" in text else "the file is empty")
+
+
 def test_one_event_is_refused_and_the_others_are_taken() -> None:
     broken = event(',"eventID":"urn:uuid:2","price":7').replace("OBSERVE", "SEE")
     found = capture(document(event(), broken, event()))

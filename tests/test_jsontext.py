@@ -135,6 +135,24 @@ def test_malformed_json_is_refused(text: bytes) -> None:
         check_strict(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"", "at byte 0: the text is empty"),
+        (b" \n ", "the text is empty, line 2 column 2"),
+        (b'{"a": 1,\n "\xc3\xa9": nul}', "at byte 16: Expecting value, line 2 column 7"),
+        (b'{"a": [1,\n', "and the text ends there, line 2 column 1"),
+        (b'{"NaN": "NaN\\"NaN", "b": NaN}', "at byte 25: NaN is not JSON"),
+        (b"[1,\n -Infinity]", "at byte 5: -Infinity is not JSON, line 2 column 2"),
+        (b'["a\n\xff"]', "at byte 4: not UTF-8, line 2 column 1"),
+    ],
+)
+def test_the_place_of_the_fault_is_told(text: bytes, told: str) -> None:
+    with pytest.raises(JsonMalformed) as caught:
+        check_strict(text)
+    assert str(caught.value).endswith(told)
+
+
 @pytest.mark.parametrize("text", DUPLICATES, ids=repr)
 def test_duplicate_key_is_refused_by_name(text: bytes) -> None:
     with pytest.raises(DuplicateKey) as caught:

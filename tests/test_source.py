@@ -48,7 +48,7 @@ CODES: Final = {
     "pattern-malformed", "patterns-ambiguous", "role-malformed", "role-unknown", "roles-missing", "signers-missing",
     "syntax", "title-missing", "too-large", "too-many", "type-malformed", "type-reserved",
 }  # fmt: skip
-DOUBTS: Final = {"role-blind", "role-unused", "type-unauthored", "type-unseen", "type-unshared"}
+DOUBTS: Final = {"no-effect", "role-blind", "role-unused", "type-unauthored", "type-unseen", "type-unshared"}
 
 
 def agreement(
@@ -213,7 +213,7 @@ def test_a_name_that_is_read_gets_no_other_value(text: str) -> None:
 
 @pytest.mark.parametrize("text", _NOT_REBOUND)
 def test_names_may_be_used_and_stand_for_other_things_inside(text: str) -> None:
-    assert {finding.code for finding in lint(agreement(rest=text))} <= {"code-not-run"}
+    assert {finding.code for finding in lint(agreement(rest=text))} <= {"code-not-run", "no-effect"}
 
 
 @pytest.mark.parametrize(
@@ -395,6 +395,9 @@ def test_findings_are_counted_too() -> None:
             "type-unseen",
             5,
         ),
+        (agreement(rest="import os"), "no-effect", 6),
+        (agreement(rest="'a word'\nos.system('x')"), "no-effect", 7),
+        (agreement(rest="def price(): ..."), "no-effect", 6),
     ],
 )
 def test_a_doubt_is_named_with_its_line_and_refuses_nothing(text: str, code: str, line: int) -> None:

@@ -35,6 +35,9 @@ def _code(outline: Outline) -> Iterator[Finding]:
 def _doubts(outline: Outline) -> Iterator[Finding]:
     yield from _doubtful_roles(outline)
     yield from _doubtful_types(outline)
+    for line in outline.idle if not outline.lines.keys() & set(FUNCTIONS) else ():
+        message = "this statement has no effect: no contract code runs in this version"
+        yield _doubt(line, "no-effect", message, "remove it")
 
 
 def _doubtful_roles(outline: Outline) -> Iterator[Finding]:

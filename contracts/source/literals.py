@@ -61,7 +61,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """The literals as they stand in the file. `lines`: name of a literal or function -> its line."""
+    """The literals as they stand in the file. `lines`: name of a literal or function -> its line.
+
+    idle: lines of the other statements at the top level, but for strings that say something to people.
+    """
 
     title: str
     roles: Names
@@ -70,6 +73,7 @@ class Outline:
     shares: dict[str, dict[str, Row]]
     lines: dict[str, int]
     types: Names  # of SHARES
+    idle: tuple[int, ...] = ()
 
 
 def format_finding(file: str, finding: Finding) -> str:
@@ -171,8 +175,19 @@ class _Reader:
             },
             lines={name: node.lineno for name, node in bound.items()},
             types={kind: line for kind, (line, _) in shares.items()},
+            idle=tuple(statement.lineno for statement in tree.body if not self._is_read(statement)),
         )
         return outline, self.findings
+
+    def _is_read(self, statement: ast.stmt) -> bool:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                return name in LITERALS
+            case ast.FunctionDef(name=name):
+                return name in FUNCTIONS
+            case ast.Expr(value=ast.Constant(value=str())):
+                return True
+        return False
 
     def _find(self, line: int, code: str, message: str, instead: str) -> None:
         self.findings.append(Finding(line=line, code=code, message=message, instead=instead))

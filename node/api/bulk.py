@@ -142,7 +142,8 @@ class BulkAnswer(Response):
         if line is None:
             return TooLarge(what="line", got=limits.LINE_BYTES_MAX + 1, limit=limits.LINE_BYTES_MAX, unit="bytes")
         try:
-            return parse_record(self._node, line, by=self._manner.by, answer_key=self._manner.key.of(number))
+            key, dry_run = self._manner.key.of(number), self._manner.dry_run
+            return parse_record(self._node, line, by=self._manner.by, answer_key=key, dry_run=dry_run)
         except TallyError as cause:
             return cause
 

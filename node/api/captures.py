@@ -59,7 +59,11 @@ def make_router(context: Context) -> APIRouter:
         capture,
         scopes=[Scope.WRITE],
         answers=[
-            Answer(status=201, model=models.CaptureReport, says="At least one event was recorded, durably."),
+            Answer(
+                status=201,
+                model=models.CaptureReport,
+                says="Something was recorded, durably: events, or what stands around them.",
+            ),
             Answer(model=models.CaptureReport, says="Nothing new was recorded: see why in the report."),
         ],
         errors=(*WRITING, *UPLOADING, *PARSING, Missing, EncodingError, ContractNotActive),

@@ -13,7 +13,8 @@ from node.api.errors import encode
 from node.api.routes import JSON_TYPE, Answer, Context, Routes
 from node.services.standing import own_version
 
-_ABOUT = """The partner API of a Tallystick node. Every error is a problem document (RFC 9457) with a stable `code`."""
+_ABOUT = """The partner API of a Tallystick node. Every error is a problem document (RFC 9457) with a stable `code`.
+A query parameter that a route does not have is refused: `parameter`."""
 _OF_OTHER_TYPES: Final = (models.Problem, models.BulkLine)
 """Models of answers that are not plain JSON, which FastAPI leaves out."""
 

@@ -194,7 +194,10 @@ class LogHead(Model):
 
 class LogStanding(LogHead):
     checkpoint_size: int
-    bodies_size: int = Field(description="Entries below it have been asked of their author.")
+    bodies_size: int = Field(
+        description="Bodies below it have been asked of their author. Of the own log, whose bodies are recorded with "
+        "their entries, it says nothing, and may be 0."
+    )
     gaps: int = Field(description="Bodies that were due and are not here; `tally fsck` names them.")
     frozen: str | None = Field(description="Why no more is taken from this log.")
 

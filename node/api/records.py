@@ -9,8 +9,8 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger import limits
 from ledger.errors import EncodingError, Missing, PatternOnElement
-from ledger.names import Digest, RecordId, decode_hex, decode_id, decode_size
-from node.agreements import ContractNotActive, RoleNotAllowed, TypeUnknown
+from ledger.names import RecordId, decode_id, decode_size
+from node.agreements import ContractNotActive, RoleNotAllowed, TypeUnknown, decode_contract_id
 from node.api import models
 from node.api.bulk import NDJSON_TYPE, BulkAnswer, Manner, describe_appended
 from node.api.routes import JSON_TYPE, Answer, Body, Context, Routes, make_check, token_of
@@ -129,7 +129,7 @@ class _Records:
         if kind == NDJSON_TYPE:
             return BulkAnswer(request, self._node, self._gathering, Manner(by=by, key=key, dry_run=dry_run))
         text = await read_body(request, limits.LINE_BYTES_MAX)
-        found = parse_record(self._node, text, by=by, answer_key=key.of())
+        found = parse_record(self._node, text, by=by, answer_key=key.of(), dry_run=dry_run)
         if isinstance(found, NewRecord):
             if dry_run:
                 return Response(b'{"dry_run":true}', media_type=JSON_TYPE)
@@ -161,7 +161,7 @@ class _Records:
             author=author,
             state=state,
             type=type,
-            contract=None if contract is None else Digest(decode_hex(contract, length=32, field="contract")),
+            contract=None if contract is None else decode_contract_id(contract),
             event_id=event_id,
             epc=epc,
             biz_step=biz_step,

@@ -1,17 +1,20 @@
 """How a route is declared: its scopes, what it answers, and every error that it may answer with.
 
-A route that is added here cannot be without its check of the token, nor be left out of
-the OpenAPI document.
+A route that is added here cannot be without its check of the token, nor take a query parameter
+that it does not have, nor be left out of the OpenAPI document.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from ledger.errors import TallyError
@@ -30,6 +33,7 @@ _ALWAYS: Final[tuple[type[TallyError], ...]] = (
 )  # fmt: skip
 EVERYWHERE: Final[tuple[type[TallyError], ...]] = (RouteUnknown, MethodWrong)
 """What a caller gets who misses every route."""
+_PARAMETER: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}\Z")  # anything longer is not repeated: it may be a token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,24 +94,33 @@ class Routes:
         around = EVERYWHERE if "{" in path else ()
         if headers:
             extra["parameters"] = list(headers)
+        names: list[str] = []
         self.router.add_api_route(
             path,
             endpoint,
             methods=[method],
-            dependencies=[Depends(make_check(self._tokens, scopes))],
+            dependencies=[Depends(make_check(self._tokens, scopes, names))],
             status_code=answers[0].status,
             response_model=None,
             response_class=Response,
             responses={**_describe_answers(answers), **describe_errors((*_ALWAYS, *around, *errors))},
             openapi_extra=extra,
         )
+        route = self.router.routes[-1]
+        assert isinstance(route, APIRoute), "what was just added"
+        names += [parameter.alias for parameter in route.dependant.query_params]
 
 
-def make_check(tokens: TokenBook, scopes: Sequence[Scope]) -> Callable[[Request], Awaitable[None]]:
-    """What lets in a request with a token that has one of `scopes`, or, where there are none, with any."""
+def make_check(
+    tokens: TokenBook, scopes: Sequence[Scope], parameters: Collection[str] = ()
+) -> Callable[[Request], Awaitable[None]]:
+    """What lets in a request with a token that has one of `scopes`, or, where there are none, with any.
+
+    parameters: which its query may have.
+    """
 
     async def check(request: Request) -> None:
-        """Raises: TokenRefused, ScopeMissing."""
+        """Raises: TokenRefused, ScopeMissing, ParameterWrong."""
         kind, _, text = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
             raise TokenRefused(reason="there is none in the header Authorization")
@@ -115,6 +128,8 @@ def make_check(tokens: TokenBook, scopes: Sequence[Scope]) -> Callable[[Request]
         if scopes:
             token.check_scope(scopes)
         request.state.token = token
+        if request.scope["query_string"]:
+            _check_query(request, parameters)
 
     return check
 
@@ -145,6 +160,16 @@ def describe_errors(errors: Sequence[type[TallyError]]) -> dict[int | str, dict[
         }
         for status, found in sorted(by_status.items())
     }
+
+
+def _check_query(request: Request, parameters: Collection[str]) -> None:
+    """Raise for a parameter that the route does not have: without its effect, a write would not be what was meant."""
+    for name in request.query_params:
+        if name not in parameters:
+            near = get_close_matches(name[:100], parameters, 1)
+            instead = f"did you mean {near[0]!r}?" if near else f"this route has {', '.join(parameters) or 'none'}"
+            shown = name if _PARAMETER.match(name) else "..."
+            raise ParameterWrong(name=shown, reason=f"no such parameter here; {instead}")
 
 
 def _describe_answers(answers: Sequence[Answer]) -> dict[int | str, dict[str, Any]]:

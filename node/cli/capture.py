@@ -6,8 +6,7 @@ node had made durable is recognised and not recorded twice.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,6 +14,7 @@ import typer
 
 from ledger import limits
 from ledger.errors import Conflict, TallyError, Unavailable
+from node.cli.captured import Tally, breaks_standard, report, tell_interruption
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.inputs import find_contract, read_file
 from node.cli.session import Needs, Session, command
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _KEY_USED: Final = "idempotency-conflict"
 _NODE_STOPPED: Final = ("log-frozen", "head-moved")  # conflicts that no line brings about
 _DOCUMENT: Final = "epcis/document"
-_SHOWN: Final = 20  # refusals that are told on stderr; --errors has all
+_LOOK_LINES: Final = 200  # the first of a part: what was recorded before begins with them, those refused apart
 
 
 class CapturedBefore(Conflict):
@@ -46,28 +46,19 @@ class CapturedOtherwise(Conflict):
     )
 
 
+class NotBegun(Conflict):
+    code = "not-begun"
+    template = "none of the first lines of this file was recorded before under this token"
+    hint = (
+        "A line is known by the token that it came with: go on with the token of then (--token, TALLY_TOKEN). "
+        "If nothing of the file was recorded, leave out --resume."
+    )
+
+
 class AnswerCut(Unavailable):
     code = "answer-cut"
     template = "the node's answer ended before line {line}"
     hint = "Run the same command with --resume; what is there is not recorded twice."
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of a file's events or records.
-
-    refused: one JSON object each, as --errors writes them. more: refusals of which the node told the number alone.
-    events_refused: of a document, whose one event may be refused for several reasons. documents: (recorded, repeated),
-    of the records that hold what stands around the events. answer: the node's own report on a document.
-    """
-
-    recorded: int = 0
-    repeated: int = 0
-    refused: list[dict[str, Any]] = field(default_factory=list)
-    more: int = 0
-    events_refused: int = 0
-    documents: tuple[int, int] = (0, 0)
-    answer: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +113,18 @@ def capture(
             what = "records that name no contract go" if has_lines else "what is recorded goes"
             session.out.say(f"note: without --contract {what} to nobody else")
         try:
-            if has_lines:
-                _capture_lines(session, client, file, wish=wish, found=found)
-            else:
-                _capture_document(session, client, file, wish=wish, found=found)
-        finally:
-            # Also where it broke off: what was refused until then is worth knowing.
-            _report(session, found, errors, dry_run=dry_run)
-        if found.answer is not None and found.refused and not accept_invalid:
+            try:
+                capture_one = _capture_lines if has_lines else _capture_document
+                capture_one(session, client, file, wish=wish, found=found)
+            finally:
+                # Also where it broke off: what was refused until then is worth knowing.
+                report(session, found, errors, dry_run=dry_run)
+        except (KeyboardInterrupt, Unavailable) as cause:
+            done = found.recorded + found.repeated
+            if not dry_run and (done or isinstance(cause, KeyboardInterrupt)):
+                tell_interruption(session, done, has_lines=has_lines)
+            raise
+        if found.answer is not None and not accept_invalid and any(map(breaks_standard, found.refused)):
             session.out.say("--accept-invalid records also what breaks EPCIS 2.0, flagged with the complaint")
     if session.as_json and found.answer is not None:
         session.out.answer(found.answer)
@@ -177,7 +172,10 @@ def _capture_lines(session: Session, client: NodeClient, file: Path, *, wish: _W
     digest = hash_file(file)
     with file.open("rb") as stream, Progress(session.out, total_bytes=file.stat().st_size) as progress:
         for part in read_parts(stream):
-            _send(client, _fill(part, wish, found), found, wish=wish, key=part.key(digest))
+            filled, key = _fill(part, wish, found), part.key(digest)
+            if wish.resume and not wish.dry_run and not found.recorded + found.repeated:
+                _check_begun(client, filled, key=key)
+            _send(client, filled, found, wish=wish, key=key)
             progress.update(stream.tell(), found.recorded + found.repeated, len(found.refused))
 
 
@@ -194,6 +192,15 @@ def _fill(part: Part, wish: _Wish, found: Tally) -> list[tuple[int, bytes]]:
             # An empty line stands in, so that the lines after it keep their places, and with them their keys.
             filled.append((number, b""))
     return filled
+
+
+def _check_begun(client: NodeClient, filled: list[tuple[int, bytes]], *, key: str) -> None:
+    """Raise NotBegun if lines would be recorded and none is known: under another token all of them would be new."""
+    content = b"".join(line + b"\n" for _, line in filled[:_LOOK_LINES])
+    results = [client.decode(text) for text in client.post_lines("/records", content, key=key, dry_run="true")]
+    is_known = any("index" in result or "index" in result.get("problem", {}) for result in results)
+    if any(result.get("dry_run") for result in results) and not is_known:
+        raise NotBegun()
 
 
 def _send(client: NodeClient, filled: list[tuple[int, bytes]], found: Tally, *, wish: _Wish, key: str) -> None:
@@ -236,34 +243,3 @@ def _send(client: NodeClient, filled: list[tuple[int, bytes]], found: Tally, *, 
 
 def _refused(number: int, cause: TallyError) -> dict[str, Any]:
     return {"line": number, "code": cause.code, "reason": str(cause)}
-
-
-# --- telling ------------------------------------------------------------------------
-
-
-def _report(session: Session, found: Tally, errors: Path | None, *, dry_run: bool) -> None:
-    refused = len(found.refused) + found.more
-    _tell_counts(session, found, refused, "would be recorded" if dry_run else "recorded")
-    for row in found.refused[:_SHOWN]:
-        place = f"line {row['line']}" if "line" in row else row["path"]
-        session.out.say(f"  {place}: {row['reason']} ({row['code']})")
-    if refused > _SHOWN:
-        all_ = f"the first {len(found.refused)}" if found.more else "all"
-        session.out.say(f"  ... and {refused - _SHOWN} more" + ("" if errors else f"; --errors has {all_}"))
-    if errors is not None:
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.refused)
-        text += json.dumps({"refused_more": found.more}) + "\n" if found.more else ""
-        errors.write_bytes(text.encode("utf-8", "backslashreplace"))
-
-
-def _tell_counts(session: Session, found: Tally, refused: int, verb: str) -> None:
-    """Records as they are; of a document events, and apart from them the document and the complaints."""
-    if found.answer is None:
-        session.out.say(f"{found.recorded} {verb}, {found.repeated} were there already, {refused} refused")
-        return
-    complaints = f" ({refused} complaints)" if refused else ""
-    counts = f"{found.recorded} {verb}, {found.repeated} were there already, {found.events_refused} refused"
-    session.out.say(f"events: {counts}{complaints}")
-    if any(found.documents):
-        new, old = found.documents
-        session.out.say(f"the document around them: {new} {verb}, {old} were there already")

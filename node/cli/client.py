@@ -50,7 +50,7 @@ class NodeRefused(TallyError):
         self.status = status
         self.problem = problem
         self.code = code  # type: ignore[misc]  # the code is the one that the node gave
-        self.hint = hint  # type: ignore[misc]
+        self.hint = hint
         super().__init__(message=message)
 
 

@@ -161,8 +161,9 @@ def _tell(session: Session, answer: bytes, done: str) -> None:
         session.out.answer(answer)
         return
     found = json.loads(answer)
-    waiting = ", ".join(found["waiting_for"])
-    session.out.line(f"{done} {found['id']}, it is {found['status']}." + (f" Waits for {waiting}." if waiting else ""))
+    waiting, status = ", ".join(found["waiting_for"]), found["status"]
+    standing = f" It waits for {waiting}." if waiting else f" It is {status} now." * (status != done.lower())
+    session.out.line(f"{done} {found['id']}.{standing}")
 
 
 def _terms(content: bytes) -> str:

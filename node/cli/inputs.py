@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import TooLarge
+from ledger.errors import TallyError, TooLarge
 from ledger.letters import BOM
 from node.cli.exits import UsageWrong
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from node.cli.client import NodeClient
 
 _HEX: Final = re.compile(r"[0-9a-f]+\Z")
+_SCOPE_MISSING: Final = "scope-missing"
 
 
 def read_file(path: Path, *, bytes_max: int) -> bytes:
@@ -59,13 +60,19 @@ def parse_parties(given: list[str]) -> dict[str, list[str]]:
 
 
 def find_contract(client: NodeClient, text: str) -> str:
-    """The whole id of the one contract that `text` begins. Raises: UsageWrong."""
+    """The whole id of the one contract that `text` begins. Raises: UsageWrong, and what keeps the list from a token."""
     wanted = text.lower()
     if not _HEX.match(wanted) or len(wanted) > 64:
         raise UsageWrong(reason=f"{text!r} is not a contract id: 64 hexadecimal digits, or the first few of them")
     if len(wanted) == 64:
         return wanted
-    found = [row["id"] for row in list_contracts(client) if row["id"].startswith(wanted)]
+    try:
+        rows = list_contracts(client)
+    except TallyError as cause:
+        if cause.code == _SCOPE_MISSING:
+            cause.hint += " Or give the whole contract id."
+        raise
+    found = [row["id"] for row in rows if row["id"].startswith(wanted)]
     if len(found) != 1:
         raise UsageWrong(reason=f"{len(found)} contracts have an id that begins with {text}")
     return str(found[0])

@@ -92,12 +92,14 @@ def serve(
     """Run the node of a folder until Ctrl-C or SIGTERM."""
     import_without_terminal()
     from node.cli.client import port_error
+    from node.files import sole_server
     from node.tlsfiles import check_tls_files
 
     settings = session.settings()
     # Found here, each is told in one line; the server would have opened the store by then.
     check_tls_files(tls_cert=settings.tls_cert, tls_key=settings.tls_key, tls_ca=settings.tls_ca)
-    reason = port_error(settings.host, settings.port)
+    with sole_server(session.folder):  # first, as the port of a folder that is served is taken as well
+        reason = port_error(settings.host, settings.port)
     if reason:
         raise PortUnusable(host=settings.host, port=settings.port, reason=reason)
     from node.app import serve as run

@@ -92,7 +92,7 @@ def capture(file: bytes, *, accept_invalid: bool = False) -> Capture:
     Raises: TooLarge, TooDeep, JsonMalformed, DuplicateKey (naming the key) if the file is no strict JSON.
     """
     text = file.removeprefix(BOM)
-    _check_values(text)
+    _check_text(text)
     value = parse(text, bytes_max=limits.EPCIS_FILE_BYTES_MAX, depth_max=limits.EPCIS_FILE_DEPTH)
     if not isinstance(value, dict):
         return Capture(document_faults=tuple(check_frame(value)), records=(), refused=(), event_count=0)
@@ -126,8 +126,12 @@ def rebuild(records: Iterable[tuple[str, bytes]]) -> bytes:
 # --- taking apart -----------------------------------------------------------------------------
 
 
-def _check_values(text: bytes) -> None:
-    """Refuse a text of very many small values before they are made: as objects they take thirty times its length."""
+def _check_text(text: bytes) -> None:
+    """Call nothing and XML what they are; refuse very many small values: made, they take thirty times their length."""
+    if not text or text.isspace():
+        raise JsonMalformed(offset=0, reason="the file is empty")
+    if text[:100].lstrip().startswith(b"<"):
+        raise JsonMalformed(offset=0, reason="EPCIS XML is not read; convert it to EPCIS 2.0 JSON")
     count = sum(text.count(letter) for letter in (b",", b"[", b"{"))
     if count > limits.EPCIS_VALUES_MAX:
         raise TooLarge(what="the EPCIS file", got=count, limit=limits.EPCIS_VALUES_MAX, unit="values")

@@ -2,24 +2,28 @@
 
 The same bytes again are a duplicate: reported, not recorded. An event id that comes again
 with other bytes is recorded and flagged, as are error declarations and, where they are
-wanted at all, events that break the standard.
+wanted at all, events that break the standard. What stands around the events is recorded
+with them, and not if all of them are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ledger import limits
 from ledger.errors import TallyError
 from ledger.jsontext import encode_canonical
-from ledger.names import encode_id, lp
-from ledger.record import Link
+from ledger.names import MemberName, encode_id, lp
+from ledger.record import Draft, Link, Sealer
+from ledger.sealing import Wrapper
 from node.agreements import Contract, ContractNotActive, RoleNotAllowed, Status, TypeUnknown
 from node.append import Appended, NewRecord, Outcome
+from node.batch import check_measure
+from node.channels import PartyGone
 from node.epcis.capture import DOCUMENT_TYPE, INVALID, UNTYPED, CapturedRecord, capture
 from node.epcis.checks import Fault
 from node.intake import EnvelopeBroken, may_file
@@ -95,6 +99,7 @@ def _prepare(node: Node, file: bytes, order: Order) -> tuple[list[_Item], Report
     found, report = capture(file, accept_invalid=order.accept_invalid), Report()
     report.events = found.event_count
     items: list[_Item] = []
+    check = _make_check(node, order.contract)
     if not order.accept_invalid:
         _refuse_all(report, found.document_faults)
     for refusal in found.refused:
@@ -102,10 +107,30 @@ def _prepare(node: Node, file: bytes, order: Order) -> tuple[list[_Item], Report
     report.refused_more += found.untold_faults
     for record in found.records:
         try:
-            items.append((record, _draft(node, record, order)))
+            new = _draft(node, record, order)
+            check(new.draft)
+            items.append((record, new))
         except TallyError as cause:
             report.refuse(record.source_path, cause.code, str(cause))
+    if report.events and all(record.type == DOCUMENT_TYPE for record, _ in items):
+        items.clear()
     return items, report
+
+
+def _make_check(node: Node, contract: Contract | None) -> Callable[[Draft], None]:
+    """What raises for a draft that the appender would refuse: the document goes first, and not for nothing."""
+    parties = () if contract is None else contract.members
+    gone = sorted(set(parties) - set(node.membership.names))
+    # Nothing is sealed with it, so that it never looks at a channel.
+    wrappers = cast("dict[MemberName, Wrapper]", dict.fromkeys((node.member, *parties)))
+    sealer = Sealer(node.membership.network_id, node.joined.origin, author=node.member, wrappers=wrappers)
+
+    def check(draft: Draft) -> None:
+        if gone and draft.statement.contract is not None:
+            raise PartyGone(member=gone[0])
+        check_measure(draft, sealer.check(draft), node.membership.limits)
+
+    return check
 
 
 def _draft(node: Node, record: CapturedRecord, order: Order) -> NewRecord:

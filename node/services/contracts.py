@@ -8,7 +8,7 @@ from typing import Any, Final
 from ledger.errors import Conflict, EncodingError
 from ledger.jsontext import check_strict, members, parse
 from ledger.keys import entropy
-from ledger.names import Digest, RecordId, decode_hex, encode_b64, encode_id
+from ledger.names import Digest, RecordId, encode_b64, encode_id
 from ledger.record import Draft
 from node import agreements as agree
 from node.agreements import CodeNotRun, Contract, ProposalBroken, RoleNotAllowed, Status
@@ -33,7 +33,7 @@ class ContractSettled(Conflict):
 
 def find_contract(node: Node, shown_id: str) -> Contract:
     """By its id in hexadecimal. Raises: EncodingError, Missing."""
-    return node.agreements.get(decode_hex(shown_id, length=32, field="contract"))
+    return node.agreements.get(agree.decode_contract_id(shown_id))
 
 
 def draft_proposal(node: Node, text: bytes, *, by: bytes) -> Draft:

@@ -25,6 +25,7 @@ FIRMS: Final = ("fishery", "processor", "carrier", "retailer")
 _START_S: Final = 180.0  # patience with a busy machine: a node that ends is noticed at once
 _STOP_S: Final = 15.0
 _LOOK_S: Final = 0.1
+_WATCH_S: Final = 1.0
 _LAST_LINES: Final = 5
 
 
@@ -159,9 +160,13 @@ class Network:
         )
 
     def wait_for_interrupt(self) -> None:
+        """Return at Ctrl-C, which a script's background ignores here and not in the nodes. Raises: DemoFailed."""
         try:
             while True:
-                time.sleep(3600)
+                time.sleep(_WATCH_S)
+                for firm in self.firms:
+                    if firm.process is not None and firm.process.poll() is not None:
+                        raise DemoFailed(what=f"{firm.name} has ended", reason=f"with {firm.process.returncode}")
         except KeyboardInterrupt:
             return
 
