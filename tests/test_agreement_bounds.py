@@ -108,6 +108,7 @@ def test_refused_proposals_take_room_too_and_are_not_read_again(monkeypatch: pyt
     assert offer(found, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", [ACCEPT, DECLINE, END])
 def test_an_answer_of_the_own_member_makes_room(word: str) -> None:
     found = flooded()

@@ -78,6 +78,7 @@ def test_a_refused_line_has_its_problem_and_the_others_are_recorded(node: Node) 
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [

@@ -135,6 +135,7 @@ def test_a_field_never_hides_a_member_of_the_problem() -> None:
     assert len(found["name"]) == len(found["detail"]) == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["\ud800", b"\xff", {"a": 1}, 1.5, Path("x"), ("a", 2), None])
 def test_whatever_a_field_is_the_problem_can_be_sent(value: object) -> None:
     class Odd(TallyError):

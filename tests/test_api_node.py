@@ -86,6 +86,7 @@ def test_peers_are_told_with_what_was_heard_of_them(node: Node) -> None:
     ask(node, story, contacts=lambda: {MemberName("retailer"): heard})
 
 
+@pytest.mark.slow
 def test_evidence_is_handed_out_byte_for_byte(node: Node) -> None:
     text = b'{"kind":"fork"}\n'
     with node.store.write("evidence") as tx:
@@ -105,6 +106,7 @@ def test_evidence_is_handed_out_byte_for_byte(node: Node) -> None:
 # --- what it belongs to ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_node_without_a_charter_says_so_and_serves_what_it_can(stranger: Node) -> None:
     async def story(door: Door) -> None:
         found = await door.get("/api/v1/status")
@@ -123,6 +125,7 @@ def test_a_node_without_a_charter_says_so_and_serves_what_it_can(stranger: Node)
     ask(stranger, story)
 
 
+@pytest.mark.slow
 def test_a_network_file_is_adopted_and_handed_out_again(stranger: Node, founders: Founders) -> None:
     file = encode_network_file(founders.file)
 
@@ -139,6 +142,7 @@ def test_a_network_file_is_adopted_and_handed_out_again(stranger: Node, founders
     ask(stranger, story)
 
 
+@pytest.mark.slow
 def test_a_foreign_or_forged_network_file_is_refused(node: Node, founders: Founders) -> None:
     value = json.loads(encode_network_file(founders.file))
     unsigned = value["charters"][0].split("\n\n")[0]
@@ -198,6 +202,7 @@ def test_what_waits_for_the_guard_too_long_is_told_for_whom(founders: Founders, 
     node.close()
 
 
+@pytest.mark.slow
 def test_what_waits_for_the_guard_is_recorded_once_it_opens(founders: Founders, tmp_path: Path) -> None:
     node = waiting(founders, tmp_path, queue_wait_s=30)
 
@@ -213,6 +218,7 @@ def test_what_waits_for_the_guard_is_recorded_once_it_opens(founders: Founders, 
     node.close()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_nothing_is_recorded(node: Node) -> None:
     async def story(door: Door) -> None:
         size = size_of(node)
@@ -261,6 +267,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
+@pytest.mark.slow
 def test_a_fault_tells_the_caller_an_id_and_the_log_the_rest(
     node: Node, told: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,6 +200,7 @@ def test_what_is_no_record_is_refused_by_its_code_and_not_recorded(node: Node, t
     ask(node, story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("relation", "origin"),
     [

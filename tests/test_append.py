@@ -171,6 +171,7 @@ def test_failing_to_keep_a_channel_fails_the_batch_and_the_next_is_sealed_anew(f
     check_sound(folder)
 
 
+@pytest.mark.slow
 def test_disk_that_is_full_is_named_and_writing_goes_on_once_there_is_room(node: Node, folder: Path) -> None:
     records = [note(node, number) for number in range(1000)]
     with full_disk(node), pytest.raises(DiskFull):
@@ -179,6 +180,7 @@ def test_disk_that_is_full_is_named_and_writing_goes_on_once_there_is_room(node:
     check_sound(folder)
 
 
+@pytest.mark.slow
 def test_what_is_durable_is_answered_although_telling_of_it_fails(node: Node, folder: Path) -> None:
     proposed = NewRecord(proposal({"shipper": ["fishery"], "receiver": ["fishery"], "insurer": ["fishery"]}))
     apply = node.apply_statements
@@ -235,6 +237,7 @@ def test_requests_that_no_writer_ever_took_are_refused_when_the_node_stops(folde
         node.joined.appender.submit([note(node, 2)])
 
 
+@pytest.mark.slow
 def test_stopping_leaves_nobody_without_an_answer(node: Node) -> None:
     pending, refused = [], []
 

@@ -37,6 +37,7 @@ def _called(module: Module, names: frozenset[str]) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_pure_packages_call_nothing_outside_themselves() -> None:
     assert [found for module in _pure_modules() for found in _called(module, _OUTSIDE_CALLS)] == []
 

@@ -62,6 +62,7 @@ def send(node: Node, reader: str) -> sidecars.StoredChannel:
 # --- outgoing -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_channel_is_made_once_a_day_and_yesterdays_are_forgotten(pair: tuple[Node, Node]) -> None:
     fishery, _ = pair
     made, origin = book(fishery), fishery.joined.origin
@@ -93,6 +94,7 @@ def test_records_of_two_days_are_read_after_a_restart(founders: nodes.Founders, 
 # --- incoming -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_opened_channels_are_forgotten_the_oldest_use_first(
     pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +171,7 @@ def test_no_read_looks_at_more_channels_than_its_records_name(pair: tuple[Node, 
     assert rows_read(fishery, read) <= 3 * 3
 
 
+@pytest.mark.slow
 def test_channels_are_found_by_wrapper_and_id(pair: tuple[Node, Node]) -> None:
     fishery, retailer = pair
     mine, theirs = send(fishery, "carrier"), send(retailer, "fishery")
@@ -195,6 +198,7 @@ def test_channels_are_found_by_wrapper_and_id(pair: tuple[Node, Node]) -> None:
 # --- how many -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_author_opens_no_more_channels_than_readers_keep(
     pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:

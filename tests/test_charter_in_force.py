@@ -134,6 +134,7 @@ def test_record_is_recorded_up_to_the_charters_limit(
     assert size_of(node) == before
 
 
+@pytest.mark.slow
 def test_record_has_so_many_readers_as_the_charter_allows(node: Node, founders: Founders) -> None:
     contract = nodes.agree(node)
     body = '{"weight":1,"kind":"cod"}'
@@ -174,6 +175,7 @@ def test_record_has_so_many_sections_as_the_charter_allows(node: Node, founders:
     assert (refused.fields["name"], refused.fields["got"]) == ("record_sections", 5)
 
 
+@pytest.mark.slow
 def test_partners_system_is_told_which_limit_it_was(node: Node, founders: Founders) -> None:
     contract = nodes.agree(node)
     limit(node, founders, record_readers=2, record_fields=64)
@@ -217,6 +219,7 @@ def test_refused_record_does_not_hold_up_its_batch(node: Node, founders: Founder
     assert [type(outcome) for outcome in outcomes] == [Appended, OverCharterLimit, Appended]
 
 
+@pytest.mark.slow
 def test_proposal_is_bound_by_the_charter_and_whoever_wants_out_is_heard(node: Node, founders: Founders) -> None:
     contract = nodes.agree(node)
     limit(node, founders, record_readers=2, body_bytes=65_536)

@@ -23,6 +23,8 @@ from node.node import Node
 from tests.make_cli import Result, tally
 from tests.make_running import make_lone_folder, running
 
+pytestmark = pytest.mark.slow
+
 EVENT = {
     "@context": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"],
     "type": "ObjectEvent",
@@ -159,7 +161,6 @@ def test_what_is_no_object_is_left_as_it_is(line: bytes) -> None:
 # --- records --------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_every_line_is_a_record_and_refusals_name_their_line(node: Node, contract: str, tmp_path: Path) -> None:
     good = '{"type":"ship","body":{"n":1.50}}'
     file = write_lines(
@@ -460,7 +461,6 @@ def test_refusals_that_the_node_only_counted_are_told_as_such(
     assert lines[-1] == {"refused_more": 3}
 
 
-@pytest.mark.slow
 def test_only_the_first_refusals_are_told(node: Node, tmp_path: Path) -> None:
     file = write_lines(tmp_path, *["nonsense"] * (captured.SHOWN + 1), name="x.ndjson")
     done = capture_file(node, file)

@@ -121,6 +121,7 @@ def test_a_name_that_none_can_have_is_refused_with_the_rule(tmp_path: Path) -> N
     assert "rule for names" in done.err
 
 
+@pytest.mark.slow
 def test_a_lost_admin_token_is_replaced_and_the_old_one_revoked(tmp_path: Path) -> None:
     (folder,) = make_folders(tmp_path, "fishery")
     old = (folder / "admin-token").read_text().strip()
@@ -256,6 +257,7 @@ def test_verify_tells_proved_from_incomplete_and_invalid(tmp_path: Path) -> None
     assert tally("charter", "verify", file, "--trust", drawn["fingerprint"]).code == 1
 
 
+@pytest.mark.slow
 def test_sign_refuses_a_charter_that_is_not_the_expected_one(tmp_path: Path) -> None:
     folders = make_folders(tmp_path, "a", "b")
     file = tmp_path / "network.json"
@@ -286,6 +288,7 @@ def test_council_and_threshold_are_as_asked(tmp_path: Path) -> None:
     assert not (tmp_path / "m.json").exists()
 
 
+@pytest.mark.slow
 def test_a_charter_is_drawn_up_by_a_member_of_it(tmp_path: Path) -> None:
     a, b = make_folders(tmp_path, "a", "b")
     done = tally("charter", "new", a / "member.json", "--dir", b, "-o", tmp_path / "n.json")
@@ -293,6 +296,7 @@ def test_a_charter_is_drawn_up_by_a_member_of_it(tmp_path: Path) -> None:
     assert "not-in-charter" in done.err
 
 
+@pytest.mark.slow
 def test_a_forged_member_file_is_refused(tmp_path: Path) -> None:
     a, b = make_folders(tmp_path, "a", "b")
     value = json.loads((b / "member.json").read_bytes())
@@ -347,6 +351,7 @@ def test_cards_are_shown_from_a_file(tmp_path: Path) -> None:
     assert tally("card", "show", "c", "--file", file).code == 1
 
 
+@pytest.mark.slow
 def test_trust_is_a_fingerprint_a_network_file_or_a_charter(tmp_path: Path) -> None:
     file = found(tmp_path, "a", "b")
     charter = tmp_path / "charter"
@@ -367,6 +372,7 @@ def test_a_fingerprint_is_one_even_where_a_file_has_its_name(tmp_path: Path, mon
     assert read_trust(f"./{wanted}").network.hex() == fingerprint_of(impostor) != wanted
 
 
+@pytest.mark.slow
 def test_trust_in_a_charter_that_not_all_signed_is_refused(tmp_path: Path) -> None:
     folders = make_folders(tmp_path, "a", "b")
     file = tmp_path / "network.json"

@@ -22,6 +22,8 @@ from tests.make_folders import proposal
 from tests.make_running import make_lone_folder, running
 from tests.source import ROOT
 
+pytestmark = pytest.mark.slow
+
 CONTRACT = """'''Share shipments.'''
 ROLES = {"seller", "buyer"}
 SIGNERS = set()
@@ -62,7 +64,6 @@ def file_record(node: Node, record: dict[str, object]) -> str:
 # --- contracts ------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_contract_goes_from_proposal_to_its_end(node: Node) -> None:
     contract = propose(node, title="From first to last")
     assert at(node, "contract", "show", contract[:10], "--json").json["status"] == "active"
@@ -172,7 +173,6 @@ def test_lint_tells_errors_from_doubts(tmp_path: Path) -> None:
 # --- records --------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_records_are_listed_filtered_and_paged(node: Node) -> None:
     contract = propose(node, title="Listed")
     file = node.folder / "listed.ndjson"
@@ -237,7 +237,6 @@ def test_a_record_that_is_not_there_is_refused(node: Node) -> None:
     assert at(node, "records", "show", "no-id").code == 1
 
 
-@pytest.mark.slow
 def test_tail_shows_the_last_records_and_then_the_new_ones(node: Node) -> None:
     contract = propose(node, title="Tail")
     file_record(node, {"type": "ship", "body": {"n": "before"}, "contract": contract})
@@ -254,7 +253,6 @@ def test_tail_shows_the_last_records_and_then_the_new_ones(node: Node) -> None:
 # --- tokens ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_token_opens_its_scopes_until_it_is_revoked(node: Node) -> None:
     made = at(node, "token", "new", "erp", "--scope", "read", "--scope", "write", "--json").json
     used = ("--token", made["token"])
@@ -294,7 +292,6 @@ def test_charter_card_and_peers_are_those_of_the_node(node: Node) -> None:
     assert "fishery: ready" in at(node, "peers").err
 
 
-@pytest.mark.slow
 def test_a_node_adopts_a_charter_while_it_runs(tmp_path: Path) -> None:
     folder = make_lone_folder(tmp_path)
     with running(folder, adopt=False) as node:
@@ -366,7 +363,6 @@ def test_a_backup_of_no_node_is_a_wrong_command_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_every_answer_with_json_is_json_alone(node: Node) -> None:
     contract = propose(node, title="Only JSON")
     place = file_record(node, {"type": "ship", "body": {"n": 1}, "contract": contract})

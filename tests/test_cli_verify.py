@@ -24,6 +24,8 @@ from tests.make_cli import found, tally
 from tests.make_membership import FOUR, firms, network_file
 from tests.make_running import free_port, running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -56,13 +58,11 @@ def fingerprint(root: Path) -> str:
     return str(tally("charter", "show", "--file", root / "network.json", "--json").json["fingerprint"])
 
 
-@pytest.mark.slow
 def test_a_field_without_a_slash_is_refused_with_the_name_that_is_meant(root: Path) -> None:
     done = tally("receipt", "fishery/1", "--field", "quantity", "--dir", root / "fishery")
     assert (done.code, "/quantity" in done.err, "--field /NAME" in done.err) == (3, True, True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "advice"),
     [
@@ -108,7 +108,6 @@ def test_a_byte_order_mark_before_a_network_file_is_dropped(root: Path, tmp_path
     assert tally("charter", "verify", marked, "--trust", fingerprint(root)).code == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("content", [b'{"charters":', b'{"first":', b"c2sp.org/tlog-proof@v1"])
 def test_a_byte_order_mark_before_a_proof_is_named_with_what_to_do(root: Path, tmp_path: Path, content: bytes) -> None:
     """A receipt has one form: with three bytes more it is none, and whoever got it learns how that came about."""
@@ -159,7 +158,6 @@ def test_a_receipt_is_proved_by_the_network_file(root: Path) -> None:
     assert told["charter"] == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "words", "code"),
     [
@@ -195,7 +193,6 @@ def test_a_forged_disclosure_is_invalid(root: Path, tmp_path: Path, name: str) -
     assert (done.code, done.json["result"]) == (1, "invalid")
 
 
-@pytest.mark.slow
 def test_any_changed_byte_of_a_receipt_is_noticed(root: Path, tmp_path: Path) -> None:
     good = (root / "receipt.json").read_bytes()
     for at in range(0, len(good), len(good) // 40):
@@ -215,7 +212,6 @@ def test_a_bare_proof_is_incomplete(root: Path, tmp_path: Path) -> None:
     assert tally("verify", tmp_path / "proof", "--trust", root / "network.json").code == 1
 
 
-@pytest.mark.slow
 def test_a_receipt_goes_to_stdout_byte_for_byte(root: Path) -> None:
     with running(root / "fishery"):
         done = tally("receipt", "fishery/1", "--field", "/quantity", "--dir", root / "fishery")

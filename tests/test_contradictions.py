@@ -181,6 +181,7 @@ def test_network_file_with_another_card_is_evidence_and_the_rest_of_it_counts(
     assert stored.file == node.membership.file
 
 
+@pytest.mark.slow
 def test_long_line_under_a_replaced_root_key_is_refused(node: Node, template: Founded, liar: Author) -> None:
     """That key is known to all, and looked up no more when a card is verified: its line could be of any length."""
     one = make_membership(template.file).network.charter
@@ -244,6 +245,7 @@ def test_second_charter_of_a_version_that_is_held_is_kept_as_evidence(node: Node
     assert [item.member for item in kept(node)] == ["carrier, fishery"]
 
 
+@pytest.mark.slow
 def test_older_file_and_file_of_another_network_are_no_evidence(node: Node, template: Founded, tmp_path: Path) -> None:
     (ours,) = charters(template, (0, ("carrier", "fishery")))
     node.adopt(ours)

@@ -23,6 +23,8 @@ from node.epcis.checks import CODES, EVENT_LIST, check, terms, texts
 from tests import json_schemas
 from tests.samples import list_samples, sample
 
+pytestmark = pytest.mark.slow
+
 _LONG_RUN: Final = int(os.environ.get("TALLY_MUTATIONS", "10000"))
 _SHORT_RUN: Final = 200
 _EVENTS_KEPT: Final = 3  # of each document that is mutated: the schema takes milliseconds per event
@@ -48,7 +50,6 @@ def read(path: Any) -> Any:
 # --- samples, as they are ------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", _SAMPLES, ids=lambda path: path.name)
 def test_checker_and_schema_agree_on_the_sample(path: Any) -> None:
     value = read(path)
@@ -100,12 +101,10 @@ def test_the_vocabularies_are_complete(table: frozenset[str], definition: str, c
 # --- mutations -------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_checker_and_schema_agree_on_some_mutations(seed: int) -> None:
     compare(seed, _SHORT_RUN)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_checker_and_schema_agree_on_thousands_of_mutations(seed: int) -> None:
     compare(seed + 1, _LONG_RUN)
@@ -420,7 +419,6 @@ _CHANGES: Final[tuple[Callable[[random.Random, Any], Any], ...]] = (
 # --- forms of strings ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_uris_and_times_agree_with_the_schema_s_formats(seed: int) -> None:
     rng = random.Random(seed)
     pieces = ["a", ":", "/", "//", "?", "#", "[", "]", "@", "%41", "%4", "::", "1", "ffff", "1.2.3.4", "v1.", "é", " "]

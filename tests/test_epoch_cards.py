@@ -80,6 +80,7 @@ def error_about(node: Node, contact: Contact | None = None) -> str | None:
 # --- kept, told of, not in force --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_card_of_a_later_epoch_is_kept_and_the_one_before_stays_in_force(node: Node, template: Founded) -> None:
     first, note = first_of(template), note_of(template, epoch_card(template))
     node.learn_cards([note])

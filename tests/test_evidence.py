@@ -394,6 +394,7 @@ def test_document_has_a_limit() -> None:
         decode_evidence(b" " * limits.EVIDENCE_BYTES_MAX + b"\n")
 
 
+@pytest.mark.slow
 def test_a_long_document_is_parsed_only_if_it_is_made_of_strings(monkeypatch: pytest.MonkeyPatch) -> None:
     def parsed(*_: Any, **__: Any) -> Any:
         raise AssertionError("it was parsed")

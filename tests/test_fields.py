@@ -376,6 +376,7 @@ def test_rules_remember_member_names_without_growing_for_ever() -> None:
     assert [field.name for field in cut(b'{"0-0":1}', rules)] == ["/0-0"]
 
 
+@pytest.mark.slow
 def test_the_real_samples_come_together_again() -> None:
     event = "/epcisBody/eventList/*"
     deep = [f"{event}/{name}" for name in ("readPoint", "*/id", "readPoint/id", "bizTransactionList/*/bizTransaction")]

@@ -100,6 +100,7 @@ def test_messages_behind_a_false_signature_are_not_looked_at(
         assert (len(asked), found.good, len(found.gaps)) == (looked_at, [], 1)
 
 
+@pytest.mark.slow
 def test_cosignatures_are_as_many_as_members_can_be(pair: tuple[Node, Node], hashed: list[VerifyKey]) -> None:
     fishery, retailer = pair
     log = log_of(retailer)

@@ -354,6 +354,7 @@ def insert_one(entries: list[bytes]) -> list[bytes]:
     return [entries[0], *entries][:256]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [40, 256, 2 * CHUNK])
 @pytest.mark.parametrize("lie", [drop_one, repeat_one, swap_two, insert_one])
 def test_truncated_duplicated_and_reordered_bundles_are_refused(lie: Any, size: int) -> None:

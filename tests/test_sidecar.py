@@ -228,6 +228,7 @@ def test_number_of_messages_ends_at_the_limit() -> None:
         decode_bodies(formats.bodies([b""] * (most + 1), {}), start=0, end=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

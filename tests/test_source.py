@@ -327,6 +327,7 @@ def test_types_have_a_grammar(kind: str) -> None:
         assert [finding.code for finding in found] == ["type-malformed"]
 
 
+@pytest.mark.slow
 def test_everything_is_counted() -> None:
     many = rows(7, '"r#"')
     for most, build in (
@@ -367,6 +368,7 @@ def test_the_file_has_a_greatest_size() -> None:
     assert the_fault(agreement(rest="#" + "é" * (room // 2) + "xx" * (room % 2 + 1))).code == "too-large"
 
 
+@pytest.mark.slow
 def test_words_and_signs_are_counted_before_anything_is_parsed() -> None:
     room = limits.CONTRACT_WORDS_MAX - len(re.findall(r"\w+|[^\w\s]", agreement()))
     read_source(agreement(rest="0;" * (room // 2) + "0" * (room % 2)))

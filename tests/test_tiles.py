@@ -136,6 +136,7 @@ def test_proofs_read_from_tiles_are_those_of_the_leaves(size: int) -> None:
         assert prove_fork(other, size, read) == prove_fork(other, size, direct)
 
 
+@pytest.mark.slow
 def test_hashes_of_every_level_are_read_from_tiles() -> None:
     stored, direct = files(entries(SIZE)), reader(LEAVES)
     read = hash_reader(read_from(stored), SIZE)

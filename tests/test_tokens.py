@@ -132,6 +132,7 @@ def test_guesses_are_looked_up_once_a_second_at_most(store: Store) -> None:
         book.verify(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", "a" * 65, "-x", "a b", "ü", "a\n"])
 def test_a_name_that_no_log_line_could_show_is_refused(store: Store, name: str) -> None:
     with pytest.raises(TokenMalformed, match="the name"):

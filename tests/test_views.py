@@ -1315,6 +1315,7 @@ def test_a_worker_that_fails_says_nothing_of_what_records_say(firms: Firms) -> N
     assert "urn:" not in said and said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_what_a_newer_card_signs_can_be_read_at_once(firms: Firms) -> None:
     projector = worker.open_projector(firms["b"].folder)
     finish(projector)
