@@ -14,7 +14,7 @@ def parse_record(node: Node, text: bytes, *, by: bytes, answer_key: bytes | None
     """The draft of one envelope, or the answer that the same request was given before.
 
     A request that was answered stays answered, also where it would be refused by now (the contract ended, say).
-    Raises: what `Intake.parse` raises; IdempotencyConflict.
+    Raises: what `Intake.parse` raises; IdempotencyConflict, RowDamaged.
     """
     try:
         return node.joined.intake.parse(text, by=by, answer_key=answer_key)
@@ -26,7 +26,7 @@ def parse_record(node: Node, text: bytes, *, by: bytes, answer_key: bytes | None
 
 
 def find_answer(node: Node, answer_key: bytes, request: bytes) -> Appended | None:
-    """What was recorded under `answer_key`. Raises: IdempotencyConflict if it was for another request."""
+    """What was recorded under `answer_key`. Raises: IdempotencyConflict if it was for another request; RowDamaged."""
     with node.store.read() as tx:
         answer = facts.find_answer(tx, answer_key)
         if answer is None:
@@ -36,7 +36,7 @@ def find_answer(node: Node, answer_key: bytes, request: bytes) -> Appended | Non
         log = logs.find_log(tx, node.joined.origin)
         assert log is not None, "the own log was made at adoption"
         node.let_out(log)
-        row = logs.read_packed(tx, log.number, answer.index, answer.index + 1)[0]
+        row = logs.read_row(tx, log.number, answer.index)
     assert row.id is not None, "own entries have ids"
     return Appended(answer.index, row.id, row.leaf, True)
 
