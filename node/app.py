@@ -19,8 +19,8 @@ from node import logging
 from node.api import captures, contracts, document, errors, health, network, receipts, records, tokens
 from node.api.routes import Context
 from node.api.shortcut import Shortcut
-from node.config import Settings
-from node.files import sole_server
+from node.config import DATABASE_NAME, Settings
+from node.files import check_sole_name, sole_server
 from node.node import Node
 from node.services.gathering import Gathering
 from node.services.standing import Contact, Contacts
@@ -84,10 +84,12 @@ def create_app(
 def serve(folder: Path, *, not_restored: bool = False) -> None:
     """Run the node of `folder` until it is told to stop.
 
-    Raises: FolderInUse, what `Node.open` raises, what ended the node; BackgroundFailed for a fault of it.
+    Raises: FolderInUse, DatabaseLinked, what `Node.open` raises, what ended the node; BackgroundFailed for a fault of
+    it.
     """
     os.umask(0o077)  # whatever this process and its worker make is for its owner alone
     with sole_server(folder):
+        check_sole_name(folder / DATABASE_NAME)
         _serve(folder, not_restored=not_restored)
 
 

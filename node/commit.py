@@ -37,11 +37,10 @@ from node.contract import STATEMENTS
 from node.highwater import HighWater, HighWaterFile
 from node.ids import IdMaker
 from node.startup import check_history, let_out
-from node.storage import facts, logs, sidecars
-from node.storage.packing import pack_sidecar
+from node.storage import facts, logs, places, sidecars
+from node.storage.packing import RowDamaged, pack_sidecar
 from node.storage.store import Store, Tx
 
-_CARD, _CHARTER = "announced-card", "announced-charter"
 _ATTEMPTS: Final = 8
 """Times that a batch begins anew because another process was quicker."""
 
@@ -223,12 +222,12 @@ class Committer:
                 for index, item in enumerate(batch.sealed, start)
             ]
             sidecars.insert_sidecars(tx, number, bodies)
-            logs.insert_ids(tx, number, start, batch.ids)
-            logs.insert_slots(tx, number, chained.slots)
+            places.insert_ids(tx, number, start, batch.ids)
+            places.insert_slots(tx, number, chained.slots)
             logs.insert_rows(tx, number, rows)
             facts.insert_answers(tx, _answers(batch, start))
             if batch.documents != (head.card, head.charter):
-                for name, digest in zip((_CARD, _CHARTER), batch.documents, strict=True):
+                for name, digest in zip(facts.ANNOUNCED, batch.documents, strict=True):
                     facts.set_meta(tx, name, encode_b64(digest or b""))
             for index, type_name in statements:
                 sidecars.insert_statement(tx, number, index, type_name)
@@ -262,14 +261,10 @@ class Committer:
         with self._store.read() as tx:
             log = self._stored(tx)
             check_history(tx, log, mark)  # where the head moved by itself, another database is there
-            card, charter = facts.get_meta(tx, _CARD), facts.get_meta(tx, _CHARTER)
-            self._ids = IdMaker(logs.last_id(tx, log.number))
-        return Tip(
-            frontier=log.frontier,
-            last_leaf=log.last_leaf,
-            card=None if not card else Digest(decode_b64(card)),
-            charter=None if not charter else Digest(decode_b64(charter)),
-        )
+            announced = [facts.get_meta(tx, name) for name in facts.ANNOUNCED]
+            self._ids = IdMaker(places.last_id(tx, log.number))
+        card, charter = (Digest(decode_b64(text)) if text else None for text in announced)
+        return Tip(frontier=log.frontier, last_leaf=log.last_leaf, card=card, charter=charter)
 
     def _stored(self, tx: Tx) -> logs.StoredLog:
         log = logs.find_log(tx, self._origin)
@@ -280,7 +275,10 @@ class Committer:
 def _repeat(tx: Tx, log: logs.StoredLog, record: NewRecord, answer: facts.Answer) -> Outcome:
     if answer.request != record.request:
         return IdempotencyConflict(index=answer.index)
-    row = logs.read_packed(tx, log.number, answer.index, answer.index + 1)[0]
+    try:
+        row = logs.read_row(tx, log.number, answer.index)
+    except RowDamaged as cause:
+        return cause  # of this request alone: the rest of the batch is as good as ever
     assert row.id is not None, "own entries have ids"
     return Appended(answer.index, row.id, row.leaf, True)
 

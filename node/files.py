@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ledger.errors import Conflict
@@ -16,6 +16,27 @@ class FolderInUse(Conflict):
     code = "folder-in-use"
     template = "another process serves {folder}"
     hint = "One node process serves a folder, on whatever port. Stop the other one first."
+
+
+class DatabaseLinked(Conflict):
+    code = "database-linked"
+    template = "{path} has {names} names (hard links), so that two folders may hold one database"
+    hint = (
+        "Stop the node and give this folder a file of its own: `cp ledger.db copy && mv copy ledger.db`. "
+        "Serve one folder of a member, never two: they would sign two histories."
+    )
+
+
+def check_sole_name(path: Path) -> None:
+    """Raise if a file has names beside this one. Raises: DatabaseLinked.
+
+    SQLite keeps what was written last in a file beside each name: two nodes would not see each other's entries, and
+    sign two histories. The folder's lock keeps out none of them.
+    """
+    with suppress(FileNotFoundError):
+        names = path.stat().st_nlink
+        if names > 1:
+            raise DatabaseLinked(path=path, names=names)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ TOKENS_MAX: Final = 1000
 _TOKEN: Final = re.compile(r"tally_([0-9a-f]{16})_[A-Za-z0-9_-]{43}\Z")
 _ID: Final = re.compile(r"[0-9a-f]{16}\Z")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_HASH_BYTES: Final = 32
 _RELOAD_MS: Final = 5_000  # another process may have revoked one
 _UNKNOWN_MS: Final = 1_000  # another process may have made one; guesses must not become a load on the store
 _NOBODY: Final = Digest(bytes(32))
@@ -105,6 +106,21 @@ def make_token(tx: Tx, *, name: str, scopes: Iterable[str], now_ms: int) -> str:
         ),
     )
     return text
+
+
+def check_kept(token: StoredToken) -> None:
+    """Raise unless a token is kept as `make_token` writes it, revoked or not. Raises: TokenMalformed."""
+    known = {scope.value for scope in Scope}
+    columns: tuple[object, ...] = (token.id, token.name, token.hash, token.scopes, token.created_ms)
+    if [type(column) for column in columns] != [str, str, bytes, str, int] or len(token.hash) != _HASH_BYTES:
+        raise TokenMalformed(reason="a column is of another form")
+    if token.revoked_ms is not None and type(token.revoked_ms) is not int:
+        raise TokenMalformed(reason="the time of revoking is none")
+    if not _ID.match(token.id) or not _NAME.match(token.name):
+        raise TokenMalformed(reason="the id or name is of another form")
+    scopes = token.scopes.split(" ")
+    if scopes != sorted(set(scopes)) or not known.issuperset(scopes):
+        raise TokenMalformed(reason="the scopes are others")
 
 
 def token_id_of(text: str) -> str:

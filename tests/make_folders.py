@@ -17,7 +17,7 @@ from node.config import DATABASE_NAME
 from node.founding import encode_settings
 from node.keyring import Keyring, save_keyring
 from node.membership import make_membership, save_membership
-from node.storage import logs
+from node.storage import facts, logs
 from node.storage.store import Store
 from tests.make_membership import NETWORK, Firm, charter, firms, signed
 
@@ -73,6 +73,7 @@ def make_folder(folder: Path, member: Firm, file: NetworkFile, *, endpoints: Seq
     membership = make_membership(file)
     with store.write("adopt") as tx:
         save_membership(tx, membership)
+        facts.set_meta(tx, facts.OWN_ORIGIN, str(membership.origin(member.name)))
         for name in (member.name, *membership.names):
             logs.ensure_log(tx, membership.origin(name))
     store.close()

@@ -39,7 +39,7 @@ from node.fsck import check_store
 from node.highwater import HIGH_WATER_NAME, read_high_water
 from node.node import Node
 from node.receipts import make_receipt
-from node.storage import logs
+from node.storage import logs, places
 from node.storage.engine import DiskFull
 from tests.make import Log
 from tests.make_folders import Founded, found, proposal, shipment
@@ -376,7 +376,7 @@ def test_every_commit_carries_a_slot_whether_or_not_it_needs_one(node: Node) -> 
         assert any(slots[:2])
         assert slots[3] == bytes(16)
         for index, slot in enumerate(slots, start):
-            assert slot is None or logs.find_slot(tx, 1, slot) == index, "fsck and repeats go by the index"
+            assert slot is None or places.find_slot(tx, 1, slot) == index, "fsck and repeats go by the index"
 
 
 # --- any order of anything ----------------------------------------------------------------------

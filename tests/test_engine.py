@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
+from node.storage import facts
 from node.storage.engine import SCHEMA_VERSION, migrate, open_engine
 from node.storage.store import Store
 from node.storage.viewsource import open_ledger
@@ -31,6 +32,20 @@ def test_a_database_is_made_once_and_opened_again(tmp_path: Path) -> None:
     engine.dispose()
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA_VERSION,)]
+
+
+def test_reader_of_a_database_that_another_writes_sees_one_state(tmp_path: Path) -> None:
+    """Else `fsck` of a running node would compare rows of two states."""
+    written, read = Store.open(tmp_path / "ledger.db"), Store.open_readonly(tmp_path / "ledger.db")
+    with read.read() as tx:
+        before = facts.list_meta(tx)
+        with written.write("adopt") as other:
+            facts.set_meta(other, facts.OWN_ORIGIN, "new")
+        assert facts.list_meta(tx) == before == []
+    with read.read() as tx:
+        assert facts.list_meta(tx) == [(facts.OWN_ORIGIN, "new")]
+    read.close()
+    written.close()
 
 
 def test_every_commit_is_synced_to_disk(tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ import pytest
 
 from ledger.evidence import encode_evidence, make_fork
 from ledger.names import MemberName
+from node.append import Appended
 from node.fsck import Report, check_store, read_owner
 from node.node import Node
+from node.services.records import find_record_by_id
 from node.storage.copies import copy_database
+from node.storage.packing import RowDamaged
 from node.storage.store import Store
 from node.sync.evidence import take_evidence
 from tests import nodes
@@ -92,6 +95,72 @@ def test_statement_of_no_record_is_named(copy: Copy, *, has_keys: bool) -> None:
     assert found.count(("statement", "tally/accept: of an entry that is not here")) == 2
 
 
+# --- ids, slots, and rows of nothing -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("move", ['"index" - 1', '"index" + 1', '"index" + 77'])
+def test_id_that_leads_to_another_entry_is_named(copy: Copy, move: str) -> None:
+    copy.change(f'UPDATE record_id SET "index" = {move} WHERE "index" = 3')
+    assert {what for what, _ in copy.faults(has_keys=False)} == {"id"}
+
+
+@pytest.mark.parametrize("move", ['"index" - 1', '"index" + 77'])
+def test_slot_that_leads_to_another_entry_is_named(copy: Copy, move: str) -> None:
+    copy.change(f'UPDATE slot SET "index" = {move} WHERE "index" = (SELECT max("index") FROM slot)')
+    assert "slot" in {what for what, _ in copy.faults(has_keys=False)}
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("INSERT INTO record_id SELECT number, zeroblob(16), 3 FROM log WHERE size > 3", "id"),
+        ("INSERT INTO target SELECT number, 999, X'00' FROM log WHERE size > 3", "target"),
+        ("UPDATE checkpoint SET log = 77 WHERE size = 3", "log"),
+        ("INSERT INTO gap SELECT (number << 40) + 3, 'lost' FROM log WHERE size > 3", "gap"),
+        ("INSERT INTO gap SELECT (number << 40) + 99, 'lost' FROM log WHERE size > 3", "gap"),
+        ("INSERT INTO sidecar SELECT (number << 40) + 99, X'00' FROM log WHERE size > 3", "body"),
+        ("INSERT INTO meta VALUES ('own-origiN', 'x')", "fact"),
+        ("UPDATE log SET size = 1 << 50 WHERE size > 3", "head"),
+        ("UPDATE log SET frozen = 'x' WHERE size = 0", "head"),
+        ("DELETE FROM log WHERE size = 0", "log"),
+    ],
+)
+def test_row_that_belongs_to_nothing_is_named(copy: Copy, statement: str, what: str) -> None:
+    copy.change(statement)
+    assert what in {found for found, _ in copy.faults(has_keys=False)}
+
+
+def test_own_body_that_is_gone_is_named_whatever_the_store_says_it_is(copy: Copy) -> None:
+    copy.change("UPDATE meta SET name = 'own-origiN' WHERE name = 'own-origin'")
+    copy.change("DELETE FROM sidecar WHERE key & 0xff = 3")
+    assert ("body", "it is not here, and no gap says so") in copy.faults()
+
+
+def test_record_is_not_shown_under_the_id_of_another(founders: nodes.Founders, tmp_path: Path) -> None:
+    node = founders.join(tmp_path)
+    placed = [file_record(node, "note", f'{{"a":{number}}}') for number in range(2)]
+    assert find_record_by_id(node, placed[1].id).record.index == placed[1].index
+    with node.store.write("adopt") as tx:
+        tx.exec_driver_sql('UPDATE record_id SET "index" = "index" - 1 WHERE id = ?', (placed[1].id,))
+    with pytest.raises(RowDamaged) as refused:
+        find_record_by_id(node, placed[1].id)
+    assert "tally fsck" in refused.value.hint
+    node.close()
+
+
+def test_answer_that_leads_to_no_entry_is_refused_and_named(founders: nodes.Founders, tmp_path: Path) -> None:
+    node = founders.join(tmp_path)
+    record = node.joined.intake.parse(b'{"type":"note","body":{"a":1}}', by=b'"test"', answer_key=bytes(32))
+    assert isinstance(node.append([record])()[0], Appended)
+    with node.store.write("adopt") as tx:
+        tx.exec_driver_sql('UPDATE answer SET "index" = 999')
+    fresh = node.joined.intake.parse(b'{"type":"note","body":{"a":2}}', by=b'"test"', answer_key=b"b" * 32)
+    damaged, recorded = node.append([record, fresh])()
+    assert (type(damaged), type(recorded)) == (RowDamaged, Appended)
+    assert [fault.what for fault in check_store(node.folder, keyring=node.keyring).faults] == ["answer"]
+    node.close()
+
+
 # --- cosignatures, evidence -----------------------------------------------------------------
 
 
@@ -143,7 +212,8 @@ def test_evidence_that_is_not_what_its_row_says_is_named(
     assert (report.faults, report.evidence) == ([], 1)
     copy.change(change)
     found = copy.faults()
-    assert {what for what, _ in found} == {"evidence"}
+    # The log is frozen, and where the piece does not say of it that it forked, nothing says why.
+    assert {what for what, _ in found} <= {"evidence", "head"}
     assert any(reason in told or reason == "evidence:" for _, told in found)
 
 

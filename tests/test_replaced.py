@@ -24,7 +24,7 @@ from node import agreements
 from node.app import serve
 from node.config import CONFIG_NAME, DATABASE_NAME, load_settings
 from node.cosigned import COSIGNED_NAME, CosignedBroken, CosignedFile
-from node.files import FolderInUse, sole_server
+from node.files import DatabaseLinked, FolderInUse, check_sole_name, sole_server
 from node.guard import GuardState, OtherHistory
 from node.highwater import HIGH_WATER_NAME
 from node.node import Node
@@ -411,3 +411,18 @@ def test_folder_that_a_process_serves_is_served_by_no_other_until_that_is_gone(t
         other.wait()
     with sole_server(tmp_path):
         pass
+
+
+def test_database_with_a_second_name_is_served_from_neither_folder(tmp_path: Path) -> None:
+    """As `cp -al` and tools that merge equal files leave it: each name has a -wal of its own beside it."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    Store.open(folders[0] / DATABASE_NAME).close()
+    os.link(folders[0] / DATABASE_NAME, folders[1] / DATABASE_NAME)
+    for folder in folders:
+        with pytest.raises(DatabaseLinked):
+            serve(folder)
+    (folders[1] / DATABASE_NAME).unlink()
+    check_sole_name(folders[0] / DATABASE_NAME)
+    check_sole_name(folders[1] / DATABASE_NAME)  # none is there yet

@@ -22,7 +22,7 @@ from ledger.names import Digest, MemberName, decode_origin
 from ledger.replica import CommitEntries, EntryBatch, Repeat, check_entries
 from ledger.sealing import decode_channel_message, open_channel
 from ledger.sidecar import Sidecar, encode_bodies
-from node.storage import checkpoints, logs, sidecars
+from node.storage import checkpoints, logs, places, sidecars
 from node.storage.packing import RowDamaged, pack_entry, pack_received
 from node.storage.replicas import ReplicaMoved, commit_entries, read_head
 from node.storage.store import Store, Tx
@@ -262,18 +262,32 @@ def test_subtree_that_is_not_whole_has_no_hash(store: Store) -> None:
 
 
 def test_ids_and_slots_are_found_again(store: Store) -> None:
-    log = Log(FISHERY).add(1200)
+    log = Log(FISHERY).add(5).add_entry(slot=SLOT).add(1194)
     mirror(store, log)
     batch = action(log, 0, 1200).batch
     ids = [record_id_ for record_id_ in batch.ids if record_id_ is not None]
+    with store.read() as tx:
+        number = read_inside(tx, log).number
+        assert places.find_ids(tx, number, [*ids, record_id("unknown")]) == {id_: i for i, id_ in enumerate(ids)}
+        assert (places.find_id(tx, number, ids[7]), places.find_id(tx, number, record_id("unknown"))) == (7, None)
+        assert places.last_id(tx, number) == max(ids)
+        assert places.last_id(tx, 99) is None
+        assert (places.find_slot(tx, number, SLOT), places.find_slot(tx, number, bytes(16))) == (5, None)
+
+
+@pytest.mark.parametrize("index", [2, 4, 77, -1, 1 << 50])
+def test_id_or_slot_that_leads_to_another_entry_is_not_followed(store: Store, index: int) -> None:
+    log = Log(FISHERY).add(3).add_entry(slot=SLOT).add(2)
+    mirror(store, log)
+    stated = [id_ for id_ in action(log, 3, 4).batch.ids if id_ is not None]
     with store.write("adopt") as tx:
         number = read_inside(tx, log).number
-        assert logs.find_ids(tx, number, [*ids, record_id("unknown")]) == {id_: i for i, id_ in enumerate(ids)}
-        assert (logs.find_id(tx, number, ids[7]), logs.find_id(tx, number, record_id("unknown"))) == (7, None)
-        assert logs.last_id(tx, number) == max(ids)
-        assert logs.last_id(tx, 99) is None
-        logs.insert_slots(tx, number, {SLOT: 5})
-        assert (logs.find_slot(tx, number, SLOT), logs.find_slot(tx, number, bytes(16))) == (5, None)
+        tx.exec_driver_sql('UPDATE record_id SET "index" = ? WHERE id = ?', (index, stated[0]))
+        tx.exec_driver_sql('UPDATE slot SET "index" = ?', (index,))
+        with pytest.raises(RowDamaged):
+            places.find_id(tx, number, stated[0])
+        with pytest.raises(RowDamaged):
+            places.find_slot(tx, number, SLOT)
 
 
 # --- what a round commits ---------------------------------------------------------------

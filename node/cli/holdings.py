@@ -39,8 +39,9 @@ def fsck(
 ) -> ExitCode:
     """Prove a store again: every link, leaf, root, signature, manifest, section and wrap.
 
-    And the channels, evidence and statements beside them. It only reads, also while the node runs. With the private
-    keys that lie beside the store, or those of this node if the store is its own, it opens what that member may open.
+    And what stands beside them, as far as something signed or another row tells it: docs/reference/fsck.md lists what
+    nothing tells. It only reads, also while the node runs. With the private keys that lie beside the store, or those of
+    this node if the store is its own, it opens what that member may open.
     """
     from node.config import DATABASE_NAME
     from node.fsck import check_store

@@ -1,9 +1,11 @@
 """fsck: re-prove a whole store: every link, leaf, root, signature, manifest, section and wrap, and what stands beside.
 
 Reads only, also a copy of a database, also while the node runs. It stops at nothing: each
-fault is named with its log and entry, and the walk goes on.
+fault is named with its log and entry, and the walk goes on. What it cannot tell, as nothing
+in the store says it twice, is in docs/reference/fsck.md.
 
-`walk` goes over the logs, `rows` over the tables beside them, `report` is what comes of it.
+`walk` goes over the logs, `bodies` over what was recorded, `heads` over what a log's row says, `rows` over the tables
+beside the entries, `beside` over those of no log; `report` is what comes of it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from node.fsck.report import Fault, Report
 from node.fsck.walk import Walk
 from node.keyring import Keyring
 from node.storage import facts
-from node.storage.engine import DatabaseError
+from node.storage.engine import SCHEMA_VERSION, DatabaseError, schema_version
 from node.storage.store import Store
 
 __all__ = ["Fault", "Report", "check_store", "read_owner"]
@@ -29,6 +31,8 @@ def check_store(path: Path, *, keyring: Keyring | None = None, member: MemberNam
     store = Store.open_readonly(database)
     try:
         with store.read() as tx:
+            if (version := schema_version(tx)) != SCHEMA_VERSION:
+                report.add("database", f"its tables are of version {version}, not {SCHEMA_VERSION}")
             Walk(tx, report, keyring, member).run()
     except DatabaseError as cause:
         report.add("database", cause.orig)

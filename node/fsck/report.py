@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ledger.names import Digest
+from node.storage.logs import StoredLog
+
 _FAULTS_MAX: Final = 1000
 
 
@@ -26,6 +29,19 @@ class Gap:
     log: str
     index: int
     reason: str
+
+
+@dataclass(slots=True)
+class Walked:
+    """What the entries of a log say that is kept elsewhere as well.
+
+    repeat: the first that has an id or slot of one before it. cards, charters: that they announce, in order.
+    """
+
+    log: StoredLog
+    repeat: int | None = None
+    cards: list[Digest] = field(default_factory=list)
+    charters: list[Digest] = field(default_factory=list)
 
 
 @dataclass(slots=True)

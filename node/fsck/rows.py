@@ -1,8 +1,8 @@
-"""The tables beside the logs: channels, evidence, statements, and cosignatures that stand alone."""
+"""The tables beside the entries: channels, evidence, statements, ids and slots, and rows that belong to nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ledger.errors import TallyError
@@ -11,7 +11,7 @@ from ledger.network import Network
 from ledger.sealing import verify_channel_message
 from node.fsck.report import Report
 from node.membership import Membership
-from node.storage import checkpoints, facts, logs, sidecars
+from node.storage import checkpoints, facts, logs, places, sidecars, strays
 from node.storage.packing import RowDamaged
 from node.storage.sidecars import StoredChannel
 from node.storage.store import Tx
@@ -30,6 +30,30 @@ def check_channels(tx: Tx, membership: Membership, report: Report) -> dict[int, 
         except TallyError as cause:
             report.add("channel", cause)
     return channels
+
+
+def check_places(tx: Tx, found: Sequence[logs.StoredLog], report: Report) -> None:
+    """What the tables of ids and slots lead to has that id or slot."""
+    for log in found:
+        for what, at, scanned in (("id", 0, places.scan_ids(tx, log)), ("slot", 1, places.scan_slots(tx, log))):
+            for name, index, row in scanned:
+                if row is None or places.names_of(row)[at] != name:
+                    reason = f"{bytes(name).hex()} is indexed as that of an entry which does not have it"
+                    report.add(what, reason, log=str(log.origin), index=index)
+
+
+def check_strays(tx: Tx, found: Sequence[logs.StoredLog], report: Report) -> None:
+    """No row is of a log, or of an entry, that is not here."""
+    for table, number in strays.list_of_no_log(tx):
+        report.add("log", f"number {number}, of which there are rows in {table}, is none")
+    origins = {log.number: str(log.origin) for log in found}
+    for table, number, index in strays.list_of_no_entry(tx, found):
+        report.add(
+            "body" if table == "sidecar" else table,
+            "of an entry that is not here",
+            log=origins.get(number, f"number {number}"),
+            index=index,
+        )
 
 
 def check_cosigned(tx: Tx, report: Report) -> None:

@@ -17,7 +17,7 @@ def parse_record(
 
     A request that was answered stays answered, also where it would be refused by now (the contract ended, say).
     dry_run: look for an answer in any case, as nobody else will.
-    Raises: what `Intake.parse` raises; IdempotencyConflict.
+    Raises: what `Intake.parse` raises; IdempotencyConflict, RowDamaged.
     """
     try:
         new = node.joined.intake.parse(text, by=by, answer_key=answer_key)
@@ -31,7 +31,7 @@ def parse_record(
 
 
 def find_answer(node: Node, answer_key: bytes, request: bytes) -> Appended | None:
-    """What was recorded under `answer_key`. Raises: IdempotencyConflict if it was for another request."""
+    """What was recorded under `answer_key`. Raises: IdempotencyConflict if it was for another request; RowDamaged."""
     with node.store.read() as tx:
         answer = facts.find_answer(tx, answer_key)
         if answer is None:
@@ -41,7 +41,7 @@ def find_answer(node: Node, answer_key: bytes, request: bytes) -> Appended | Non
         log = logs.find_log(tx, node.joined.origin)
         assert log is not None, "the own log was made at adoption"
         node.let_out(log)
-        row = logs.read_packed(tx, log.number, answer.index, answer.index + 1)[0]
+        row = logs.read_row(tx, log.number, answer.index)
     assert row.id is not None, "own entries have ids"
     return Appended(answer.index, row.id, row.leaf, True)
 

@@ -19,7 +19,7 @@ from node.agreements import PROPOSE
 from node.node import Joined, Node
 from node.problems import CODES, Judge, Problem
 from node.reader import STATES, ReadRecord, WithheldSection, is_secret
-from node.storage import logs, sidecars
+from node.storage import logs, places, sidecars
 from node.storage.store import Tx
 from node.storage.viewstore import ViewStore
 from node.views.search import Filters, SearchWrong, cursor_after, position, search, wait_until
@@ -71,12 +71,11 @@ def find_record(node: Node, log: str, index: int) -> Shown:
 
 
 def find_record_by_id(node: Node, record_id: bytes) -> Shown:
-    """The record with this id, in whichever log. Raises: NotAdopted, Missing, IdAmbiguous."""
+    """The record with this id, in whichever log. Raises: NotAdopted, Missing, IdAmbiguous, RowDamaged."""
     joined = node.joined
     with node.store.read() as tx:
-        found = [
-            (log, index) for log in logs.list_logs(tx) if (index := logs.find_id(tx, log.number, record_id)) is not None
-        ]
+        at = [(log, places.find_id(tx, log.number, record_id)) for log in logs.list_logs(tx)]
+        found = [(log, index) for log, index in at if index is not None]
         if not found:
             raise Missing(what="record", name=encode_id(record_id))
         if len(found) > 1:

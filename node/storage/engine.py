@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, ExceptionContext, create_engine, event, exc
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, exc
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from ledger.errors import Unavailable
@@ -66,9 +66,13 @@ def open_engine_readonly(path: Path) -> Engine:
 
     def connect() -> sqlite3.Connection:
         # As a URI of its own making: a file name may hold "?mode=rwc".
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        return sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
 
-    return create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+    # Else every statement would see a state of its own, while a node writes.
+    event.listen(engine, "begin", _on_begin)
+    return engine
 
 
 def migrate(engine: Engine) -> None:
@@ -89,13 +93,17 @@ def migrate(engine: Engine) -> None:
 
 
 def _schema_version(engine: Engine) -> str | None:
-    """The migration that the database has come to; None for a new one."""
     with engine.connect() as connection, connection.begin():
-        tables = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
-        if not connection.exec_driver_sql(tables).scalar():
-            return None
-        version: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        return version
+        return schema_version(connection)
+
+
+def schema_version(connection: Connection) -> str | None:
+    """The migration that the database has come to; None for a new one."""
+    tables = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+    if not connection.exec_driver_sql(tables).scalar():
+        return None
+    version: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return version
 
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:

@@ -12,6 +12,8 @@ from node.storage.tables import AnswerRow, DocumentRow, EvidenceRow, MetaRow, To
 
 OWN_ORIGIN = "own-origin"
 """Name of the fact that says which log is this store's own."""
+ANNOUNCED = ("announced-card", "announced-charter")
+"""Names of the facts that say which card and charter the own log announced last."""
 
 
 # --- facts about this store ----------------------------------------------------------
@@ -24,6 +26,11 @@ def get_meta(tx: Tx, name: str) -> str | None:
 
 def set_meta(tx: Tx, name: str, value: str) -> None:
     tx.exec_driver_sql("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+
+
+def list_meta(tx: Tx) -> list[tuple[str, str]]:
+    """(name, value) of every fact."""
+    return [(row[0], row[1]) for row in tx.exec_driver_sql("SELECT name, value FROM meta ORDER BY name")]
 
 
 # --- charters and cards ----------------------------------------------------------------
@@ -41,6 +48,12 @@ def list_documents(tx: Tx, kind: str) -> list[tuple[str, int, bytes]]:
     table = table_of(DocumentRow)
     query = select(table).where(table.c.kind == kind).order_by(table.c.owner, table.c.version)
     return [(row.owner, row.version, row.note) for row in tx.execute(query)]
+
+
+def list_all_documents(tx: Tx) -> list[tuple[str, str, int, bytes]]:
+    """(kind, owner, version, note) of every row, whatever its kind."""
+    rows = tx.exec_driver_sql("SELECT kind, owner, version, note FROM document ORDER BY kind, owner, version")
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def find_document(tx: Tx, *, kind: str, owner: str, version: int) -> bytes | None:
@@ -79,6 +92,22 @@ def find_answers(tx: Tx, keys: Sequence[bytes]) -> dict[bytes, Answer]:
         for row in tx.execute(select(table).where(table.c.key.in_(list(keys[at : at + 500])))):
             found[row[0]] = Answer(row[1], row[2], row[3])
     return found
+
+
+def list_wrong_answers(tx: Tx, size: int) -> list[int]:
+    """The indexes in rows that no answer to a request is kept in, if the own log has `size` entries."""
+    rows = tx.exec_driver_sql(
+        "SELECT \"index\" FROM answer WHERE NOT (typeof(key) = 'blob' AND typeof(request) = 'blob' "
+        'AND typeof("index") = \'integer\' AND "index" >= 0 AND "index" < ? AND count = 1)',
+        (size,),
+    )
+    return [row[0] for row in rows]
+
+
+def list_disputed_answers(tx: Tx) -> list[int]:
+    """Indexes of records that are the answer to two requests: one has a request, and at most two keys of it."""
+    query = 'SELECT "index" FROM answer GROUP BY "index" HAVING count(*) > 2 OR count(DISTINCT request) > 1'
+    return [row[0] for row in tx.exec_driver_sql(query)]
 
 
 # --- evidence ------------------------------------------------------------------------------

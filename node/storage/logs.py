@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,15 +16,7 @@ from ledger.names import Digest, Origin, decode_origin
 from node.storage.checkpoints import keep_checkpoint
 from node.storage.packing import PackedEntry, RowDamaged, unpack_entry
 from node.storage.store import Tx, insert_many
-from node.storage.tables import (
-    EntryRow,
-    IdRow,
-    LogRow,
-    NodeRow,
-    SlotRow,
-    row_key,
-    table_of,
-)
+from node.storage.tables import KEY_BITS, EntryRow, LogRow, NodeRow, row_key, table_of
 
 GENESIS: Final = Digest(bytes(32))
 
@@ -69,6 +61,12 @@ def find_log(tx: Tx, origin: Origin) -> StoredLog | None:
 
 def list_logs(tx: Tx) -> list[StoredLog]:
     return [_stored(row) for row in tx.exec_driver_sql(f"{_SELECT_LOGS} ORDER BY number")]
+
+
+def list_half_repeats(tx: Tx) -> set[int]:
+    """Numbers of the logs of whose repeat one index is kept, which no write leaves so."""
+    rows = tx.exec_driver_sql("SELECT number FROM log WHERE (repeat_first IS NULL) <> (repeat_second IS NULL)")
+    return {row[0] for row in rows}
 
 
 def ensure_log(tx: Tx, origin: Origin) -> StoredLog:
@@ -134,8 +132,13 @@ def drop_targets(tx: Tx, log: int, *, up_to: int) -> None:
 
 def read_targets(tx: Tx, log: int) -> list[bytes]:
     """Notes of the checkpoints above what is held, smallest first."""
-    rows = tx.exec_driver_sql("SELECT note FROM target WHERE log = ? ORDER BY size", (log,))
-    return [row[0] for row in rows]
+    return [note for _, note in list_targets(tx, log)]
+
+
+def list_targets(tx: Tx, log: int) -> list[tuple[int, bytes]]:
+    """(size, note), smallest first."""
+    rows = tx.exec_driver_sql("SELECT size, note FROM target WHERE log = ? ORDER BY size", (log,))
+    return [(row[0], row[1]) for row in rows]
 
 
 # --- entries ---------------------------------------------------------------------
@@ -146,47 +149,27 @@ def insert_entries(tx: Tx, log: int, start: int, packed: Sequence[bytes]) -> Non
     insert_many(tx, EntryRow, list(zip(range(key, key + len(packed)), packed, strict=True)))
 
 
-def insert_ids(tx: Tx, log: int, start: int, ids: Sequence[bytes | None]) -> None:
-    insert_many(tx, IdRow, [(log, id_, start + i) for i, id_ in enumerate(ids) if id_ is not None])
-
-
-def insert_slots(tx: Tx, log: int, slots: Mapping[bytes, int]) -> None:
-    insert_many(tx, SlotRow, [(log, slot, index) for slot, index in slots.items()])
-
-
-def find_id(tx: Tx, log: int, record_id: bytes) -> int | None:
-    table = table_of(IdRow)
-    return tx.execute(select(table.c.index).where(table.c.log == log, table.c.id == record_id)).scalar()
-
-
-def find_slot(tx: Tx, log: int, slot: bytes) -> int | None:
-    table = table_of(SlotRow)
-    return tx.execute(select(table.c.index).where(table.c.log == log, table.c.slot == slot)).scalar()
-
-
-def find_ids(tx: Tx, log: int, ids: Sequence[bytes]) -> dict[bytes, int]:
-    """Those of `ids` that the log already has, with their index."""
-    table = table_of(IdRow)
-    found: dict[bytes, int] = {}
-    for at in range(0, len(ids), 500):
-        part = list(ids[at : at + 500])
-        for row in tx.execute(select(table.c.id, table.c.index).where(table.c.log == log, table.c.id.in_(part))):
-            found[row[0]] = row[1]
-    return found
-
-
-def last_id(tx: Tx, log: int) -> bytes | None:
-    """The greatest id of a log: every id above it is new."""
-    table = table_of(IdRow)
-    return tx.execute(select(func.max(table.c.id)).where(table.c.log == log)).scalar()
-
-
 def read_packed(tx: Tx, log: int, start: int, end: int) -> list[PackedEntry]:
     """The rows of entries [start, end). Raises: RowDamaged."""
     rows = tx.exec_driver_sql(
         "SELECT packed FROM entry WHERE key >= ? AND key < ? ORDER BY key", (row_key(log, start), row_key(log, end))
     )
     return [unpack_entry(row[0]) for row in rows]
+
+
+def count_held(tx: Tx, log: int) -> int:
+    """The index after that of the last entry there is, whatever the head says."""
+    keys = (row_key(log, 0), row_key(log + 1, 0))
+    last = tx.exec_driver_sql("SELECT max(key) FROM entry WHERE key >= ? AND key < ?", keys).scalar()
+    return 0 if last is None else int(last) - row_key(log, 0) + 1
+
+
+def read_row(tx: Tx, log: int, index: int) -> PackedEntry:
+    """The row of one entry. Raises: RowDamaged, also if there is none where something else says there is."""
+    rows = read_packed(tx, log, index, index + 1) if 0 <= index < 1 << KEY_BITS else []
+    if not rows:
+        raise RowDamaged(reason=f"entry {index}, which another row names, is missing")
+    return rows[0]
 
 
 def scan_packed(tx: Tx, log: int, start: int, end: int) -> Iterator[tuple[int, PackedEntry | RowDamaged]]:

@@ -13,12 +13,12 @@ from ledger.errors import Conflict
 from ledger.names import Digest, MemberName, Origin, decode_b64, encode_b64
 from ledger.note import decode_note
 from ledger.replica import CommitEntries, EntryBatch, Head, Repeat
-from node.storage import checkpoints, facts, logs
+from node.storage import checkpoints, facts, logs, places
 from node.storage.packing import pack_entry, pack_raw_entry
 from node.storage.store import Tx, insert_many
 from node.storage.tables import IdRow, SlotRow
 
-_ANNOUNCED: Final = "announced-card "
+ANNOUNCED: Final = "announced-card "
 """Name of a fact, an origin after it: the newest card that the entries of that log announce."""
 
 
@@ -81,12 +81,12 @@ def commit_entries(tx: Tx, action: CommitEntries) -> list[Repeat]:
 
 def keep_announced(tx: Tx, origin: Origin, card: Digest) -> None:
     """Note which card the entries of a log announced last, so that no turn has to search them for it."""
-    facts.set_meta(tx, _ANNOUNCED + str(origin), encode_b64(card))
+    facts.set_meta(tx, ANNOUNCED + str(origin), encode_b64(card))
 
 
 def announced_card(tx: Tx, origin: Origin) -> Digest | None:
     """Hash of the newest card that the entries held of a log announce; None where none does."""
-    found = facts.get_meta(tx, _ANNOUNCED + str(origin))
+    found = facts.get_meta(tx, ANNOUNCED + str(origin))
     return None if found is None else Digest(decode_b64(found))
 
 
@@ -112,18 +112,18 @@ def _packed(batch: EntryBatch) -> list[bytes]:
 def _insert_ids(tx: Tx, log: int, batch: EntryBatch) -> list[Repeat]:
     """Index the ids. Those of an honest author ascend, which one look at the greatest id shows to be new."""
     ids = [(id_, index) for index, id_ in enumerate(batch.ids, batch.start) if id_ is not None]
-    last = logs.last_id(tx, log) or b""
+    last = places.last_id(tx, log) or b""
     texts = [id_ for id_, _ in ids]
     known: dict[bytes, int] = {}
     if any(a >= b for a, b in zip([last, *texts], texts, strict=False)):
-        known = logs.find_ids(tx, log, texts)
+        known = places.find_ids(tx, log, texts)
     fresh, repeats = _first_uses(ids, known)
     insert_many(tx, IdRow, [(log, id_, index) for id_, index in fresh])
     return repeats
 
 
 def _insert_slots(tx: Tx, log: int, batch: EntryBatch) -> list[Repeat]:
-    known = {slot: found for slot, _ in batch.slots if (found := logs.find_slot(tx, log, slot)) is not None}
+    known = {slot: found for slot, _ in batch.slots if (found := places.find_slot(tx, log, slot)) is not None}
     fresh, repeats = _first_uses(batch.slots, known)
     insert_many(tx, SlotRow, [(log, slot, index) for slot, index in fresh])
     return repeats

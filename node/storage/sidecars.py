@@ -225,6 +225,16 @@ def list_gaps(tx: Tx, log: int, *, start: int = 0, end: int | None = None) -> li
     return [(row.key - row_key(log, 0), row.reason) for row in tx.execute(query.order_by(table.c.key))]
 
 
+def end_of_bodies(tx: Tx, log: int) -> int:
+    """The index after the last entry of a log of which a body is held or named missing."""
+    keys = (row_key(log, 0), row_key(log + 1, 0))
+    last = [
+        tx.exec_driver_sql(f"SELECT max(key) FROM {table} WHERE key >= ? AND key < ?", keys).scalar()  # noqa: S608
+        for table in ("sidecar", "gap")
+    ]
+    return max([key - row_key(log, 0) + 1 for key in last if key is not None], default=0)
+
+
 def count_gaps(tx: Tx, log: int) -> int:
     keys = (row_key(log, 0), row_key(log + 1, 0))
     return int(tx.exec_driver_sql("SELECT count(*) FROM gap WHERE key >= ? AND key < ?", keys).scalar_one())
