@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import pytest
@@ -452,6 +454,34 @@ _HOSTILE: Final = {
     "keys": "SHARES={" + '"%s":{},' % ("k" * 1000) * 250 + "}",
     "formatted": "x=f" + '"{f' * 50 + "1",
 }
+
+
+def test_files_that_threads_read_at_the_same_time_are_all_read() -> None:
+    """A node reads the proposals of several members side by side, and the collector may run in any of them."""
+    threshold, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(50)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            read = list(pool.map(lambda _: read_while_collecting(), range(300)))
+    finally:
+        gc.set_threshold(*threshold)
+        sys.setswitchinterval(interval)
+    assert set(read) == {("bank", "buyer", "carrier", "seller")}
+
+
+class Cycle:
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        sum(range(50))  # code of Python: another thread may take over
+
+
+def read_while_collecting() -> tuple[str, ...]:
+    for _ in range(5):
+        Cycle()
+    return tuple(sorted(read_source(PURCHASE).roles))
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ _PLAIN_STRING: Final = re.compile(
 _STRING_BYTES_MAX: Final = 2 * limits.NAME_BYTES_MAX  # a pattern of the greatest length, with some escapes
 _WORD: Final = re.compile(r"\w+|[^\w\s]")
 _LINE_END: Final = re.compile("\r\n|\n")
+_PARSING: Final = threading.Lock()
+"""CPython (3.11) counts the depth of what it parses for all threads together: two at a time are a SystemError."""
 _SET: Final = 'write a set of plain strings, {"buyer", "seller"}, or set() for nobody'
 
 Names = dict[str, int]
@@ -123,7 +126,7 @@ def _check_text(text: str) -> Finding | None:
 
 def _parse(text: str) -> ast.Module | Finding:
     try:
-        with warnings.catch_warnings():
+        with _PARSING, warnings.catch_warnings():
             # A doubtful escape in some function is a warning to Python, an error under -W error: not ours to judge.
             warnings.simplefilter("ignore")
             return ast.parse(text, feature_version=SYNTAX)
