@@ -1,0 +1,182 @@
+"""Reading what comes back from the guest. It is text by whoever wrote the contract, and nothing of it is believed.
+
+A state is parsed, and written anew in one canonical form: keys sorted by code point, no white space, UTF-8, numbers
+as plain digits. The guest marks the number texts of Decimals (`MARK`): a lone surrogate is in no text from outside,
+and what the contract itself makes of one is found here.
+
+Spec: docs/spec/contract-engine.md, "Answers".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from contracts import limits
+from ledger import limits as ledger_limits
+from ledger.letters import has_hidden
+
+MARK: Final = "\ud800"
+
+# A `"` with a mark behind it and no backslash before it begins a string: inside of one it would be escaped.
+_MARKED: Final = re.compile(r'(?<!\\)"\ud800([^"]*)"(:?)')
+_PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_LONG: Final = re.compile(r"[0-9]{%d}" % limits.NUMBER_LETTERS_MAX)
+# What Python's encoder makes of keys that were int, bool, None or float; a text may read the same.
+_DOUBTFUL_KEY: Final = re.compile(r'"(?:-?[0-9][^"]*|true|false|null|-?inf|nan|-?Infinity|NaN)":')
+_BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\[\]{}"]+', re.DOTALL)
+
+
+class AnswerWrong(Exception):
+    """The guest's answer is no answer. `args[0]` says why, in words for the author of the contract."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why an input was rejected. kind: the exception's class, or `trap`, `answer`. calls: (function, line) in the contract."""
+
+    kind: str
+    message: str
+    calls: tuple[tuple[str, int], ...] = ()
+
+
+def has_doubtful_keys(answer: str) -> bool:
+    """Whether a key could have been something else than text, which only the guest can tell."""
+    return _DOUBTFUL_KEY.search(answer) is not None
+
+
+def canonical(answer: str, *, bytes_max: int = limits.STATE_BYTES_MAX) -> bytes:
+    """The canonical bytes of an object that the guest wrote. Raises: AnswerWrong."""
+    _check_size(answer)
+    _check_depth(answer)
+    try:
+        value = _read(answer)
+    except (ValueError, RecursionError) as cause:
+        raise AnswerWrong(f"what came back is no JSON: {cause}") from None
+    if not isinstance(value, dict):
+        raise AnswerWrong("what came back is no object")
+    text = _write(value)
+    if MARK in text:
+        text = _MARKED.sub(_unmark, text)
+    if _LONG.search(text):
+        _check_numbers(value)
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        raise AnswerWrong("the answer holds half of a surrogate pair, which is no text") from None
+    if len(content) > bytes_max:
+        raise AnswerWrong(f"the answer has {len(content)} bytes, the limit is {bytes_max}")
+    return content
+
+
+def read_case(answer: str) -> str:
+    """The name of a case. Raises: AnswerWrong."""
+    _check_size(answer)
+    try:
+        value = _read(answer)
+    except (ValueError, RecursionError) as cause:
+        raise AnswerWrong(f"what came back is no JSON: {cause}") from None
+    if not isinstance(value, str) or not 1 <= len(value) <= limits.CASE_LETTERS_MAX:
+        raise AnswerWrong(f"key must answer with 1 to {limits.CASE_LETTERS_MAX} letters")
+    if has_hidden(value):
+        raise AnswerWrong("the case holds a letter that cannot be seen")
+    return value
+
+
+def read_reason(answer: str) -> Reason:
+    """An error that the guest tells: a list of kind, message and calls. What is malformed is told as far as it is not."""
+    try:
+        _check_size(answer)
+        _check_depth(answer)
+        kind, message, calls = _read(answer)
+        told = tuple((_words(name, 80), line) for name, line in calls[-limits.REASON_CALLS_MAX :])
+        if not all(type(line) is int and 0 <= line < 1 << 31 for _, line in told):
+            raise ValueError("a line is no number")
+        return Reason(kind=_words(kind, 80), message=_words(message, limits.REASON_LETTERS_MAX), calls=told)
+    except (AnswerWrong, ValueError, TypeError, RecursionError):
+        return Reason(kind="answer", message="the contract changed how errors are told")
+
+
+# --- inside ------------------------------------------------------------------------
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(f"the answer holds {text[:40]}, a float; use Decimal and divide(a, b, places)")
+
+
+def _integer(text: str) -> int:
+    if len(text) > ledger_limits.NUMBER_DIGITS_MAX:
+        raise ValueError(f"a number of {len(text)} digits, the limit is {limits.NUMBER_LETTERS_MAX}")
+    return int(text)
+
+
+_read: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float).decode
+_write: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+).encode
+
+
+def _check_size(answer: str) -> None:
+    if len(answer) > limits.ANSWER_BYTES_MAX:
+        raise AnswerWrong(f"the answer has {len(answer)} letters, the limit is {limits.ANSWER_BYTES_MAX}")
+
+
+def _check_depth(answer: str) -> None:
+    """Before a recursive reader sees it, and to a depth that is the same in every version of Python."""
+    if answer.count("[") + answer.count("{") <= ledger_limits.JSON_DEPTH:
+        return
+    brackets = _BRACKETS.sub("", answer).replace("{", "[").replace("}", "]")
+    for _ in range(ledger_limits.JSON_DEPTH):
+        if not brackets:
+            return
+        brackets = brackets.replace("[]", "")
+    if brackets:
+        raise AnswerWrong(f"the answer is nested deeper than {ledger_limits.JSON_DEPTH}")
+
+
+def _unmark(found: re.Match[str]) -> str:
+    text, colon = found.groups()
+    if colon:
+        raise AnswerWrong("the answer has a number as a key; keys are text")
+    if _PLAIN.fullmatch(text) and len(text) <= limits.NUMBER_LETTERS_MAX:
+        return text if text[0] != "-" or text.strip("-0.") else text[1:]
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise AnswerWrong("the answer holds a text that begins with half of a surrogate pair") from None
+    if not value.is_finite():
+        raise AnswerWrong(f"the answer holds a number that is none: {text[:40]}")
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int), "a finite Decimal has a number as its exponent"
+    if abs(value.adjusted()) > limits.NUMBER_LETTERS_MAX or abs(exponent) > limits.NUMBER_LETTERS_MAX:
+        raise AnswerWrong(f"the answer holds a number of more than {limits.NUMBER_LETTERS_MAX} digits")
+    plain = format(value, "f") if value else format(abs(value), "f")
+    if len(plain) > limits.NUMBER_LETTERS_MAX:
+        raise AnswerWrong(f"the answer holds a number of more than {limits.NUMBER_LETTERS_MAX} digits")
+    return plain
+
+
+def _check_numbers(value: Any) -> None:
+    """Integers only: the others are texts yet, and `_unmark` looked at them. Strings of digits may be long."""
+    queue = [value]
+    while queue:
+        item = queue.pop()
+        if isinstance(item, dict):
+            queue.extend(item.values())
+        elif isinstance(item, list):
+            queue.extend(item)
+        elif isinstance(item, int) and abs(item) >= 10 ** (limits.NUMBER_LETTERS_MAX - 1):
+            raise AnswerWrong(f"the answer holds an integer of {limits.NUMBER_LETTERS_MAX} digits or more")
+
+
+def _words(text: Any, letters_max: int) -> str:
+    if not isinstance(text, str):
+        raise TypeError("no text")
+    return text.encode("utf-8", "backslashreplace").decode()[:letters_max]

@@ -1,0 +1,271 @@
+"""Evaluating a batch: inputs in order, each with the state that the one before it left.
+
+One fresh instance for the batch; for each input a fresh namespace. Inputs are begun in windows, so that the cases of
+many are asked for at once, and then go on one by one.
+
+**The trap rule.** An input that ends its instance (fuel, stack, something forbidden), or that the memory did not
+suffice for, is run again alone in a fresh instance; what comes of that counts. The rest of the batch goes on in
+another fresh instance. So no input is rejected for what its neighbours did, and none takes them down.
+
+Spec: docs/spec/contract-engine.md, "A batch".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contracts import limits
+from contracts.engine.answers import AnswerWrong, Reason, canonical, has_doubtful_keys, read_case, read_reason
+from contracts.engine.errors import ContractNotRunnable
+from contracts.engine.machine import Instance, Trapped
+
+Lookup = Callable[[Sequence[str]], Sequence[bytes | None]]
+"""Cases -> the canonical state of each, None for one that is new. Asked once for a case in a batch."""
+
+_TRAPS: Final = {
+    "fuel": "it used up the instructions that one input has",
+    "stack": "it went deeper than the stack reaches",
+    "memory": "it used up the memory that one input has",
+    "forbidden": "it asked for something that there is not in here, such as a clock, a file or chance",
+    "fault": "it ended the instance that it ran in",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an input: a new state of its case, or the reason for which it was rejected. fuel: instructions."""
+
+    case: str | None
+    state: bytes | None = None
+    reason: Reason | None = None
+    fuel: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A contract, compiled, and its terms (JSON). `make` gives a fresh instance of the guest."""
+
+    code: str
+    terms: str
+    make: Callable[[], Instance]
+
+    def open(self) -> Instance:
+        """A fresh instance with the contract in it. Raises: ContractNotRunnable."""
+        instance = self.make()
+        try:
+            answer, _ = instance.call("load", self.code, self.terms, fuel=limits.FUEL_LOAD)
+        except Trapped as cause:
+            raise ContractNotRunnable(reason=_TRAPS[cause.kind]) from cause
+        if answer[:1] != "=":
+            raise ContractNotRunnable(reason=_sentence(read_reason(answer[1:])))
+        return instance
+
+
+def translate(instance: Instance, source: str) -> str:
+    """Compile a contract, in an instance made for it alone. Raises: ContractNotRunnable."""
+    try:
+        answer, _ = instance.call("translate", source, fuel=limits.FUEL_TRANSLATE)
+    except Trapped as cause:
+        raise ContractNotRunnable(reason=_TRAPS[cause.kind]) from cause
+    if answer[:1] != "=":
+        raise ContractNotRunnable(reason=_sentence(read_reason(answer[1:])))
+    return answer[1:]
+
+
+def evaluate(program: Program, records: Sequence[str], lookup: Lookup) -> list[Outcome]:
+    """The outcomes of a batch. records: JSON, checked and bounded by the caller. Raises: ContractNotRunnable."""
+    assert len(records) <= limits.BATCH_INPUTS_MAX, "a batch has a bound"
+    batch = _Batch(program, records, lookup)
+    while len(batch.outcomes) < len(records):
+        batch.step()
+    batch.close()
+    return batch.outcomes
+
+
+def ask(program: Program, name: str, arguments: str) -> tuple[str | None, Reason | None, int]:
+    """Call `share`, `summary` or `migrate` in a fresh instance. -> answer as the guest wrote it, or reason; fuel."""
+    instance = program.open()
+    try:
+        answer, fuel = instance.call("ask", name, arguments, fuel=_fuel(arguments))
+    except Trapped as cause:
+        return None, _trap(cause.kind), cause.fuel
+    finally:
+        instance.close()
+    return (answer[1:], None, fuel) if answer[:1] == "=" else (None, read_reason(answer[1:]), fuel)
+
+
+# --- inside ------------------------------------------------------------------------
+
+
+class _Begun:
+    """An input that was begun: its case, or why there is none; fuel used so far."""
+
+    __slots__ = ("case", "fuel", "reason")
+
+    def __init__(self, case: str | None, reason: Reason | None, fuel: int) -> None:
+        self.case = case
+        self.reason = reason
+        self.fuel = fuel
+
+
+class _Batch:
+    """One batch on its way. `outcomes`: of the inputs that are done; the next one is number `len(outcomes)`."""
+
+    def __init__(self, program: Program, records: Sequence[str], lookup: Lookup) -> None:
+        self.outcomes: list[Outcome] = []
+        self._program = program
+        self._records = records
+        self._lookup = lookup
+        self._states: dict[str, bytes | None] = {}
+        self._instance: Instance | None = None
+        self._trapped = -1  # the input that must be run alone, or must not be in a window any more
+
+    def step(self) -> None:
+        """Do the next window, or the one input that trapped."""
+        at = len(self.outcomes)
+        if at == self._trapped:
+            self._run_alone(at)
+            return
+        begun = self._begin(at)
+        if begun:
+            self._know(begun)
+            self._go_on(at, begun)
+
+    def close(self) -> None:
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
+
+    def _open(self) -> Instance:
+        if self._instance is None:
+            self._instance = self._program.open()
+        return self._instance
+
+    def _begin(self, at: int) -> list[_Begun]:
+        """Begin a window of inputs. Empty if one trapped: the window before it is begun once more without it."""
+        begun: list[_Begun] = []
+        self._forget()
+        instance = self._open()
+        for number in range(at, _window_end(self._records, at, self._trapped)):
+            try:
+                begun.append(_begin_one(instance, self._records[number]))
+            except Trapped:
+                self._trapped = number
+                self.close()
+                return []
+        return begun
+
+    def _forget(self) -> None:
+        """Free what earlier windows left. A contract that tampered with the guest may make this fail."""
+        if self._instance is not None:
+            try:
+                self._instance.call("forget", fuel=limits.FUEL_LOAD)
+            except Trapped:
+                self.close()
+
+    def _know(self, begun: Iterable[_Begun]) -> None:
+        unknown = list(dict.fromkeys(one.case for one in begun if one.case is not None and one.case not in self._states))
+        if unknown:
+            self._states.update(zip(unknown, self._lookup(unknown), strict=True))
+
+    def _go_on(self, at: int, begun: Sequence[_Begun]) -> None:
+        """Apply what was begun. Stops at an input that traps."""
+        for index, one in enumerate(begun):
+            try:
+                outcome = self._apply(self._open(), index, at + index, one, careful=False)
+            except Trapped:
+                self._trapped = at + index
+                self.close()
+                return
+            self._keep(outcome)
+
+    def _run_alone(self, at: int) -> None:
+        self.close()
+        self._trapped = -1
+        fuel = 0
+        try:
+            instance = self._open()
+            one = _begin_one(instance, self._records[at])
+            fuel = one.fuel
+            self._know([one])
+            self._keep(self._apply(instance, 0, at, one, careful=True))
+        except Trapped as cause:
+            self.outcomes.append(Outcome(case=None, reason=_trap(cause.kind), fuel=fuel + cause.fuel))
+        self.close()
+
+    def _apply(self, instance: Instance, index: int, at: int, one: _Begun, *, careful: bool) -> Outcome:
+        if one.case is None:
+            return Outcome(case=None, reason=one.reason, fuel=one.fuel)
+        state = self._states[one.case]
+        text = "null" if state is None else state.decode()
+        left = _fuel(self._records[at], text) - one.fuel
+        answer, used = instance.call("advance", index, text, careful, fuel=left)
+        if answer[:1] == "=" and has_doubtful_keys(answer):
+            looked, more = instance.call("look", fuel=left - used)
+            used += more
+            if looked[:1] != "=":
+                answer = looked
+        return _settle(one, answer, used, careful=careful)
+
+    def _keep(self, outcome: Outcome) -> None:
+        if outcome.case is not None and outcome.state is not None:
+            self._states[outcome.case] = outcome.state
+        self.outcomes.append(outcome)
+
+
+def _window_end(records: Sequence[str], at: int, trapped: int) -> int:
+    """Where the window that begins at `at` ends: bounded in inputs and bytes, and before the one that traps."""
+    end = min(len(records), at + limits.WINDOW_INPUTS)
+    if at < trapped:
+        end = min(end, trapped)
+    size = 0
+    for number in range(at, end):
+        size += len(records[number])
+        if number > at and size > limits.WINDOW_BYTES:
+            return number
+    return end
+
+
+def _begin_one(instance: Instance, record: str) -> _Begun:
+    answer, fuel = instance.call("begin", record, fuel=_fuel(record))
+    if answer[:1] != "=":
+        return _Begun(None, _told(answer, fuel, is_last=False), fuel)
+    try:
+        return _Begun(read_case(answer[1:]), None, fuel)
+    except AnswerWrong as cause:
+        return _Begun(None, Reason(kind="answer", message=str(cause)), fuel)
+
+
+def _settle(one: _Begun, answer: str, used: int, *, careful: bool) -> Outcome:
+    fuel = one.fuel + used
+    if answer[:1] != "=":
+        return Outcome(case=one.case, reason=_told(answer, fuel, is_last=careful), fuel=fuel)
+    try:
+        return Outcome(case=one.case, state=canonical(answer[1:]), fuel=fuel)
+    except AnswerWrong as cause:
+        return Outcome(case=one.case, reason=Reason(kind="answer", message=str(cause)), fuel=fuel)
+
+
+def _told(answer: str, fuel: int, *, is_last: bool) -> Reason:
+    """The error that the guest tells. Raises: Trapped for a lack of memory, which neighbours may be at fault for."""
+    reason = read_reason(answer[1:])
+    if reason.kind == "MemoryError":
+        if not is_last:
+            raise Trapped("memory", fuel)
+        return Reason(kind="trap", message=_TRAPS["memory"], calls=reason.calls)
+    return reason
+
+
+def _trap(kind: str) -> Reason:
+    return Reason(kind="trap", message=_TRAPS[kind])
+
+
+def _fuel(*texts: str) -> int:
+    return limits.FUEL_INPUT + limits.FUEL_BYTE * sum(map(len, texts))
+
+
+def _sentence(reason: Reason) -> str:
+    line = f"line {reason.calls[-1][1]}: " if reason.calls else ""
+    return f"{line}{reason.kind}: {reason.message}"

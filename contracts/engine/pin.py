@@ -1,0 +1,40 @@
+"""The pin: what an engine must be for its results to be those of all others.
+
+Parties agree on it with the contract; a signer whose engine differs in one of these does not accept.
+
+Spec: docs/spec/contract-engine.md, "The pin".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts import limits
+
+ARTIFACT: Final = "fba9de8fc25c9e598efa16187f1033f7c5ba3eb73e5193f41d6fdaee659d9594"
+"""SHA-256 of the guest, uncompressed, as hexadecimal digits."""
+
+ARTIFACT_BYTES: Final = 18618005
+
+WASMTIME: Final = "50.0.1"
+"""The exact version: how much fuel an instruction costs and how deep the stack reaches is its own affair."""
+
+TARGET: Final = "x86_64-unknown-linux-gnu"
+"""Naming it keeps wasmtime from using what this machine's CPU has beyond `BASELINE`."""
+
+BASELINE: Final = "x86-64"
+
+
+def make_pin() -> dict[str, str | int]:
+    """The pin as a document of our own: text and integers."""
+    return {
+        "artifact": ARTIFACT,
+        "baseline": BASELINE,
+        "fuel_byte": limits.FUEL_BYTE,
+        "fuel_input": limits.FUEL_INPUT,
+        "memory_bytes": limits.MEMORY_BYTES,
+        "stack_bytes": limits.STACK_BYTES,
+        "target": TARGET,
+        "v": 1,
+        "wasmtime": WASMTIME,
+    }

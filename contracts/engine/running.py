@@ -1,0 +1,198 @@
+"""The engine: runs contracts in a worker process, and starts that anew when it died.
+
+What a contract does wrong comes back as the outcome of an input. What the host does wrong is an error (`EngineFailed`,
+`EngineUnfit`), and nothing may be recorded of the batch it struck.
+
+Spec: docs/spec/contract-engine.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from contracts import limits
+from contracts.engine import wire
+from contracts.engine.answers import Reason
+from contracts.engine.cache import Tell, default_folder
+from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
+from contracts.engine.evaluating import Lookup, Outcome
+
+_START_S: Final = 600.0
+"""Seconds until a worker must be ready: another process may be compiling on a slow machine."""
+
+_ROOT: Final = Path(__file__).parent.parent.parent
+
+
+class Engine:
+    """Runs contracts. One call at a time; further threads wait. `close` it, or use `with`.
+
+    folder: where the compiled guest is kept. tell: takes lines for people who wait while it is compiled.
+    """
+
+    def __init__(self, *, folder: Path | None = None, tell: Tell = lambda line: None) -> None:
+        self._folder = default_folder() if folder is None else folder
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._worker: subprocess.Popen[bytes] | None = None  # owned by whoever holds the lock
+        self._loaded: set[str] = set()  # in this worker's life; owned as the worker is
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the worker now rather than with the first call. Raises: EngineUnfit, EngineFailed."""
+        with self._lock:
+            self._ready()
+
+    def load(self, source: str) -> None:
+        """Compile a contract and run its module level once. Raises: ContractNotRunnable, EngineFailed, EngineUnfit."""
+        with self._lock:
+            self._load(source)
+
+    def run(self, source: str, terms: bytes, records: Sequence[str], lookup: Lookup) -> list[Outcome]:
+        """Evaluate one batch; see `contracts.engine.evaluating`.
+
+        terms, records: strict JSON. lookup: gives the states of cases; called on this thread, while the worker waits.
+        Raises: ContractNotRunnable, EngineFailed, EngineUnfit. In each case nothing of the batch counts.
+        """
+        with self._lock:
+            key = self._load(source)
+            answer = self._exchange(["run", key, terms.decode(), list(records)])
+            while answer[0] == "need":
+                answer = self._exchange(self._look_up(lookup, answer[1]))
+            return [_outcome(one) for one in _expect("done", answer)[0]]
+
+    def ask(self, source: str, terms: bytes, name: str, arguments: bytes) -> tuple[str | None, Reason | None, int]:
+        """Call `share`, `summary` or `migrate` of a contract with a JSON list. -> answer or reason, and fuel used.
+
+        The answer is what the guest wrote, and untrusted: `contracts.engine.answers` reads it.
+        """
+        with self._lock:
+            key = self._load(source)
+            answer = self._exchange(["ask", key, terms.decode(), name, arguments.decode()])
+            text, reason, fuel = _expect("answer", answer)
+            return text, _reason(reason), fuel
+
+    def close(self) -> None:
+        with self._lock:
+            self._end()
+
+    # --- inside: the lock is held ---
+
+    def _load(self, source: str) -> str:
+        key = hashlib.sha256(source.encode()).hexdigest()
+        self._ready()
+        if key not in self._loaded:
+            _expect("loaded", self._exchange(["load", key, source]))
+            self._loaded.add(key)
+        return key
+
+    def _look_up(self, lookup: Lookup, cases: list[str]) -> list[bytes | None]:
+        try:
+            states = list(lookup(cases))
+        except BaseException:
+            self._end()  # it waits for states, and would take the next message for them
+            raise
+        assert len(states) == len(cases), "one state for each case"
+        return states
+
+    def _ready(self) -> subprocess.Popen[bytes]:
+        if self._worker is not None and self._worker.poll() is None:
+            return self._worker
+        self._end()
+        self._worker = worker = _spawn(self._folder)
+        while True:
+            answer = self._receive(_START_S)
+            match answer:
+                case ["tell", str(line)]:
+                    self._tell(line)
+                case ["unfit", str(reason)]:
+                    self._end()
+                    raise EngineUnfit(reason=reason)
+                case _:
+                    assert answer == ["ready"], "the worker says that it is ready"
+                    return worker
+
+    def _exchange(self, message: list[Any]) -> list[Any]:
+        worker = self._ready()
+        assert worker.stdin is not None, "it was started with a pipe"
+        try:
+            wire.send(worker.stdin.fileno(), message)
+        except wire.Closed:
+            raise self._failed() from None
+        return self._receive(limits.WORKER_SILENT_S)
+
+    def _receive(self, timeout_s: float) -> list[Any]:
+        worker = self._worker
+        assert worker is not None and worker.stdout is not None, "it was started with a pipe"
+        try:
+            answer = wire.receive(worker.stdout.fileno(), timeout_s=timeout_s)
+        except wire.Closed:
+            raise self._failed() from None
+        except wire.Silent:
+            self._end()
+            raise EngineFailed(reason=f"said nothing for {timeout_s:.0f} seconds, and was stopped") from None
+        assert isinstance(answer, list), "messages are lists"
+        return answer
+
+    def _failed(self) -> EngineFailed:
+        worker = self._worker
+        assert worker is not None, "one was there to fail"
+        code = worker.wait()
+        self._end()
+        return EngineFailed(reason=f"was ended by signal {-code}" if code < 0 else f"ended with code {code}")
+
+    def _end(self) -> None:
+        worker, self._worker = self._worker, None
+        self._loaded.clear()
+        if worker is not None:
+            worker.kill()
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _spawn(folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "contracts.engine.worker", str(folder)]
+    # Nothing of the node's environment is of use to it, and some of it is secret.
+    environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+    environment["PYTHONPATH"] = str(_ROOT)
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment, cwd="/"
+        )
+    except OSError as cause:
+        raise EngineFailed(reason=f"cannot be started: {cause.strerror}") from cause
+
+
+def _expect(kind: str, answer: list[Any]) -> list[Any]:
+    if answer[0] == "refused":
+        raise ContractNotRunnable(reason=answer[1])
+    assert answer[0] == kind, f"expected {kind}, got {answer[0]}"
+    return answer[1:]
+
+
+def _outcome(packed: list[Any]) -> Outcome:
+    case, state, reason, fuel = packed
+    return Outcome(case=case, state=state, reason=_reason(reason), fuel=fuel)
+
+
+def _reason(packed: list[Any] | None) -> Reason | None:
+    if packed is None:
+        return None
+    kind, message, calls = packed
+    return Reason(kind=kind, message=message, calls=tuple((name, line) for name, line in calls))

@@ -1,0 +1,136 @@
+"""`python -m contracts.engine.worker FOLDER`: the process in which contracts run. It speaks `contracts.engine.wire`.
+
+A process of its own, because a fault of the machine code, or a host without memory, must end it and nothing else:
+no outcome is ever taken from how the host side fails. So what could fail here in silence is refused at the start.
+
+Spec: docs/spec/contract-engine.md, "The worker".
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from contracts import limits
+from contracts.engine import evaluating, wire
+from contracts.engine.cache import ensure_compiled
+from contracts.engine.errors import ContractNotRunnable, EngineUnfit
+from contracts.engine.machine import Instance, load_component, make_engine
+
+_IN: Final = 0
+_OUT: Final = 1
+_NO_MEMORY: Final = 71
+_FILES: Final = 64
+
+
+def main() -> None:
+    try:
+        check_host()
+        serve(Path(sys.argv[1]))
+    except EngineUnfit as cause:
+        wire.send(_OUT, ["unfit", cause.fields["reason"]])
+    except wire.Closed:
+        pass
+    except MemoryError:
+        os._exit(_NO_MEMORY)
+
+
+def serve(folder: Path) -> None:
+    path = ensure_compiled(folder, lambda line: wire.send(_OUT, ["tell", line]))
+    engine = make_engine()
+    component = load_component(engine, path)
+    confine()
+    worker = _Worker(lambda: Instance(engine, component))
+    wire.send(_OUT, ["ready"])
+    while True:
+        wire.send(_OUT, worker.answer(wire.receive(_IN)))
+
+
+class _Worker:
+    """Holds the compiled contracts of this process's life: code by the key that the other end gave."""
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+        self._codes: dict[str, str] = {}
+
+    def answer(self, message: list[Any]) -> list[Any]:
+        try:
+            match message:
+                case ["load", str(key), str(source)]:
+                    return self._load(key, source)
+                case ["run", str(key), str(terms), list(records)]:
+                    return self._run(key, terms, records)
+                case ["ask", str(key), str(terms), str(name), str(arguments)]:
+                    text, reason, fuel = evaluating.ask(self._program(key, terms), name, arguments)
+                    return ["answer", text, None if reason is None else _pack_reason(reason), fuel]
+        except ContractNotRunnable as cause:
+            return ["refused", cause.fields["reason"]]
+        raise AssertionError("the other end is this program, and sends what it can")
+
+    def _load(self, key: str, source: str) -> list[Any]:
+        instance = self._make()
+        try:
+            self._codes[key] = evaluating.translate(instance, source)
+        finally:
+            instance.close()
+        self._program(key, "{}").open().close()
+        return ["loaded"]
+
+    def _run(self, key: str, terms: str, records: list[str]) -> list[Any]:
+        outcomes = evaluating.evaluate(self._program(key, terms), records, _lookup)
+        return ["done", [_pack(outcome) for outcome in outcomes]]
+
+    def _program(self, key: str, terms: str) -> evaluating.Program:
+        return evaluating.Program(code=self._codes[key], terms=terms, make=self._make)
+
+
+def _lookup(cases: Sequence[str]) -> Sequence[bytes | None]:
+    wire.send(_OUT, ["need", list(cases)])
+    states = wire.receive(_IN)
+    assert isinstance(states, list), "the other end answers with one state for each case"
+    return states
+
+
+def _pack(outcome: evaluating.Outcome) -> list[Any]:
+    reason = None if outcome.reason is None else _pack_reason(outcome.reason)
+    return [outcome.case, outcome.state, reason, outcome.fuel]
+
+
+def _pack_reason(reason: evaluating.Reason) -> list[Any]:
+    return [reason.kind, reason.message, [list(call) for call in reason.calls]]
+
+
+# --- the host ----------------------------------------------------------------------
+
+
+def check_host() -> None:
+    """Raise where memory could be refused inside an instance, where a contract would see it. Raises: EngineUnfit."""
+    for name, kind in (("address space", resource.RLIMIT_AS), ("data", resource.RLIMIT_DATA)):
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY and hard < limits.WORKER_ADDRESS_BYTES:
+            reason = f"the limit of its {name} is {hard >> 20} MiB, below the {limits.WORKER_ADDRESS_BYTES >> 20} it needs"
+            raise EngineUnfit(reason=reason)
+        resource.setrlimit(kind, (hard, hard))
+    try:
+        mode = Path("/proc/sys/vm/overcommit_memory").read_text(encoding="ascii").strip()
+    except OSError:
+        return
+    if mode == "2":
+        # Growing an instance could then fail with an error that the contract sees, on this machine and no other.
+        raise EngineUnfit(reason="vm.overcommit_memory is 2; set it to 0 or 1")
+
+
+def confine() -> None:
+    """From here on: no file is written, no core dumped, few are open, and address space ends far above what is used."""
+    resource.setrlimit(resource.RLIMIT_AS, (limits.WORKER_ADDRESS_BYTES, limits.WORKER_ADDRESS_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The guest: CPython inside WebAssembly, with one contract in it. Contract-side code, built by build.py.
+
+What makes it the same everywhere: there is no clock, entropy, file or thread in here (asking for one traps), the
+garbage collector is off, the recursion limit is fixed, and the host counts fuel and memory. What is left out of the
+builtins and of the modules is for clear errors, and no wall: a contract can reach and change everything in its own
+instance. The wall is the instance; so the host believes nothing of what comes back.
+
+Spec: docs/spec/contract-engine.md.
+"""
+
+import ast
+import base64
+import decimal
+import gc
+import marshal
+import sys
+
+import wit_world
+from given import BUILTINS, CONTEXT
+from problems import FILE, describe
+from values import check, read, write, write_case, write_readers
+
+RECURSION = 200
+"""Python calls inside each other. Found to end long before the 1 MiB of stack that WebAssembly has."""
+
+_code = None
+_terms = "{}"
+_begun = []
+_last = None
+
+
+def _translate(source):
+    tree = ast.parse(source, FILE)
+    for node in ast.walk(tree):
+        _refuse_floats(node)
+    return base64.b64encode(marshal.dumps(compile(tree, FILE, "exec", dont_inherit=True))).decode()
+
+
+def _refuse_floats(node):
+    match node:
+        case ast.Constant(value=float() | complex() as value):
+            what = f"{value!r} is a binary fraction; write Decimal('{value!r}')"
+        case ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
+            what = "`/` does not say how it rounds; write divide(a, b, places)"
+        case _:
+            return
+    raise SyntaxError(what, (FILE, node.lineno, None, None))
+
+
+def _load(code, terms):
+    global _code, _terms
+    _code, _terms = marshal.loads(base64.b64decode(code)), terms
+    _begun.clear()
+    read(terms)
+    _namespace().clear()
+
+
+def _namespace():
+    decimal.setcontext(CONTEXT.copy())
+    names = {"__name__": "contract", "__builtins__": BUILTINS.copy()}
+    exec(_code, names)
+    return names
+
+
+def _begin(record):
+    names = _namespace()
+    value = read(record)
+    _begun.append((names, value))
+    return write_case(names["key"](value))
+
+
+def _advance(index, state, careful):
+    global _last
+    names, record = _begun[index]
+    _begun[index] = None
+    decimal.setcontext(CONTEXT.copy())
+    _last = names["apply"](read(state), record, read(_terms))
+    if careful:
+        check(_last)
+    # A function knows its namespace and the namespace its functions: with no collector at work nobody else parts them.
+    names.clear()
+    return write(_last)
+
+
+def _look():
+    check(_last)
+
+
+def _ask(name, arguments):
+    names = _namespace()
+    value = names[name](*read(arguments))
+    names.clear()
+    if name == "share":
+        return write_readers(value)
+    check(value)
+    return write(value)
+
+
+def _answer(function, *arguments):
+    try:
+        return "=" + (function(*arguments) or "")
+    except BaseException as fault:
+        return "!" + describe(fault)
+
+
+class WitWorld(wit_world.WitWorld):
+    def translate(self, source: str) -> str:
+        return _answer(_translate, source)
+
+    def load(self, code: str, terms: str) -> str:
+        return _answer(_load, code, terms)
+
+    def begin(self, input: str) -> str:
+        return _answer(_begin, input)
+
+    def advance(self, index: int, state: str, careful: bool) -> str:
+        return _answer(_advance, index, state, careful)
+
+    def look(self) -> str:
+        return _answer(_look)
+
+    def forget(self) -> str:
+        return _answer(_begun.clear)
+
+    def ask(self, name: str, arguments: str) -> str:
+        return _answer(_ask, name, arguments)
+
+
+# Everything is done once while the image is built, so that a fresh instance starts warm.
+gc.disable()
+sys.setrecursionlimit(RECURSION)
+_WARM = '''
+import datetime
+import re
+from decimal import ROUND_HALF_UP
+
+CENT = Decimal("0.01")
+
+def key(record):
+    return record["body"]["id"]
+
+def apply(state, record, terms):
+    if state and "x" in state:
+        raise Reject("no")
+    try:
+        {}["a"]
+    except KeyError as missing:
+        text = f"{missing} {3:05d} {'a':>4}".strip().split(",")
+    day = datetime.date.fromisoformat("2026-01-02") + datetime.timedelta(days=1)
+    rows = sorted(({"n": n, "q": n * CENT} for n in (3, 1)), key=lambda row: row["n"])
+    low = divide(record["body"]["q"], 3, 2).quantize(CENT, ROUND_HALF_UP)
+    return {**record["body"], "rows": rows, "day": day.isoformat(), "low": low, "text": text, "all": [True, None, (1, 2)]}
+
+def summary(state):
+    return {"low": state["low"], "is": bool(re.match("[a-z]+", "abc"))}
+
+def share(record, terms):
+    return {"/id": {"b", "a"}}
+'''
+_code_text = _answer(_translate, _WARM)[1:]
+assert _answer(_load, _code_text, "{}") == "="
+assert _answer(_begin, '{"body":{"id":"a","q":1.50}}') == '="a"', "the guest reads and answers"
+_out = _answer(_advance, 0, "null", True)
+assert '"low":"\\ud8000.50"' in _out, _out
+_answer(_begin, '{"body":{"id":"a","q":1e3}}')
+assert '"Reject"' in _answer(_advance, 1, '{"x":1}', False)
+assert _answer(_ask, "summary", '[{"low":1}]') == '={"low":1,"is":true}'
+assert _answer(_ask, "share", "[{},{}]") == '={"/id":["a","b"]}'
+assert _answer(_translate, "x = (\n")[0] == "!" and _answer(_translate, "x = 1 / 2\n")[0] == "!"
+_answer(_begun.clear)
+_code = _last = None
+gc.collect()
+gc.freeze()

@@ -1,0 +1,65 @@
+"""Every bound of a contract that runs, with its unit and its reason. Bounds of its source stand in `ledger.limits`.
+
+They are part of what makes a result the same everywhere: another value is another engine (`contracts.engine.pin`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FUEL_INPUT: Final = 200_000_000
+"""WebAssembly instructions of one input, beside what its length earns: a plain one takes 1 to 10 million. About 0.2 s."""
+
+FUEL_BYTE: Final = 2_000
+"""Further instructions for each byte of record and state: reading JSON takes about 300, writing it as many again."""
+
+FUEL_LOAD: Final = 2_000_000_000
+"""Instructions to load a contract into an instance, terms included. About 1 million for 4 KB of source."""
+
+FUEL_TRANSLATE: Final = 20_000_000_000
+"""Instructions to compile a contract, once: about 12,000 for each byte of source, which has up to 256 KiB."""
+
+MEMORY_BYTES: Final = 128 << 20
+"""Memory of an instance: the interpreter has 25 MiB of it; the largest record, read, may take 60."""
+
+STACK_BYTES: Final = 1 << 20
+"""Stack of the machine code. Python stops at 200 calls inside each other, which take less than half of it."""
+
+BATCH_INPUTS_MAX: Final = 256
+"""Inputs of one batch: they share an instance, so what one leaves behind has an end."""
+
+WINDOW_INPUTS: Final = 64
+"""Inputs begun before the first of them goes on: their cases are asked for in one message."""
+
+WINDOW_BYTES: Final = 256 << 10
+"""Bytes of records begun in a window, beside the first: they are kept, read, in the instance's memory."""
+
+CASE_LETTERS_MAX: Final = 200
+"""Letters of a case's name: it stands in lists, file names and messages."""
+
+STATE_BYTES_MAX: Final = 256 << 10
+"""Bytes of a state: it is read and written anew by every input of its case, on every signer."""
+
+NUMBER_LETTERS_MAX: Final = 80
+"""Letters of a number in a state, and digits that an exponent may add: money has 34, and text for more there is."""
+
+SUMMARY_COLUMNS_MAX: Final = 64
+"""Columns of a summary: it is a row of a table for people."""
+
+SHARE_PATTERNS_MAX: Final = 64
+"""Patterns that `share` may add to one record: each is compared with every field."""
+
+REASON_LETTERS_MAX: Final = 1_000
+"""Letters of the reason for which an input was rejected: it is shown, and acknowledged."""
+
+REASON_CALLS_MAX: Final = 10
+"""Calls inside the contract that are told with an error, innermost last."""
+
+ANSWER_BYTES_MAX: Final = 8 << 20
+"""Bytes of one answer of the guest, before it is read: twice the largest state, escaped to the last letter, and more."""
+
+WORKER_ADDRESS_BYTES: Final = 12 << 30
+"""Address space of a worker: far above an instance's 128 MiB and the 4 GiB reserved around it, so that it never decides."""
+
+WORKER_SILENT_S: Final = 120.0
+"""Seconds a worker may take for what is bounded by fuel to a few: longer means that the machine is at fault."""
