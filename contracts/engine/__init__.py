@@ -8,11 +8,12 @@ Spec: docs/spec/contract-engine.md.
 
 from contracts.engine.answers import AnswerWrong, Reason, canonical
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
-from contracts.engine.evaluating import Lookup, Outcome
+from contracts.engine.evaluating import Answer, Lookup, Outcome
 from contracts.engine.pin import make_pin
 from contracts.engine.running import Engine
 
 __all__ = [
+    "Answer",
     "AnswerWrong",
     "ContractNotRunnable",
     "Engine",

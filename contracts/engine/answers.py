@@ -54,8 +54,10 @@ def canonical(answer: str, *, bytes_max: int = limits.STATE_BYTES_MAX) -> bytes:
     _check_depth(answer)
     try:
         value = _read(answer)
-    except (ValueError, RecursionError) as cause:
+    except json.JSONDecodeError as cause:
         raise AnswerWrong(f"what came back is no JSON: {cause}") from None
+    except ValueError as cause:
+        raise AnswerWrong(str(cause)) from None
     if not isinstance(value, dict):
         raise AnswerWrong("what came back is no object")
     text = _write(value)
@@ -75,10 +77,11 @@ def canonical(answer: str, *, bytes_max: int = limits.STATE_BYTES_MAX) -> bytes:
 def read_case(answer: str) -> str:
     """The name of a case. Raises: AnswerWrong."""
     _check_size(answer)
+    _check_depth(answer)
     try:
         value = _read(answer)
-    except (ValueError, RecursionError) as cause:
-        raise AnswerWrong(f"what came back is no JSON: {cause}") from None
+    except ValueError as cause:
+        raise AnswerWrong(f"what came back is no text: {cause}") from None
     if not isinstance(value, str) or not 1 <= len(value) <= limits.CASE_LETTERS_MAX:
         raise AnswerWrong(f"key must answer with 1 to {limits.CASE_LETTERS_MAX} letters")
     if has_hidden(value):

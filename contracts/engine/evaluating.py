@@ -44,6 +44,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a function answered, as the guest wrote it and to be read by `canonical`, or why there is no answer."""
+
+    text: str | None = None
+    reason: Reason | None = None
+    fuel: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """A contract, compiled, and its terms (JSON). `make` gives a fresh instance of the guest."""
 
@@ -84,16 +93,25 @@ def evaluate(program: Program, records: Sequence[str], lookup: Lookup) -> list[O
     return batch.outcomes
 
 
-def ask(program: Program, name: str, arguments: str) -> tuple[str | None, Reason | None, int]:
-    """Call `share`, `summary` or `migrate` in a fresh instance. -> answer as the guest wrote it, or reason; fuel."""
-    instance = program.open()
-    try:
-        answer, fuel = instance.call("ask", name, arguments, fuel=_fuel(arguments))
-    except Trapped as cause:
-        return None, _trap(cause.kind), cause.fuel
-    finally:
+def ask(program: Program, name: str, arguments: Sequence[str]) -> list[Answer]:
+    """Call `share`, `summary` or `migrate` once for each list of arguments (JSON), by the trap rule."""
+    answers: list[Answer] = []
+    instance: Instance | None = None
+    is_fresh = True
+    while len(answers) < len(arguments):
+        instance = instance or program.open()
+        try:
+            answers.append(_ask_one(instance, name, arguments[len(answers)], is_last=is_fresh))
+            is_fresh = False
+            continue
+        except Trapped as cause:
+            if is_fresh:
+                answers.append(Answer(reason=_trap(cause.kind), fuel=cause.fuel))
         instance.close()
-    return (answer[1:], None, fuel) if answer[:1] == "=" else (None, read_reason(answer[1:]), fuel)
+        instance, is_fresh = None, True
+    if instance is not None:
+        instance.close()
+    return answers
 
 
 # --- inside ------------------------------------------------------------------------
@@ -166,7 +184,9 @@ class _Batch:
                 self.close()
 
     def _know(self, begun: Iterable[_Begun]) -> None:
-        unknown = list(dict.fromkeys(one.case for one in begun if one.case is not None and one.case not in self._states))
+        unknown = list(
+            dict.fromkeys(one.case for one in begun if one.case is not None and one.case not in self._states)
+        )
         if unknown:
             self._states.update(zip(unknown, self._lookup(unknown), strict=True))
 
@@ -236,6 +256,13 @@ def _begin_one(instance: Instance, record: str) -> _Begun:
         return _Begun(read_case(answer[1:]), None, fuel)
     except AnswerWrong as cause:
         return _Begun(None, Reason(kind="answer", message=str(cause)), fuel)
+
+
+def _ask_one(instance: Instance, name: str, arguments: str, *, is_last: bool) -> Answer:
+    answer, fuel = instance.call("ask", name, arguments, fuel=_fuel(arguments))
+    if answer[:1] == "=":
+        return Answer(text=answer[1:], fuel=fuel)
+    return Answer(reason=_told(answer, fuel, is_last=is_last), fuel=fuel)
 
 
 def _settle(one: _Begun, answer: str, used: int, *, careful: bool) -> Outcome:

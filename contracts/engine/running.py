@@ -23,7 +23,7 @@ from contracts.engine import wire
 from contracts.engine.answers import Reason
 from contracts.engine.cache import Tell, default_folder
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
-from contracts.engine.evaluating import Lookup, Outcome
+from contracts.engine.evaluating import Answer, Lookup, Outcome
 
 _START_S: Final = 600.0
 """Seconds until a worker must be ready: another process may be compiling on a slow machine."""
@@ -75,16 +75,16 @@ class Engine:
                 answer = self._exchange(self._look_up(lookup, answer[1]))
             return [_outcome(one) for one in _expect("done", answer)[0]]
 
-    def ask(self, source: str, terms: bytes, name: str, arguments: bytes) -> tuple[str | None, Reason | None, int]:
-        """Call `share`, `summary` or `migrate` of a contract with a JSON list. -> answer or reason, and fuel used.
+    def ask(self, source: str, terms: bytes, name: str, arguments: Sequence[bytes]) -> list[Answer]:
+        """Call `share`, `summary` or `migrate` of a contract, once for each JSON list of arguments.
 
-        The answer is what the guest wrote, and untrusted: `contracts.engine.answers` reads it.
+        The answers are what the guest wrote, and untrusted: `contracts.engine.answers` reads them.
+        Raises: ContractNotRunnable, EngineFailed, EngineUnfit.
         """
         with self._lock:
             key = self._load(source)
-            answer = self._exchange(["ask", key, terms.decode(), name, arguments.decode()])
-            text, reason, fuel = _expect("answer", answer)
-            return text, _reason(reason), fuel
+            message = ["ask", key, terms.decode(), name, [one.decode() for one in arguments]]
+            return [_answer(one) for one in _expect("answers", self._exchange(message))[0]]
 
     def close(self) -> None:
         with self._lock:
@@ -189,6 +189,11 @@ def _expect(kind: str, answer: list[Any]) -> list[Any]:
 def _outcome(packed: list[Any]) -> Outcome:
     case, state, reason, fuel = packed
     return Outcome(case=case, state=state, reason=_reason(reason), fuel=fuel)
+
+
+def _answer(packed: list[Any]) -> Answer:
+    text, reason, fuel = packed
+    return Answer(text=text, reason=_reason(reason), fuel=fuel)
 
 
 def _reason(packed: list[Any] | None) -> Reason | None:

@@ -64,9 +64,8 @@ class _Worker:
                     return self._load(key, source)
                 case ["run", str(key), str(terms), list(records)]:
                     return self._run(key, terms, records)
-                case ["ask", str(key), str(terms), str(name), str(arguments)]:
-                    text, reason, fuel = evaluating.ask(self._program(key, terms), name, arguments)
-                    return ["answer", text, None if reason is None else _pack_reason(reason), fuel]
+                case ["ask", str(key), str(terms), str(name), list(arguments)]:
+                    return ["answers", [_pack_answer(one) for one in self._ask(key, terms, name, arguments)]]
         except ContractNotRunnable as cause:
             return ["refused", cause.fields["reason"]]
         raise AssertionError("the other end is this program, and sends what it can")
@@ -84,6 +83,9 @@ class _Worker:
         outcomes = evaluating.evaluate(self._program(key, terms), records, _lookup)
         return ["done", [_pack(outcome) for outcome in outcomes]]
 
+    def _ask(self, key: str, terms: str, name: str, arguments: list[str]) -> list[evaluating.Answer]:
+        return evaluating.ask(self._program(key, terms), name, arguments)
+
     def _program(self, key: str, terms: str) -> evaluating.Program:
         return evaluating.Program(code=self._codes[key], terms=terms, make=self._make)
 
@@ -100,6 +102,10 @@ def _pack(outcome: evaluating.Outcome) -> list[Any]:
     return [outcome.case, outcome.state, reason, outcome.fuel]
 
 
+def _pack_answer(answer: evaluating.Answer) -> list[Any]:
+    return [answer.text, None if answer.reason is None else _pack_reason(answer.reason), answer.fuel]
+
+
 def _pack_reason(reason: evaluating.Reason) -> list[Any]:
     return [reason.kind, reason.message, [list(call) for call in reason.calls]]
 
@@ -112,7 +118,9 @@ def check_host() -> None:
     for name, kind in (("address space", resource.RLIMIT_AS), ("data", resource.RLIMIT_DATA)):
         _, hard = resource.getrlimit(kind)
         if hard != resource.RLIM_INFINITY and hard < limits.WORKER_ADDRESS_BYTES:
-            reason = f"the limit of its {name} is {hard >> 20} MiB, below the {limits.WORKER_ADDRESS_BYTES >> 20} it needs"
+            reason = (
+                f"the limit of its {name} is {hard >> 20} MiB, below the {limits.WORKER_ADDRESS_BYTES >> 20} it needs"
+            )
             raise EngineUnfit(reason=reason)
         resource.setrlimit(kind, (hard, hard))
     try:

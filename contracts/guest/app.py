@@ -129,7 +129,7 @@ class WitWorld(wit_world.WitWorld):
 # Everything is done once while the image is built, so that a fresh instance starts warm.
 gc.disable()
 sys.setrecursionlimit(RECURSION)
-_WARM = '''
+_WARM = """
 import datetime
 import re
 from decimal import ROUND_HALF_UP
@@ -156,7 +156,7 @@ def summary(state):
 
 def share(record, terms):
     return {"/id": {"b", "a"}}
-'''
+"""
 _code_text = _answer(_translate, _WARM)[1:]
 assert _answer(_load, _code_text, "{}") == "="
 assert _answer(_begin, '{"body":{"id":"a","q":1.50}}') == '="a"', "the guest reads and answers"

@@ -30,7 +30,9 @@ def main() -> None:
         subprocess.run([str(tool), *command, "-p", str(inside), "app", "-o", str(wasm)], check=True, cwd=folder)
         content = wasm.read_bytes()
     ARTIFACT.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
-    sys.stdout.write(f'ARTIFACT: Final = "{hashlib.sha256(content).hexdigest()}"\nARTIFACT_BYTES: Final = {len(content)}\n')
+    sys.stdout.write(
+        f'ARTIFACT: Final = "{hashlib.sha256(content).hexdigest()}"\nARTIFACT_BYTES: Final = {len(content)}\n'
+    )
 
 
 if __name__ == "__main__":

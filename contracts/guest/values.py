@@ -58,7 +58,10 @@ def check(value):
         below = []
         for item in level:
             if type(item) is dict:
-                "".join(item)  # raises at a key that is no text; the encoder would write 1 as "1" without a word
+                try:
+                    "".join(item)  # the encoder would write the key 1 as "1" without a word
+                except TypeError:
+                    raise TypeError("the answer has a dict with a key that is no text; write str(key)") from None
                 item = item.values()
             below += [one for one in item if type(one) in _CONTAINERS]
         if not below:

@@ -1,0 +1,175 @@
+"""Folding: a stream of inputs through a contract, batch by batch, into one state for each case.
+
+Here is no order to agree on and nobody to agree with: inputs come in the order in which they are given. Nodes that
+agree on order and state fold in the same way.
+
+Spec: docs/spec/contract-engine.md, "Folding".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from contracts import limits
+from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason, canonical
+from contracts.inputs import Input, encode_record, readings
+from contracts.source import Source, read_source
+from ledger.errors import BadInput
+from ledger.fields import compile_rules
+from ledger.jsontext import check_strict, parse
+from ledger.names import Digest
+
+_STATE_TAG: Final = b"tally/state/v1\n"
+_STATES_TAG: Final = b"tally/states/v1\n"
+
+Columns = Mapping[str, str | int | Decimal | bool | None]
+Added = Mapping[str, frozenset[str]]
+
+
+class Fold:
+    """The states of one contract. `states`: case -> canonical JSON.
+
+    text: the contract. terms: a strict JSON object. batch_inputs: inputs that share an instance; states do not depend on
+    it, unless the contract keeps something between inputs that it should not. Raises: ContractMalformed.
+    """
+
+    def __init__(self, engine: Engine, text: str, terms: bytes, *, batch_inputs: int = limits.BATCH_INPUTS_MAX) -> None:
+        check_strict(terms)
+        self.states: dict[str, bytes] = {}
+        self.source: Source = read_source(text)
+        self._engine = engine
+        self._text = text
+        self._terms = terms
+        self._batch_inputs = batch_inputs
+
+    def add(self, inputs: Sequence[Input]) -> list[Outcome]:
+        """Fold further inputs; what each came to, in their order.
+
+        Raises: ContractNotRunnable, EngineFailed, EngineUnfit; then the states are those before this call.
+        """
+        states = dict(self.states)
+        outcomes: list[Outcome] = []
+        for start in range(0, len(inputs), self._batch_inputs):
+            outcomes += self._run(inputs[start : start + self._batch_inputs], states)
+        self.states = states
+        return outcomes
+
+    def summaries(self, cases: Iterable[str]) -> dict[str, Columns | Reason]:
+        """What `summary` says of each case, or why it says nothing."""
+        wanted = list(cases)
+        arguments = [b"[%b]" % self.states[case] for case in wanted]
+        answers = self._engine.ask(self._text, self._terms, "summary", arguments)
+        return {case: _columns(answer) for case, answer in zip(wanted, answers, strict=True)}
+
+    def shares(self, inputs: Sequence[Input]) -> list[Added | Reason]:
+        """What `share` adds for each record: pattern -> roles, checked; nothing where the contract has no `share`."""
+        if not self.source.has_share:
+            return [{} for _ in inputs]
+        arguments = [b"[%b,%b]" % (encode_record(self.source, one).encode(), self._terms) for one in inputs]
+        answers = self._engine.ask(self._text, self._terms, "share", arguments)
+        return [_added(answer, self.source.roles) for answer in answers]
+
+    def readings(self, one: Input) -> list[tuple[str, frozenset[str]]] | Reason:
+        """Every field of a record with the roles that read it, `share` included."""
+        (added,) = self.shares([one])
+        return added if isinstance(added, Reason) else readings(self.source, one, added)
+
+    def states_hash(self) -> Digest:
+        return hash_states(self.states)
+
+    # --- inside ---
+
+    def _run(self, inputs: Sequence[Input], states: dict[str, bytes]) -> list[Outcome]:
+        refused = [_refuse(self.source, one) for one in inputs]
+        records = [
+            encode_record(self.source, one) for one, reason in zip(inputs, refused, strict=True) if reason is None
+        ]
+        done = iter(
+            self._engine.run(self._text, self._terms, records, lambda cases: [states.get(case) for case in cases])
+            if records
+            else []
+        )
+        outcomes = [next(done) if reason is None else Outcome(case=None, reason=reason) for reason in refused]
+        for outcome in outcomes:
+            if outcome.case is not None and outcome.state is not None:
+                states[outcome.case] = outcome.state
+        return outcomes
+
+
+def hash_state(state: bytes) -> Digest:
+    return Digest(hashlib.sha256(_STATE_TAG + state).digest())
+
+
+def hash_states(states: Mapping[str, bytes]) -> Digest:
+    """Of all cases of a contract, whatever the order in which they came."""
+    made = hashlib.sha256(_STATES_TAG)
+    for name, state in sorted((case.encode(), state) for case, state in states.items()):
+        made.update(len(name).to_bytes(2, "big") + name + hash_state(state))
+    return Digest(made.digest())
+
+
+# --- inside ------------------------------------------------------------------------
+
+
+def _refuse(source: Source, one: Input) -> Reason | None:
+    """What a node would not have recorded at all."""
+    if one.type not in source.rules:
+        return Reason(kind="not-allowed", message=f"SHARES does not know the type {one.type!r}")
+    if one.role not in source.authors.get(one.type, frozenset()):
+        return Reason(kind="not-allowed", message=f"the role {one.role!r} may not file the type {one.type!r}")
+    return None
+
+
+def _columns(answer: Answer) -> Columns | Reason:
+    try:
+        columns = _object(answer)
+    except _Refused as cause:
+        return cause.reason
+    if len(columns) > limits.SUMMARY_COLUMNS_MAX:
+        message = f"the summary has {len(columns)} columns, the limit is {limits.SUMMARY_COLUMNS_MAX}"
+        return Reason(kind="answer", message=message)
+    deep = next((name for name, value in columns.items() if isinstance(value, dict | list)), None)
+    if deep is not None:
+        return Reason(kind="answer", message=f"the column {deep[:80]!r} of the summary is no plain value")
+    return columns
+
+
+def _added(answer: Answer, known: frozenset[str]) -> Added | Reason:
+    """What `share` answered, believed only as far as it adds roles of the contract."""
+    try:
+        rows = _object(answer)
+        if len(rows) > limits.SHARE_PATTERNS_MAX:
+            raise AnswerWrong(f"share adds {len(rows)} patterns, the limit is {limits.SHARE_PATTERNS_MAX}")
+        added = {pattern: frozenset(roles) for pattern, roles in rows.items()}
+        unknown = sorted({role for roles in added.values() for role in roles} - known)
+        if unknown:
+            raise AnswerWrong(f"share names the role {unknown[0][:80]!r}, which ROLES does not have")
+        compile_rules(added)
+    except _Refused as cause:
+        return cause.reason
+    except (AnswerWrong, BadInput) as cause:
+        return Reason(kind="answer", message=str(cause))
+    except TypeError:
+        return Reason(kind="answer", message="share answers with something else than pattern -> roles")
+    return added
+
+
+class _Refused(Exception):
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.message)
+        self.reason = reason
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    if answer.text is None:
+        assert answer.reason is not None, "there is an answer or a reason"
+        raise _Refused(answer.reason)
+    try:
+        value = parse(canonical(answer.text))
+    except AnswerWrong as cause:
+        raise _Refused(Reason(kind="answer", message=str(cause))) from cause
+    assert isinstance(value, dict), "canonical takes objects only"
+    return value
