@@ -32,8 +32,8 @@ Added = Mapping[str, frozenset[str]]
 class Fold:
     """The states of one contract. `states`: case -> canonical JSON.
 
-    text: the contract. terms: a strict JSON object. batch_inputs: inputs that share an instance; states do not depend on
-    it, unless the contract keeps something between inputs that it should not. Raises: ContractMalformed.
+    text: the contract. terms: a strict JSON object. batch_inputs: inputs that share an instance; the states depend on
+    it only where a contract keeps something between inputs, as it should not. Raises: ContractMalformed.
     """
 
     def __init__(self, engine: Engine, text: str, terms: bytes, *, batch_inputs: int = limits.BATCH_INPUTS_MAX) -> None:

@@ -29,14 +29,16 @@ _STEP_MS: Final = 1_000
 class InputMalformed(BadInput):
     code = "input-malformed"
     template = "{where}: {reason}"
-    hint = 'An input is one JSON object: {"type": ..., "role": ..., "body": {...}}, and if you like author, id, time, links.'
+    hint = (
+        'An input is one JSON object: {"type": ..., "role": ..., "body": {...}}; author, id, time, links may be there.'
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """One record on its way into a contract. time: its own, ordered: the sequence's; RFC 3339, UTC, milliseconds.
 
-    links: as in section 0 of a record, (relation, log, index, leaf hash). body: a JSON object that passed `check_strict`.
+    links: (relation, log, index, leaf hash), as in section 0 of a record. body: an object that passed `check_strict`.
     """
 
     id: str
@@ -72,10 +74,18 @@ def encode_record(source: Source, one: Input) -> str:
         b"[%b,%b,%d,%b]" % (encode_string(relation), encode_string(log), index, encode_string(leaf))
         for relation, log, index, leaf in one.links
     )
-    text = b'{"id":%b,"author":%b,"role":%b,"type":%b,"body":%b,"links":[%b],"time":%b,"sequence":{"time":%b,"position":%d}}'
-    names = [encode_string(name) for name in (one.id, one.author, one.role, one.type)]
-    body = seen_by_signers(source, one.type, one.body)
-    return (text % (*names, body, links, encode_string(one.time), encode_string(one.ordered), one.position)).decode()
+    sequence = b'{"time":%b,"position":%d}' % (encode_string(one.ordered), one.position)
+    parts = {
+        "id": encode_string(one.id),
+        "author": encode_string(one.author),
+        "role": encode_string(one.role),
+        "type": encode_string(one.type),
+        "body": seen_by_signers(source, one.type, one.body),
+        "links": b"[%b]" % links,
+        "time": encode_string(one.time),
+        "sequence": sequence,
+    }
+    return "{" + ",".join(f'"{name}":{text.decode()}' for name, text in parts.items()) + "}"
 
 
 def decode_input(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 FUEL_INPUT: Final = 200_000_000
-"""WebAssembly instructions of one input, beside what its length earns: a plain one takes 1 to 10 million. About 0.2 s."""
+"""WebAssembly instructions of one input, beside what its length earns: about 0.2 s. A plain one takes few million."""
 
 FUEL_BYTE: Final = 2_000
 """Further instructions for each byte of record and state: reading JSON takes about 300, writing it as many again."""
@@ -56,10 +56,13 @@ REASON_CALLS_MAX: Final = 10
 """Calls inside the contract that are told with an error, innermost last."""
 
 ANSWER_BYTES_MAX: Final = 8 << 20
-"""Bytes of one answer of the guest, before it is read: twice the largest state, escaped to the last letter, and more."""
+"""Bytes of one answer of the guest, before it is read: far above the largest state, escaped to the last letter."""
 
 WORKER_ADDRESS_BYTES: Final = 12 << 30
-"""Address space of a worker: far above an instance's 128 MiB and the 4 GiB reserved around it, so that it never decides."""
+"""Address space of a worker: far above an instance and the 4 GiB reserved around it, so that it never decides."""
 
-WORKER_SILENT_S: Final = 120.0
-"""Seconds a worker may take for what is bounded by fuel to a few: longer means that the machine is at fault."""
+WORKER_SILENT_S: Final = 60.0
+"""Seconds a worker may be silent, beside `WORKER_INPUT_S` for each input: longer means that the machine is at fault."""
+
+WORKER_INPUT_S: Final = 10.0
+"""Seconds for each input of a batch: its fuel lasts for half of one, and it is run twice if it traps."""

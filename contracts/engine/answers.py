@@ -24,7 +24,7 @@ MARK: Final = "\ud800"
 # A `"` with a mark behind it and no backslash before it begins a string: inside of one it would be escaped.
 _MARKED: Final = re.compile(r'(?<!\\)"\ud800([^"]*)"(:?)')
 _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-_LONG: Final = re.compile(r"[0-9]{%d}" % limits.NUMBER_LETTERS_MAX)
+_LONG: Final = re.compile("[0-9]" * limits.NUMBER_LETTERS_MAX)
 # What Python's encoder makes of keys that were int, bool, None or float; a text may read the same.
 _DOUBTFUL_KEY: Final = re.compile(r'"(?:-?[0-9][^"]*|true|false|null|-?inf|nan|-?Infinity|NaN)":')
 _BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\[\]{}"]+', re.DOTALL)
@@ -36,7 +36,11 @@ class AnswerWrong(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why an input was rejected. kind: the exception's class, or `trap`, `answer`. calls: (function, line) in the contract."""
+    """Why an input was rejected. calls: (function, line) inside the contract, innermost last.
+
+    kind: the class of the contract's exception; `trap`: its instance was ended; `answer`: what came back is none;
+    `not-allowed`: no node would have recorded it.
+    """
 
     kind: str
     message: str
@@ -90,7 +94,7 @@ def read_case(answer: str) -> str:
 
 
 def read_reason(answer: str) -> Reason:
-    """An error that the guest tells: a list of kind, message and calls. What is malformed is told as far as it is not."""
+    """An error that the guest tells: a list of kind, message and calls. One that is malformed gets words of ours."""
     try:
         _check_size(answer)
         _check_depth(answer)

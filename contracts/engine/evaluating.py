@@ -184,9 +184,8 @@ class _Batch:
                 self.close()
 
     def _know(self, begun: Iterable[_Begun]) -> None:
-        unknown = list(
-            dict.fromkeys(one.case for one in begun if one.case is not None and one.case not in self._states)
-        )
+        cases = dict.fromkeys(one.case for one in begun if one.case is not None)
+        unknown = [case for case in cases if case not in self._states]
         if unknown:
             self._states.update(zip(unknown, self._lookup(unknown), strict=True))
 

@@ -70,9 +70,9 @@ class Engine:
         """
         with self._lock:
             key = self._load(source)
-            answer = self._exchange(["run", key, terms.decode(), list(records)])
+            answer = self._exchange(["run", key, terms.decode(), list(records)], inputs=len(records))
             while answer[0] == "need":
-                answer = self._exchange(self._look_up(lookup, answer[1]))
+                answer = self._exchange(self._look_up(lookup, answer[1]), inputs=len(records))
             return [_outcome(one) for one in _expect("done", answer)[0]]
 
     def ask(self, source: str, terms: bytes, name: str, arguments: Sequence[bytes]) -> list[Answer]:
@@ -84,7 +84,8 @@ class Engine:
         with self._lock:
             key = self._load(source)
             message = ["ask", key, terms.decode(), name, [one.decode() for one in arguments]]
-            return [_answer(one) for one in _expect("answers", self._exchange(message))[0]]
+            answer = self._exchange(message, inputs=len(arguments))
+            return [_answer(one) for one in _expect("answers", answer)[0]]
 
     def close(self) -> None:
         with self._lock:
@@ -126,14 +127,14 @@ class Engine:
                     assert answer == ["ready"], "the worker says that it is ready"
                     return worker
 
-    def _exchange(self, message: list[Any]) -> list[Any]:
+    def _exchange(self, message: list[Any], *, inputs: int = 1) -> list[Any]:
         worker = self._ready()
         assert worker.stdin is not None, "it was started with a pipe"
         try:
             wire.send(worker.stdin.fileno(), message)
         except wire.Closed:
             raise self._failed() from None
-        return self._receive(limits.WORKER_SILENT_S)
+        return self._receive(limits.WORKER_SILENT_S + inputs * limits.WORKER_INPUT_S)
 
     def _receive(self, timeout_s: float) -> list[Any]:
         worker = self._worker

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from contracts import limits
 from contracts.engine import evaluating, wire
+from contracts.engine.answers import Reason
 from contracts.engine.cache import ensure_compiled
 from contracts.engine.errors import ContractNotRunnable, EngineUnfit
 from contracts.engine.machine import Instance, load_component, make_engine
@@ -106,7 +107,7 @@ def _pack_answer(answer: evaluating.Answer) -> list[Any]:
     return [answer.text, None if answer.reason is None else _pack_reason(answer.reason), answer.fuel]
 
 
-def _pack_reason(reason: evaluating.Reason) -> list[Any]:
+def _pack_reason(reason: Reason) -> list[Any]:
     return [reason.kind, reason.message, [list(call) for call in reason.calls]]
 
 

@@ -1,4 +1,4 @@
-"""What a contract has without asking: builtins, Decimal, Reject, divide, and a short list of modules. Contract-side code.
+"""What a contract has: builtins, Decimal, Reject, divide, and a short list of modules. Contract-side code.
 
 Everything that could be imported is loaded here, while the image is built: afterwards nothing can be.
 
