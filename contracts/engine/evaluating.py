@@ -203,15 +203,14 @@ class _Batch:
     def _run_alone(self, at: int) -> None:
         self.close()
         self._trapped = -1
-        fuel = 0
+        one = _Begun(None, None, 0)
         try:
             instance = self._open()
             one = _begin_one(instance, self._records[at])
-            fuel = one.fuel
             self._know([one])
             self._keep(self._apply(instance, 0, at, one, careful=True))
         except Trapped as cause:
-            self.outcomes.append(Outcome(case=None, reason=_trap(cause.kind), fuel=fuel + cause.fuel))
+            self.outcomes.append(Outcome(case=one.case, reason=_trap(cause.kind), fuel=one.fuel + cause.fuel))
         self.close()
 
     def _apply(self, instance: Instance, index: int, at: int, one: _Begun, *, careful: bool) -> Outcome:
