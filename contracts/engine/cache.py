@@ -18,6 +18,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from contracts.engine import pin
 from contracts.engine.errors import EngineUnfit
 
 ARTIFACT_PATH: Final = Path(__file__).parent.parent / "guest" / "contract.wasm.xz"
-_SUM_BYTES: Final = 32
+_UNUSED_S: Final = 30 * 86_400
 
 Tell = Callable[[str], None]
 """Takes a line for people who wait."""
@@ -98,7 +99,9 @@ def _is_sound(path: Path) -> bool:
                 return False
         with path.open("rb") as file:
             got = hashlib.file_digest(file, "sha256").hexdigest()
-        return sum_path.read_text(encoding="ascii") == got
+        is_sound = sum_path.read_text(encoding="ascii") == got
+        os.utime(sum_path)  # used: see `_remove_unused`
+        return is_sound
     except (FileNotFoundError, UnicodeDecodeError):
         return False
 
@@ -115,9 +118,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _compile_into(path: Path) -> None:
     """In a process of its own: it takes half a gigabyte, which only the end of a process gives back."""
-    for stale in path.parent.glob("engine-*"):
-        if stale.stem != path.stem:
-            stale.unlink(missing_ok=True)
+    _remove_unused(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="compiling-") as work:
         made = Path(work, "code")
         done = subprocess.run(
@@ -133,6 +134,14 @@ def _compile_into(path: Path) -> None:
         # The sum first: with the code alone in place it is not sound, and made again.
         sum_path.rename(path.with_suffix(".sum"))
         made.rename(path)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Other versions of this program keep theirs here, too: only what nobody has used for long goes."""
+    for sum_path in folder.glob("engine-*.sum"):
+        if time.time() - sum_path.stat().st_mtime > _UNUSED_S:
+            sum_path.unlink(missing_ok=True)
+            sum_path.with_suffix(".aot").unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -52,6 +52,12 @@ class Engine:
     ) -> None:
         self.close()
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The worker's process, if one was started: for those who watch it."""
+        worker = self._worker
+        return None if worker is None else worker.pid
+
     def start(self) -> None:
         """Start the worker now rather than with the first call. Raises: EngineUnfit, EngineFailed."""
         with self._lock:

@@ -15,7 +15,7 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.bench import appending, copying, idling, posting, reading, replaying
+from tests.bench import appending, copying, evaluating, idling, posting, reading, replaying
 from tests.bench.rows import Row, encode_rows, show_rows
 from tests.bench.stage import QUICK, USUAL, Stage
 
@@ -27,6 +27,7 @@ _SCENES: Final[dict[str, Scene]] = {
     "copying": (copying.NAMES, copying.measure),
     "replaying": (replaying.NAMES, replaying.measure),
     "reading": (reading.NAMES, reading.measure),
+    "evaluating": (evaluating.NAMES, evaluating.measure),
 }
 _IDLING: Final = "idling"
 
