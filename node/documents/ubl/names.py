@@ -1,0 +1,183 @@
+"""The names of UBL 2.1 that can stand in the documents that are read here, at any depth.
+
+UBL 2.0 has no other ones. `OrderChangeDocumentReference` is of UBL 2.3, and here because an order response of Peppol
+names with it the change that it answers. What else has a name of a later version, or of nobody, is left out with a
+note: without its place in these tables nobody could say whether it may repeat.
+
+Source: UBL 2.1 (OASIS Standard, 4 November 2013), section 3; docs/reference/documents.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+AGGREGATES: Final = frozenset(
+    """
+    AcceptanceTransportEvent AccountingContact AccountingCustomerParty AccountingSupplierParty
+    ActualArrivalTransportEvent ActualDepartureTransportEvent ActualPackage ActualPickupTransportEvent
+    ActualWaypointTransportEvent AdditionalDocumentReference AdditionalItemIdentification AdditionalItemProperty
+    AdditionalTemperature Address AddressLine AgentParty AirTransport AllowanceCharge AlternativeConditionPrice
+    AlternativeDeliveryLocation AnticipatedMonetaryTotal ApplicableAddress ApplicableTaxCategory
+    ApplicableTerritoryAddress ApplicableTransportMeans AttachedTransportEquipment Attachment
+    AvailabilityTransportEvent BillOfLadingHolderParty BillingReference BillingReferenceLine BuyerContact
+    BuyerCustomerParty BuyerProposedSubstituteLineItem BuyersItemIdentification CardAccount CarrierParty
+    CatalogueDocumentReference CatalogueItemIdentification CatalogueLineReference CatalogueReference Certificate
+    ChildConsignment ClassifiedTaxCategory Clause CollectPaymentTerms CommodityClassification Condition
+    ConsigneeParty Consignment ConsignorParty ConsolidatedShipment Contact ContactParty ContainedGoodsItem
+    ContainedInTransportEquipment ContainedPackage ContainingPackage ContainingTransportEquipment Contract
+    ContractDocumentReference ContractualDelivery CorporateRegistrationScheme Country CreditAccount
+    CreditNoteDocumentReference CreditNoteLine CrewMemberPerson CurrentStatus CustomsAgentParty CustomsDeclaration
+    DebitNoteDocumentReference Delivery DeliveryAddress DeliveryContact DeliveryCustomerParty DeliveryLocation
+    DeliveryParty DeliveryTerms DeliveryTransportEvent DeliveryUnit DependentLineReference DependentPriceReference
+    Despatch DespatchAddress DespatchContact DespatchDocumentReference DespatchLine DespatchLineReference
+    DespatchLocation DespatchParty DespatchSupplierParty DestinationCountry DetentionTransportEvent
+    DigitalSignatureAttachment Dimension DisbursementPaymentTerms DischargeTransportEvent DiscrepancyResponse
+    DocumentReference DocumentResponse DriverPerson DropoffTransportEvent EmergencyTemperature
+    EmissionCalculationMethod EnvironmentalEmission EstimatedArrivalTransportEvent EstimatedDeliveryPeriod
+    EstimatedDepartureTransportEvent EstimatedDespatchPeriod EstimatedDurationPeriod EstimatedTransitPeriod
+    ExaminationTransportEvent ExchangeRate ExportCountry ExportationTransportEvent ExporterParty ExternalReference
+    ExtraAllowanceCharge FinalDeliveryParty FinalDeliveryTransportationService FinalDestinationCountry
+    FinancialAccount FinancialInstitution FinancialInstitutionBranch FinancingFinancialAccount FinancingParty
+    FirstArrivalPortLocation FlashpointTemperature FloorSpaceMeasurementDimension ForeignExchangeContract
+    FreightAllowanceCharge FreightChargeLocation FreightForwarderParty GoodsItem GoodsItemContainer
+    HandlingTransportEvent HandlingUnitDespatchLine HaulageTradingTerms HazardousGoodsTransit HazardousItem
+    HazardousItemNotificationParty HeadOfficeParty IdentityDocumentReference ImporterParty
+    InformationContentProviderParty InsuranceParty InvoiceDocumentReference InvoiceLine InvoicePeriod IssuerParty
+    Item ItemInstance ItemPriceExtension ItemPropertyGroup ItemPropertyRange ItemSpecificationDocumentReference
+    JurisdictionRegionAddress Language LastExitPortLocation LegalMonetaryTotal LineItem LineReference LineResponse
+    LoadingLocation LoadingPortLocation LoadingProofParty LoadingTransportEvent Location LocationAddress
+    LocationCoordinate LogisticsOperatorParty LotIdentification MainCarriageShipmentStage MandateDocumentReference
+    ManufacturerParty ManufacturersItemIdentification MaritimeTransport MasterPerson MaximumDeliveryUnit
+    MaximumTemperature MeasurementDimension MeasurementFromLocation MeasurementToLocation MinimumDeliveryUnit
+    MinimumTemperature MortgageHolderParty NominationPeriod NotaryParty NotifyParty OnCarriageShipmentStage
+    OperatingParty OptionalTakeoverTransportEvent OrderChangeDocumentReference OrderDocumentReference OrderLine
+    OrderLineReference OrderReference OrderedShipment OriginAddress OriginCountry OriginalDepartureCountry
+    OriginalDespatchParty OriginalDespatchTransportationService OriginalDocumentReference
+    OriginalItemLocationQuantity OriginatorCustomerParty OriginatorDocumentReference OriginatorParty
+    OtherCommunication OwnerParty Package PackagedTransportHandlingUnit PalletSpaceMeasurementDimension Party
+    PartyIdentification PartyLegalEntity PartyName PartyTaxScheme PassengerPerson PayeeFinancialAccount PayeeParty
+    PayerFinancialAccount PayerParty PaymentAlternativeExchangeRate PaymentExchangeRate PaymentMandate PaymentMeans
+    PaymentReversalPeriod PaymentTerms PenaltyPeriod PerformingCarrierParty Period Person PhysicalAttribute
+    PhysicalLocation Pickup PickupLocation PickupParty PickupTransportEvent PlannedArrivalTransportEvent
+    PlannedDeliveryTransportEvent PlannedDepartureTransportEvent PlannedPickupTransportEvent
+    PlannedWaypointTransportEvent PositioningTransportEvent PostalAddress PowerOfAttorney PreCarriageShipmentStage
+    PrepaidPayment PrepaidPaymentTerms PreviousPriceList Price PriceList PricingExchangeRate PricingReference
+    ProjectReference PromisedDeliveryPeriod ProviderParty QuarantineTransportEvent QuotationDocumentReference
+    QuotationLineReference RailTransport RangeDimension ReceiptDocumentReference ReceiptLine ReceiptLineReference
+    ReceiptTransportEvent ReceivedHandlingUnitReceiptLine ReceiverParty RecipientParty ReferencedShipment
+    RegistrationAddress RegistryCertificateDocumentReference RegistryPortLocation ReminderDocumentReference
+    RemittanceAdviceLine ReportedShipment ReportingPerson RequestedArrivalTransportEvent RequestedDeliveryPeriod
+    RequestedDeliveryTransportEvent RequestedDepartureTransportEvent RequestedDespatchPeriod
+    RequestedPickupTransportEvent RequestedWaypointTransportEvent ResidenceAddress Response
+    ResponsibleTransportServiceProviderParty ResultOfVerification ReturnAddress RoadTransport
+    ScheduledServiceFrequency SecondaryHazard SecurityOfficerPerson SelfBilledCreditNoteDocumentReference
+    SelfBilledInvoiceDocumentReference SellerContact SellerProposedSubstituteLineItem SellerSubstitutedLineItem
+    SellerSupplierParty SellersItemIdentification SenderParty ServiceAllowanceCharge ServiceProviderParty
+    SettlementPeriod ShareholderParty Shipment ShipmentDocumentReference ShipmentStage ShipsSurgeonPerson
+    SignatoryParty Signature StandardItemIdentification StatementDocumentReference Status StorageLocation
+    StorageTransportEvent Stowage SubCreditNoteLine SubInvoiceLine SubLineItem SubsidiaryLocation
+    SubstituteCarrierParty SupplierParty SupportedCommodityClassification SupportedTransportEquipment
+    TakeoverTransportEvent TaxCategory TaxExchangeRate TaxRepresentativeParty TaxScheme TaxSubtotal TaxTotal
+    Temperature TerminalOperatorParty TotalCapacityDimension TradeFinancing TransactionConditions TransitCountry
+    TransitPeriod TransportAdvisorParty TransportContract TransportEquipment TransportEquipmentSeal TransportEvent
+    TransportHandlingUnit TransportMeans TransshipPortLocation UnloadingLocation UnloadingPortLocation
+    UnsupportedCommodityClassification UnsupportedTransportEquipment UsabilityPeriod ValidityPeriod
+    WarehousingTransportEvent WarrantyParty WarrantyValidityPeriod WithholdingTaxTotal WitnessParty
+    WorkOrderDocumentReference WorkPhaseReference
+    """.split()
+)
+"""Elements with elements in them (prefix `cac` by custom)."""
+
+LEAVES: Final = frozenset(
+    """
+    AcceptedIndicator AccountFormatCode AccountID AccountTypeCode AccountingCost AccountingCostCode ActionCode
+    ActualDeliveryDate ActualDeliveryTime ActualDespatchDate ActualDespatchTime ActualPickupDate ActualPickupTime
+    AdditionalAccountID AdditionalInformation AdditionalStreetName AddressFormatCode AddressTypeCode AirFlowPercent
+    AircraftID AliasName AllowanceChargeReason AllowanceChargeReasonCode AllowanceTotalAmount AltitudeMeasure Amount
+    AnimalFoodApprovedIndicator AnimalFoodIndicator AttributeID BackOrderAllowedIndicator BackorderQuantity
+    BackorderReason BalanceAmount BarcodeSymbologyID BaseAmount BaseQuantity BaseUnitMeasure BatchQuantity
+    BestBeforeDate BirthDate BirthplaceName BlockName BrandName BrokerAssignedID BuildingName BuildingNumber
+    BulkCargoIndicator BuyerReference CV2ID CalculationMethodCode CalculationRate CalculationSequenceNumeric
+    CancellationNote CanonicalizationMethod CardChipCode CardTypeCode CargoTypeCode CarrierAssignedID
+    CarrierServiceInstructions CatalogueIndicator CategoryName CertificateType CertificateTypeCode Channel
+    ChannelCode CharacterSetCode Characteristics ChargeIndicator ChargeTotalAmount ChargeableQuantity
+    ChargeableWeightMeasure ChildConsignmentQuantity ChipApplicationID CityName CitySubdivisionName CommodityCode
+    CompanyID CompanyLegalForm CompanyLegalFormCode CompanyLiquidationStatusCode CompletionIndicator Condition
+    ConditionCode Conditions ConsigneeAssignedID ConsignmentQuantity ConsignorAssignedID ConsolidatableIndicator
+    ConsumerUnitQuantity ContainerizedIndicator Content ContractType ContractTypeCode ContractedCarrierAssignedID
+    CoordinateSystemCode CopyIndicator CorporateRegistrationTypeCode CorporateStockAmount CountrySubentity
+    CountrySubentityCode CreditLineAmount CreditNoteTypeCode CreditedQuantity CrewQuantity CurrencyCode
+    CustomerAssignedAccountID CustomerReference CustomizationID CustomsClearanceServiceInstructions
+    CustomsImportClassifiedIndicator CustomsStatusCode CustomsTariffQuantity DamageRemarks
+    DangerousGoodsApprovedIndicator DataSendingCapability Date DebitLineAmount DeclaredCustomsValueAmount
+    DeclaredForCarriageValueAmount DeclaredStatisticsValueAmount DeliveredQuantity DeliveryInstructions
+    DemurrageInstructions Department Description DescriptionCode DespatchAdviceTypeCode DirectionCode
+    DispositionCode District DocumentCurrencyCode DocumentDescription DocumentHash DocumentStatusCode DocumentType
+    DocumentTypeCode DueDate DurationMeasure EarliestPickupDate EarliestPickupTime EffectiveDate EffectiveTime
+    ElectronicMail EmbeddedDocumentBinaryObject EmergencyProceduresCode EncodingCode EndDate EndTime EndpointID
+    EnvironmentalEmissionTypeCode EstimatedDeliveryDate EstimatedDeliveryTime EstimatedDespatchDate
+    EstimatedDespatchTime ExchangeMarketID ExemptionReason ExemptionReasonCode ExpiryDate ExpiryTime ExtendedID
+    Extension FamilyName FileName FinancingInstrumentCode FirstName Floor FormatCode ForwarderServiceInstructions
+    FreeOfChargeIndicator FreeOnBoardValueAmount FreightForwarderAssignedID FreightRateClassCode
+    FullnessIndicationCode FullyPaidSharesIndicator GenderCode GeneralCargoIndicator GrossTonnageMeasure
+    GrossVolumeMeasure GrossWeightMeasure GuaranteedDespatchDate GuaranteedDespatchTime HandlingCode
+    HandlingInstructions HashAlgorithmMethod HaulageInstructions HazardClassID HazardousCategoryCode
+    HazardousRegulationCode HazardousRiskIndicator HolderName HumanFoodApprovedIndicator HumanFoodIndicator
+    HumidityPercent ID IdentificationCode IdentificationID ImportanceCode IndicationIndicator
+    IndustryClassificationCode Information InformationURI InhalationToxicityZoneCode InhouseMail
+    InspectionMethodCode InstallmentDueDate InstructionID InstructionNote Instructions InsurancePremiumAmount
+    InsuranceValueAmount InvoiceTypeCode InvoicedQuantity InvoicingPartyReference IssueDate IssueNumberID IssueTime
+    IssuerID ItemClassificationCode JobTitle JourneyID Keyword LanguageID LatestDeliveryDate LatestDeliveryTime
+    LatestPickupDate LatestPickupTime LatitudeDegreesMeasure LatitudeDirectionCode LatitudeMinutesMeasure
+    LeadTimeMeasure LegalStatusIndicator LicensePlateID Line LineCountNumeric LineExtensionAmount LineID
+    LineStatusCode ListValue LivestockIndicator LoadingLengthMeasure LoadingSequenceID LocaleCode Location
+    LocationID LocationTypeCode LogoReferenceID LongitudeDegreesMeasure LongitudeDirectionCode
+    LongitudeMinutesMeasure LossRisk LossRiskResponsibilityCode LotNumberID LowerOrangeHazardPlacardID
+    MandateTypeCode ManufactureDate ManufactureTime MarkAttention MarkAttentionIndicator MarkCare MarkCareIndicator
+    MarkingID MathematicOperatorCode MaximumBackorderQuantity MaximumMeasure MaximumPaidAmount
+    MaximumPaymentInstructionsNumeric MaximumQuantity MaximumValue Measure MedicalFirstAidGuideCode MiddleName
+    MimeCode MinimumBackorderQuantity MinimumMeasure MinimumQuantity MinimumValue ModelName MultiplierFactorNumeric
+    Name NameCode NameSuffix NationalityID NatureCode NetNetWeightMeasure NetTonnageMeasure NetVolumeMeasure
+    NetWeightMeasure NetworkID NominationDate NominationTime Note OccurrenceDate OccurrenceTime OnCarriageIndicator
+    OrderResponseCode OrderTypeCode OrderableUnitFactorRate OrganizationDepartment OtherName OutstandingQuantity
+    OutstandingReason OversupplyQuantity OwnerTypeCode PackQuantity PackSizeNumeric PackageLevelCode
+    PackagingTypeCode PackingCriteriaCode PackingMaterial PaidAmount PaidDate PaidTime PartecipationPercent
+    PartialDeliveryIndicator PassengerQuantity PayableAlternativeAmount PayableAmount PayableRoundingAmount
+    PayerReference PaymentAlternativeCurrencyCode PaymentChannelCode PaymentCurrencyCode PaymentDueDate PaymentID
+    PaymentMeansCode PaymentMeansID PaymentNote PaymentOrderReference PaymentPercent PaymentPurposeCode
+    PaymentTermsDetailsURI PenaltyAmount PenaltySurchargePercent PerUnitAmount Percent PerformingCarrierAssignedID
+    PlacardEndorsement PlacardNotation PlotIdentification PositionCode PostalZone Postbox PowerIndicator
+    PreCarriageIndicator PreferenceCriterionCode PrepaidAmount PrepaidIndicator PrepaidPaymentReferenceID
+    PreviousVersionID PriceAmount PriceChangeReason PriceType PriceTypeCode PricingCurrencyCode
+    PrimaryAccountNumberID Priority ProductTraceID ProfileExecutionID ProfileID ProgressPercent ProviderTypeCode
+    Quantity QuantityDiscrepancyCode RadioCallSignID RailCarID ReceiptAdviceTypeCode ReceivedDate ReceivedQuantity
+    Reference ReferenceDate ReferenceEventCode ReferenceID ReferenceTime ReferencedConsignmentID
+    RefrigeratedIndicator RefrigerationOnIndicator Region RegistrationDate RegistrationExpirationDate RegistrationID
+    RegistrationName RegistrationNationality RegistrationNationalityID RejectActionCode RejectReason
+    RejectReasonCode RejectedQuantity RejectionNote ReleaseID ReliabilityPercent Remarks RequestedDespatchDate
+    RequestedDespatchTime RequestedInvoiceCurrencyCode RequiredCustomsID RequiredDeliveryDate RequiredDeliveryTime
+    ResponseCode ResponseDate ResponseTime ReturnabilityIndicator ReturnableMaterialIndicator ReturnableQuantity
+    RevisionDate RevisionTime Room RoundingAmount SalesOrderID SalesOrderLineID SealIssuerTypeCode SealStatusCode
+    SealingPartyType SequenceID SequenceNumberID SequenceNumeric SerialID ServiceType ServiceTypeCode
+    SettlementDiscountAmount SettlementDiscountPercent ShippingMarks ShippingPriorityLevelCode ShipsRequirements
+    ShortQuantity ShortageActionCode SignatureID SignatureMethod SizeTypeCode SoleProprietorshipIndicator
+    SourceCurrencyBaseRate SourceCurrencyCode SpecialInstructions SpecialSecurityIndicator
+    SpecialServiceInstructions SpecialTerms SpecialTransportRequirements SplitConsignmentIndicator StartDate
+    StartTime StatusCode StatusReason StatusReasonCode StreetName SubstitutionStatusCode SuccessiveSequenceID
+    SummaryDescription SupplierAssignedAccountID TareWeightMeasure TargetCurrencyBaseRate TargetCurrencyCode
+    TariffClassCode TariffCode TariffDescription TaxAmount TaxCurrencyCode TaxEvidenceIndicator TaxExclusiveAmount
+    TaxExemptionReason TaxExemptionReasonCode TaxIncludedIndicator TaxInclusiveAmount TaxLevelCode TaxPointDate
+    TaxTypeCode TaxableAmount TechnicalName Telefax Telephone TestMethod Text ThirdPartyPayerIndicator TierRange
+    TierRatePercent TimezoneOffset TimingComplaint TimingComplaintCode Title TotalCreditAmount TotalDebitAmount
+    TotalGoodsItemQuantity TotalInvoiceAmount TotalPackageQuantity TotalPackagesQuantity TotalPaymentAmount
+    TotalTaxAmount TotalTransportHandlingUnitQuantity TraceID TrackingDeviceCode TrackingID TradeServiceCode
+    TradingRestrictions TrainID TransactionCurrencyTaxAmount TransitDirectionCode TransportAuthorizationCode
+    TransportEmergencyCardCode TransportEquipmentTypeCode TransportEventTypeCode TransportHandlingUnitTypeCode
+    TransportMeansTypeCode TransportModeCode TransportServiceCode TransportationServiceDescription
+    TransportationServiceDetailsURI UBLVersionID UNDGCode URI UUID UpperOrangeHazardPlacardID ValidateProcess
+    ValidateTool ValidateToolVersion ValidationDate ValidationResultCode ValidationTime ValidatorID
+    ValidityStartDate Value ValueAmount ValueMeasure ValueQualifier ValueQuantity VersionID VesselID VesselName
+    WarrantyInformation WebsiteURI WeekDayCode WorkPhase WorkPhaseCode XPath
+    """.split()
+)
+"""Elements with a value (prefix `cbc` by custom)."""
