@@ -17,9 +17,10 @@ from types import TracebackType
 from typing import Any, Final
 
 from lxml import etree
+from lxml.etree import _Element as Element
 
 from node.documents.faults import DocumentUnknown, RulesEngineMissing, RulesUnusable
-from node.documents.safexml import Element, local_name, namespace, read_xml
+from node.documents.safexml import local_name, namespace, read_xml
 from node.documents.ubl.kinds import namespace_of
 
 CHECKED: Final = ("Invoice", "CreditNote")

@@ -40,7 +40,7 @@ def _walk(value: object, path: str) -> Iterator[Amount]:
         yield Amount(path, str(value))
     elif isinstance(value, dict):
         if isinstance(value.get("value"), _Number):
-            yield Amount(path, str(value["value"]), value.get("currencyID", value.get("unitCode", "")))
+            yield Amount(path, str(value["value"]), str(value.get("currencyID", value.get("unitCode", ""))))
             return
         for name, member in value.items():
             elements = member if isinstance(member, list) else [member]

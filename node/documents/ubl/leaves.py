@@ -12,10 +12,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from lxml.etree import _Element as Element
+
 from ledger import limits
 from ledger.jsontext import encode_string
 from node.documents.faults import DocumentMalformed
-from node.documents.safexml import Element, local_name, path_of
+from node.documents.safexml import local_name, path_of
 
 BINARY: Final = "BinaryObject"
 _INDICATOR: Final = "Indicator"
@@ -83,7 +85,8 @@ def string(text: str) -> str:
 def decimal_text(text: str) -> str | None:
     """A decimal of XML Schema as JSON has it: without plus sign and needless zeros in front; None if it is none.
 
-    `+1` -> `1`, `.5` -> `0.5`, `1.` -> `1`, `007.50` -> `7.50`: digits behind the point stay, as they say how exact it is.
+    `+1` -> `1`, `.5` -> `0.5`, `1.` -> `1`, `007.50` -> `7.50`.
+    Digits behind the point stay: they say how exact it is.
     """
     found = _DECIMAL.fullmatch(text)
     if found is None:

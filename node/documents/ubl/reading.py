@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from lxml.etree import _Element as Element
+
 from ledger import limits
 from ledger.errors import TooDeep, TooLarge
 from node.documents.faults import DocumentMalformed, DocumentUnknown
-from node.documents.safexml import Element, has_style, local_name, namespace, path_of, read_xml
+from node.documents.safexml import has_style, local_name, namespace, path_of, read_xml
 from node.documents.ubl.kinds import AGGREGATE, BASIC, EXTENSION, KINDS, namespace_of
 from node.documents.ubl.leaves import BINARY, leaf_json, text_of
 from node.documents.ubl.names import AGGREGATES, LEAVES

@@ -18,43 +18,42 @@ def may_repeat(name: str, *, within: str) -> bool:
     return name in ALWAYS or f"/{within}".endswith(SOMETIMES.get(name, ()))
 
 
-ALWAYS: Final = frozenset(
-    """
-    ActualPackage AdditionalAccountID AdditionalInformation AdditionalItemIdentification AdditionalItemProperty
-    AdditionalTemperature AddressLine AllowanceChargeReason AlternativeConditionPrice ApplicableTaxCategory
-    ApplicableTerritoryAddress AttachedTransportEquipment BackorderReason BillingReferenceLine BrandName
-    BuyerProposedSubstituteLineItem CancellationNote CarrierServiceInstructions Certificate ChildConsignment
-    ClassifiedTaxCategory Clause CommodityClassification Conditions Consignment ConsolidatedShipment
-    ContainedGoodsItem ContainedInTransportEquipment ContainedPackage ContainingPackage Content Contract
-    CreditNoteLine CrewMemberPerson CurrentStatus CustomsClearanceServiceInstructions CustomsDeclaration
-    DamageRemarks DeliveryInstructions DeliveryUnit DemurrageInstructions Description DespatchDocumentReference
-    DespatchLine DespatchLineReference DetentionTransportEvent Dimension DiscrepancyResponse DocumentDescription
-    DocumentResponse DriverPerson EmissionCalculationMethod EnvironmentalEmission ExemptionReason Extension
-    ExtraAllowanceCharge ForwarderServiceInstructions FreightAllowanceCharge GoodsItem GoodsItemContainer
-    HandlingInstructions HandlingTransportEvent HandlingUnitDespatchLine HaulageInstructions HaulageTradingTerms
-    HazardousGoodsTransit HazardousItem IdentityDocumentReference Information InstructionNote Instructions
-    InvoiceLine InvoicePeriod ItemInstance ItemPropertyGroup ItemSpecificationDocumentReference
-    JurisdictionRegionAddress Keyword LineResponse ListValue LocationCoordinate LossRisk MainCarriageShipmentStage
-    MandateDocumentReference ManufacturerParty ManufacturersItemIdentification MeasurementDimension ModelName Note
-    OnCarriageShipmentStage OrderChangeDocumentReference OrderDocumentReference OrderLine OrderedShipment
-    OtherCommunication OutstandingReason PackagedTransportHandlingUnit PackingMaterial PartyIdentification
-    PartyLegalEntity PartyName PartyTaxScheme PassengerPerson PaymentID PaymentMeansID PaymentNote Period Person
-    PhysicalAttribute PickupTransportEvent PlannedWaypointTransportEvent PositioningTransportEvent PowerOfAttorney
-    PreCarriageShipmentStage PrepaidPayment PriceChangeReason ProjectReference QuarantineTransportEvent
-    ReceiptDocumentReference ReceiptLine ReceiptLineReference ReceivedHandlingUnitReceiptLine
-    ReferencedConsignmentID ReferencedShipment RegistrationNationality RejectReason RejectionNote Remarks
-    RemittanceAdviceLine RequestedWaypointTransportEvent ScheduledServiceFrequency SecondaryHazard
-    SellerProposedSubstituteLineItem SellerSubstitutedLineItem ServiceAllowanceCharge ServiceProviderParty
-    ServiceType ShareholderParty ShipmentStage ShippingMarks ShipsRequirements SpecialInstructions
-    SpecialServiceInstructions SpecialTerms SpecialTransportRequirements StatementDocumentReference Status
-    StatusReason SubCreditNoteLine SubInvoiceLine SubLineItem SubsidiaryLocation SummaryDescription
-    SupportedCommodityClassification SupportedTransportEquipment TariffDescription TaxExemptionReason TaxSubtotal
-    Temperature Text TradingRestrictions TransitCountry TransportEquipment TransportEquipmentSeal TransportEvent
-    TransportHandlingUnit TransportationServiceDescription UnsupportedCommodityClassification
-    UnsupportedTransportEquipment ValueQualifier WarrantyInformation WithholdingTaxTotal WitnessParty
-    WorkOrderDocumentReference WorkPhase WorkPhaseReference XPath
-    """.split()
-)
+_ALWAYS_TEXT: Final = """
+ActualPackage AdditionalAccountID AdditionalInformation AdditionalItemIdentification AdditionalItemProperty
+AdditionalTemperature AddressLine AllowanceChargeReason AlternativeConditionPrice ApplicableTaxCategory
+ApplicableTerritoryAddress AttachedTransportEquipment BackorderReason BillingReferenceLine BrandName
+BuyerProposedSubstituteLineItem CancellationNote CarrierServiceInstructions Certificate ChildConsignment
+ClassifiedTaxCategory Clause CommodityClassification Conditions Consignment ConsolidatedShipment
+ContainedGoodsItem ContainedInTransportEquipment ContainedPackage ContainingPackage Content Contract
+CreditNoteLine CrewMemberPerson CurrentStatus CustomsClearanceServiceInstructions CustomsDeclaration
+DamageRemarks DeliveryInstructions DeliveryUnit DemurrageInstructions Description DespatchDocumentReference
+DespatchLine DespatchLineReference DetentionTransportEvent Dimension DiscrepancyResponse DocumentDescription
+DocumentResponse DriverPerson EmissionCalculationMethod EnvironmentalEmission ExemptionReason Extension
+ExtraAllowanceCharge ForwarderServiceInstructions FreightAllowanceCharge GoodsItem GoodsItemContainer
+HandlingInstructions HandlingTransportEvent HandlingUnitDespatchLine HaulageInstructions HaulageTradingTerms
+HazardousGoodsTransit HazardousItem IdentityDocumentReference Information InstructionNote Instructions
+InvoiceLine InvoicePeriod ItemInstance ItemPropertyGroup ItemSpecificationDocumentReference
+JurisdictionRegionAddress Keyword LineResponse ListValue LocationCoordinate LossRisk MainCarriageShipmentStage
+MandateDocumentReference ManufacturerParty ManufacturersItemIdentification MeasurementDimension ModelName Note
+OnCarriageShipmentStage OrderChangeDocumentReference OrderDocumentReference OrderLine OrderedShipment
+OtherCommunication OutstandingReason PackagedTransportHandlingUnit PackingMaterial PartyIdentification
+PartyLegalEntity PartyName PartyTaxScheme PassengerPerson PaymentID PaymentMeansID PaymentNote Period Person
+PhysicalAttribute PickupTransportEvent PlannedWaypointTransportEvent PositioningTransportEvent PowerOfAttorney
+PreCarriageShipmentStage PrepaidPayment PriceChangeReason ProjectReference QuarantineTransportEvent
+ReceiptDocumentReference ReceiptLine ReceiptLineReference ReceivedHandlingUnitReceiptLine
+ReferencedConsignmentID ReferencedShipment RegistrationNationality RejectReason RejectionNote Remarks
+RemittanceAdviceLine RequestedWaypointTransportEvent ScheduledServiceFrequency SecondaryHazard
+SellerProposedSubstituteLineItem SellerSubstitutedLineItem ServiceAllowanceCharge ServiceProviderParty
+ServiceType ShareholderParty ShipmentStage ShippingMarks ShipsRequirements SpecialInstructions
+SpecialServiceInstructions SpecialTerms SpecialTransportRequirements StatementDocumentReference Status
+StatusReason SubCreditNoteLine SubInvoiceLine SubLineItem SubsidiaryLocation SummaryDescription
+SupportedCommodityClassification SupportedTransportEquipment TariffDescription TaxExemptionReason TaxSubtotal
+Temperature Text TradingRestrictions TransitCountry TransportEquipment TransportEquipmentSeal TransportEvent
+TransportHandlingUnit TransportationServiceDescription UnsupportedCommodityClassification
+UnsupportedTransportEquipment ValueQualifier WarrantyInformation WithholdingTaxTotal WitnessParty
+WorkOrderDocumentReference WorkPhase WorkPhaseReference XPath
+"""
+ALWAYS: Final = frozenset(_ALWAYS_TEXT.split())
 
 _BILLS: Final = ("CreditNote", "Invoice")
 _BILL_LINES: Final = ("CreditNoteLine", "InvoiceLine")
@@ -133,4 +132,4 @@ SOMETIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "TransportMeans": ("TransportHandlingUnit",),
     "ValidityPeriod": (*_ORDERS, "Location", "Price", "PriceList"),
 }
-"""Name -> endings of the names of the elements in which it repeats, a slash standing before each name; in all others it occurs once."""
+"""Name -> endings of the names of elements in which it repeats, with a slash before each; elsewhere it occurs once."""
