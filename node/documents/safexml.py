@@ -94,7 +94,7 @@ def decode(file: bytes) -> str:
     if mark and declared and not declared.startswith(encoding):
         raise XmlEncoding(reason=f"they begin with the mark of {encoding.upper()} and declare {declared!r}")
     if not mark:
-        if declared and declared not in _ENCODINGS:
+        if named and declared not in _ENCODINGS:
             raise XmlEncoding(reason=f"the encoding {declared[:40]!r} is not read here")
         encoding = _ENCODINGS.get(declared, "utf-8")
     try:
@@ -102,6 +102,9 @@ def decode(file: bytes) -> str:
         text = file[0 if encoding == "utf-16" else len(mark) :].decode(encoding)
     except UnicodeDecodeError as cause:
         raise XmlEncoding(reason=f"byte {cause.start + 1} is not {encoding.upper()}") from None
+    if text.startswith("\ufeff"):
+        # The parser would pass over it, and what stands behind it would not be at the beginning for our own checks.
+        raise XmlEncoding(reason="they begin with two byte order marks")
     return " " * len(found[0]) + text[len(found[0]) :] if found else text
 
 
@@ -157,6 +160,8 @@ def _blank(text: str, place: int) -> int:
 
 
 def _refuse_parts(root: Element) -> None:
+    if root.getroottree().docinfo.doctype:
+        raise XmlRefused(what="a document type (DOCTYPE)", line=1)
     before = [found for found in root.itersiblings(preceding=True) if getattr(found, "target", "") != _STYLE]
     for found in (*before, *root.iter(etree.PI), *root.itersiblings()):
         raise XmlRefused(what="a processing instruction", line=found.sourceline)
