@@ -206,7 +206,7 @@ DOCUMENT_DIGITS_MAX: Final = 34
 """Digits of an amount, quantity or rate in a business document: as many as contracts compute with exactly."""
 
 DOCUMENT_ATTACHMENT_BYTES_MAX: Final = 256 << 10
-"""Bytes of a file attached inside a document, in Base64, that its input keeps: four fit one body, beside the rest."""
+"""Bytes of a file attached inside a document, in Base64, that its input keeps: three fit one body, beside the rest."""
 
 OWN_FIELDS_MAX: Final = 16
 """Fields that a record has besides its body's: `by`, `flags`, those of section 0."""

@@ -17,10 +17,12 @@ from tests.samples import sample, samples
 
 TESTS: Final = "{http://difi.no/xsd/vefa/validator/1.0}"
 SHEET: Final = """<xsl:stylesheet version="2.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"
-  xmlns:svrl="http://purl.oclc.org/dsdl/svrl" xmlns:cbc="urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2">
+  xmlns:svrl="http://purl.oclc.org/dsdl/svrl"
+  xmlns:cbc="urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2">
   <xsl:template match="/"><svrl:schematron-output>
-    <xsl:if test="not(*/cbc:ID)"><svrl:failed-assert id="MADE-01" flag="fatal" location="/*:Invoice[namespace-uri()='u'][1]">
-      <svrl:text>An invoice
+    <xsl:if test="not(*/cbc:ID)"><svrl:failed-assert id="MADE-01" flag="fatal"
+      location="/*:Invoice[namespace-uri()='u'][1]">
+      <svrl:text>[MADE-01]-An invoice
         has a number.</svrl:text></svrl:failed-assert></xsl:if>
     <xsl:if test="not(*/cbc:Note)"><svrl:failed-assert id="MADE-02" flag="warning" location="/"/></xsl:if>
   </svrl:schematron-output></xsl:template></xsl:stylesheet>"""
@@ -83,7 +85,9 @@ def test_a_wrong_total_is_told_with_rule_and_place(rules: Rules) -> None:
     file = sample("ubl/peppol-billing3/base-example.xml").read_bytes()
     assert file.count(b">1656.25</cbc:TaxInclusiveAmount>") == 1
     failures = rules.check(file.replace(b">1656.25</cbc:TaxInclusiveAmount>", b">1656.26</cbc:TaxInclusiveAmount>"))
-    assert [(failure.rule, failure.is_fatal) for failure in failures if failure.rule == "BR-CO-15"] == [("BR-CO-15", True)]
+    assert [(failure.rule, failure.is_fatal) for failure in failures if failure.rule == "BR-CO-15"] == [
+        ("BR-CO-15", True)
+    ]
     assert all("namespace" not in failure.location for failure in failures)
 
 
@@ -126,8 +130,12 @@ def test_folder_without_rules_is_refused(tmp_path: Path) -> None:
         ("not a style sheet", "cannot be compiled"),
         (SHEET.replace("not(*/cbc:ID)", "not("), "cannot be compiled"),
         (SHEET.replace("not(*/cbc:ID)", "error()"), "they end in an error"),
-        (SHEET.replace('version="2.0"', 'version="2.0"', 1).replace("<svrl:schematron-output>", "").replace(
-            "</svrl:schematron-output>", ""), "their result is no report"),
+        (
+            SHEET.replace('version="2.0"', 'version="2.0"', 1)
+            .replace("<svrl:schematron-output>", "")
+            .replace("</svrl:schematron-output>", ""),
+            "their result is no report",
+        ),
     ],
 )
 def test_rules_that_do_not_work_are_told_of(folder: Path, sheet: str, reason: str) -> None:

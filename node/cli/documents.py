@@ -52,7 +52,7 @@ def inputs(session: Session, files: _Files, *, rules: _Rules = None, role: _Role
                 session.out.say(f"{file}: {error}")
                 session.out.say(f"  code: {error.code}")
                 session.out.say(f"  hint: {error.hint}")
-    session.out.say(f"{len(files)} documents, {wrong} of them wrong")
+    session.out.say(f"documents: {len(files)}, wrong: {wrong}")
     return ExitCode.REFUSED if wrong else ExitCode.OK
 
 

@@ -115,12 +115,13 @@ def _failures(report: str) -> Iterator[Failure]:
     # The report is Saxon's own text; still nothing of it is looked up elsewhere.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     for found in etree.fromstring(report.encode(), parser).iter(f"{_REPORT}failed-assert"):
-        text = found.find(f"{_REPORT}text")
+        rule, text = found.get("id", ""), found.find(f"{_REPORT}text")
+        said = " ".join("".join(text.itertext()).split()) if text is not None else ""
         yield Failure(
-            rule=found.get("id", ""),
+            rule=rule,
             flag=found.get("flag", FATAL),
             location=_NAMESPACE.sub("", found.get("location", "")),
-            text=" ".join("".join(text.itertext()).split()) if text is not None else "",
+            text=said.removeprefix(f"[{rule}]-"),
         )
 
 

@@ -36,8 +36,8 @@ class DocumentUnknown(BadInput):
     """XML of another kind than those that are read. name, namespace: of the outermost element."""
 
     code = "document-unknown"
-    template = "{name!r} of namespace {namespace!r} is no document that is read here"
-    hint = "These are, of UBL 2.0 and 2.1: {kinds}. Of invoices in another syntax ask for the UBL form."
+    template = "{name!r} of namespace {namespace!r} is none of the documents read here: {kinds}"
+    hint = "Documents are read in UBL 2.0 and 2.1. Of one in another syntax ask for the UBL form."
 
 
 class DocumentMalformed(BadInput):
