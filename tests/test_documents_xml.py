@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from ledger import limits
 from ledger.errors import TallyError, TooLarge
+from ledger.jsontext import check_strict
 from node.documents import safexml
 from node.documents.faults import XmlEncoding, XmlMalformed, XmlRefused
 from node.documents.safexml import decode, read_xml
@@ -253,3 +255,42 @@ def test_parser_is_told_to_fetch_nothing() -> None:
     text = Path(safexml.__file__).read_text(encoding="utf-8")
     for words in ("resolve_entities=False", "load_dtd=False", "no_network=True", "huge_tree=False", "recover=False"):
         assert words in text
+
+
+# --- anything -----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_changed_bytes_are_read_or_refused_and_never_anything_else(seed: int) -> None:
+    random = Random(seed)
+    inside = (
+        NOTE.format("ä") + "<cac:InvoiceLine><cbc:LineExtensionAmount currencyID='EUR'>1.50</cbc:LineExtensionAmount>"
+    )
+    file = ubl("Invoice", f"{inside}<cac:Item/></cac:InvoiceLine><cbc:IssueDate>2026-03-01</cbc:IssueDate>")
+    pieces = (
+        b"<",
+        b">",
+        b"&",
+        b"]]>",
+        b"<!--",
+        b"<?",
+        b"\xff",
+        b"\0",
+        b"'",
+        b"xmlns",
+        b"cbc:",
+        b"/",
+        b"<![CDATA[",
+        b"=",
+    )
+    for _ in range(3000):
+        changed = bytearray(file)
+        for _ in range(random.randint(1, 3)):
+            place = random.randrange(len(changed))
+            changed[place : place + random.randint(0, 4)] = random.choice((*pieces, random.randbytes(1)))
+        try:
+            found = read(bytes(changed))
+        except TallyError as error:
+            assert error.hint or error.code == "json-too-deep"
+        else:
+            check_strict(found.body)
