@@ -200,7 +200,7 @@ DOCUMENT_FILE_BYTES_MAX: Final = 16 << 20
 """Bytes of one business document in XML: attached files included, which are most of it where it is long."""
 
 DOCUMENT_PARTS_MAX: Final = 1 << 18
-"""Tags and attributes of one business document: some 3,000 lines of an invoice, and 60 MB where each is parsed."""
+"""Tags and attributes of one business document: some 3,000 lines of an invoice; parsed they take 100 MB at worst."""
 
 DOCUMENT_DIGITS_MAX: Final = 34
 """Digits of an amount, quantity or rate in a business document: as many as contracts compute with exactly."""

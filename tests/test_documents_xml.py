@@ -261,7 +261,6 @@ def test_parser_is_told_to_fetch_nothing() -> None:
 # --- anything -----------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_changed_bytes_are_read_or_refused_and_never_anything_else(seed: int) -> None:
     random = Random(seed)
     line = "<cbc:LineExtensionAmount currencyID='EUR'>1.50</cbc:LineExtensionAmount><cac:Item/>"
