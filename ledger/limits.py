@@ -196,6 +196,18 @@ CAPTURE_REFUSED_MAX: Final = 1000
 EPCIS_FAULTS_MAX: Final = 100
 """Faults told of one list or object: enough to mend it, without more memory than its text took."""
 
+DOCUMENT_FILE_BYTES_MAX: Final = 16 << 20
+"""Bytes of one business document in XML: attached files included, which are most of it where it is long."""
+
+DOCUMENT_PARTS_MAX: Final = 1 << 18
+"""Tags and attributes of one business document: some 3,000 lines of an invoice; parsed they take 100 MB at worst."""
+
+DOCUMENT_DIGITS_MAX: Final = 34
+"""Digits of an amount, quantity or rate in a business document: as many as contracts compute with exactly."""
+
+DOCUMENT_ATTACHMENT_BYTES_MAX: Final = 256 << 10
+"""Bytes of a file attached inside a document, in Base64, that its input keeps: three fit one body, beside the rest."""
+
 OWN_FIELDS_MAX: Final = 16
 """Fields that a record has besides its body's: `by`, `flags`, those of section 0."""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from node.cli import documents
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.inputs import find_contract, parse_parties, read_text
 from node.cli.output import clean_json
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     command(contract, "list", needs=Needs.NODE)(list_all)
     command(contract, "show", needs=Needs.NODE)(show)
     command(contract, "lint", needs=Needs.NOTHING)(lint_file)
+    documents.register(contract)
 
 
 def propose(

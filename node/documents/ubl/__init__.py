@@ -1,0 +1,9 @@
+"""UBL 2.0 and 2.1: orders, despatch and receipt advices, invoices, credit notes and answers to them."""
+
+from __future__ import annotations
+
+from node.documents.ubl.amounts import Amount, rebuild_amounts
+from node.documents.ubl.kinds import KINDS
+from node.documents.ubl.reading import Input, read
+
+__all__ = ["KINDS", "Amount", "Input", "read", "rebuild_amounts"]

@@ -1,0 +1,113 @@
+"""`contract inputs`: one line for each document, in the order given, and a word about whatever is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ledger.jsontext import check_strict
+from node.cli.exits import ExitCode
+from node.documents.ubl import KINDS, read
+from tests.make_cli import tally
+from tests.make_documents import ubl
+from tests.source import ROOT
+from tests.test_documents_rules import SHEET
+
+PAGE = ROOT / "docs" / "reference" / "documents.md"
+TOTAL = '<cac:LegalMonetaryTotal><cbc:PayableAmount currencyID="EUR">{}</cbc:PayableAmount></cac:LegalMonetaryTotal>'
+
+
+@pytest.fixture
+def invoice(tmp_path: Path) -> Path:
+    file = tmp_path / "Rechnung ä.xml"
+    file.write_bytes(
+        ubl("Invoice", "<cbc:ID>7</cbc:ID><cbc:IssueDate>2026-03-01</cbc:IssueDate>" + TOTAL.format("1.50"))
+    )
+    return file
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Path:
+    file = tmp_path / "order.xml"
+    file.write_bytes(ubl("Order", "<cbc:ID>1</cbc:ID><ext:UBLExtensions/>"))
+    return file
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    pytest.importorskip("saxonche")
+    (tmp_path / "EN16931-UBL-validation.xslt").write_text(SHEET)
+    return tmp_path
+
+
+def test_documents_become_lines_in_the_order_given(invoice: Path, order: Path) -> None:
+    done = tally("contract", "inputs", invoice, order)
+    first, second = done.out.splitlines()
+    digest = hashlib.sha256(invoice.read_bytes()).hexdigest()
+    assert first == (
+        '{"type":"invoice","role":"seller","time":"2026-03-01T00:00:00.000Z",'
+        f'"source":{{"file":"Rechnung ä.xml","sha256":"{digest}"}},"body":{{"ID":"7","IssueDate":"2026-03-01",'
+        '"LegalMonetaryTotal":{"PayableAmount":{"value":1.50,"currencyID":"EUR"}}}}'
+    )
+    check_strict(second.encode())
+    assert list(json.loads(second)) == ["type", "role", "source", "body"]
+    assert done.code == ExitCode.OK
+    assert done.err.splitlines() == [f"{order}: left out: Order/UBLExtensions", "documents: 2, wrong: 0"]
+
+
+def test_role_can_be_given(order: Path) -> None:
+    assert [line["role"] for line in tally("contract", "inputs", order, order, "--role", "agent").lines] == 2 * [
+        "agent"
+    ]
+
+
+def test_document_that_cannot_be_read_is_told_of_and_the_others_are_written(invoice: Path, order: Path) -> None:
+    broken = invoice.with_name("broken.xml")
+    broken.write_bytes(invoice.read_bytes()[:-5])
+    done = tally("contract", "inputs", invoice, broken, order)
+    assert (done.code, [line["type"] for line in done.lines]) == (ExitCode.REFUSED, ["invoice", "order"])
+    assert f"{broken}: not well-formed XML, line 2 column" in done.err
+    assert "code: xml-malformed" in done.err
+    assert "hint: " in done.err
+
+
+def test_file_that_is_not_there_is_a_wrong_command_line(tmp_path: Path) -> None:
+    assert tally("contract", "inputs", tmp_path / "none.xml").code == ExitCode.USAGE
+    assert tally("contract", "inputs").code == ExitCode.USAGE
+
+
+def test_rules_are_told_of_per_file_and_fatal_ones_count(rules: Path, invoice: Path, order: Path) -> None:
+    unnumbered = invoice.with_name("unnumbered.xml")
+    unnumbered.write_bytes(ubl("Invoice", ""))
+    done = tally("contract", "inputs", invoice, unnumbered, order, "--rules", rules)
+    assert [line["type"] for line in done.lines] == ["invoice", "invoice", "order"]
+    assert done.code == ExitCode.REFUSED
+    assert done.err.splitlines() == [
+        f"{invoice}: MADE-02 (warning) at /: ",
+        f"{unnumbered}: MADE-01 (fatal) at /Invoice[1]: An invoice has a number.",
+        f"{unnumbered}: MADE-02 (warning) at /: ",
+        f"{order}: left out: Order/UBLExtensions",
+        "documents: 3, wrong: 1",
+    ]
+    assert tally("contract", "inputs", invoice, "--rules", rules).code == ExitCode.OK
+
+
+def test_folder_without_rules_is_a_wrong_command_line(invoice: Path, tmp_path: Path) -> None:
+    done = tally("contract", "inputs", invoice, "--rules", tmp_path)
+    assert (done.code, done.out) == (ExitCode.USAGE, "")
+    assert "no EN16931-UBL-validation.xslt there" in done.err
+    assert "hint: Name the folder of a release" in done.err
+
+
+def test_page_shows_what_the_program_does() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    xml, shown = (re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0] for kind in ("xml", "json"))
+    found = read(xml.encode())
+    assert re.sub(r"\s", "", found.body.decode()) == re.sub(r"\s", "", shown)
+    assert f"the record type `{found.type}`, the time `{found.time}`" in text
+    for name, kind in KINDS.items():
+        assert re.search(rf"^\| (\w+, )?{name}(, \w+)? \| `{kind.type}` \| {kind.role} \|$", text, re.MULTILINE), name
