@@ -44,10 +44,17 @@ MODULES: Final[Mapping[str, frozenset[str]]] = {
 }  # fmt: skip
 """Module -> what a contract may take of it: pure, the same on every machine, and no way to other modules."""
 
+INSTEAD_OF_MEMBERS: Final = {
+    "decimal.BasicContext": "write with localcontext() as context: around what needs it",
+    "decimal.DefaultContext": "write with localcontext() as context: around what needs it",
+    "decimal.ExtendedContext": "write with localcontext() as context: around what needs it",
+    "decimal.setcontext": "write with localcontext() as context: around what needs it",
+    "dataclasses.make_dataclass": "write the class out",
+}
+
 INSTEAD_OF_MODULES: Final = {
     "__future__": "leave it out: nothing of it is needed",
     "fractions": "use Decimal and divide(a, b, places)",
-    "math": "use integers, Decimal and their methods",
     "numbers": "ask isinstance(x, (int, Decimal))",
     "os": "take what is needed from the record, the state or the terms",
     "random": "take what must be chosen from the record or the terms",
@@ -116,16 +123,19 @@ REACHING: Final = words(
 """Attributes by which code gets at the interpreter that runs it."""
 
 CLOCK: Final = {
-    "now": 'use record["time"] or record["sequence"]["time"]',
-    "today": 'use record["time"] or record["sequence"]["time"]',
-    "utcnow": 'use record["time"] or record["sequence"]["time"]',
-    "fromtimestamp": "use fromisoformat",
-    "utcfromtimestamp": "use fromisoformat",
+    "now": ("the clock", 'use record["time"] or record["sequence"]["time"]'),
+    "today": ("the clock", 'use record["time"] or record["sequence"]["time"]'),
+    "utcnow": ("the clock", 'use record["time"] or record["sequence"]["time"]'),
+    "fromtimestamp": ("the zone", "use fromisoformat"),
+    "utcfromtimestamp": ("the zone", "use fromisoformat"),
+}
+"""Attributes of what datetime has that ask the machine: for what, and what to do instead."""
+
+FLOATS: Final = {
     "timestamp": "subtract two times: (a - b) // timedelta(seconds=1)",
     "total_seconds": "divide exactly: span // timedelta(seconds=1)",
-    "ctime": "use isoformat",
 }
-"""Attributes of what datetime has that ask the machine's clock or zone, or make a binary fraction."""
+"""Attributes of what datetime has that make a binary float."""
 
 CHANGING: Final = words(
     "add append appendleft clear clear_flags clear_traps difference_update discard extend extendleft "

@@ -101,8 +101,11 @@ def _check_builtins(code: Code) -> Iterator[Finding]:
     for scope in (code.file, *code.inner.values()):
         if not isinstance(scope.node, ast.ClassDef):
             for name in sorted(scope.bound.keys() & BUILTINS):
+                first = scope.bound[name][0].node
+                if isinstance(first, ast.Name) and isinstance(first.ctx, ast.Del):
+                    continue  # an error
                 message = f"{name} gets another meaning here than Python's"
-                yield _doubt(scope.bound[name][0].node, "builtin-replaced", message, "choose another name")
+                yield _doubt(first, "builtin-replaced", message, "choose another name")
 
 
 def _check_operators(code: Code) -> Iterator[Finding]:
@@ -112,7 +115,12 @@ def _check_operators(code: Code) -> Iterator[Finding]:
     for node, op, exponent in (*operations, *updates, *called):
         if isinstance(op, ast.Pow) and not isinstance(exponent, ast.Constant):
             message = "** with an exponent that may be large or negative: huge numbers, or a binary fraction"
-            yield _doubt(node, "power-open", message, "write the exponent as a whole number from 0, or check it before")
+            yield _doubt(
+                node,
+                "power-open",
+                message,
+                "write the exponent out, check it before, or take Decimal(1).scaleb(n) for 10 ** n",
+            )
 
 
 def _is_power(code: Code, call: ast.Call) -> bool:

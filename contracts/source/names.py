@@ -17,8 +17,10 @@ from contracts.source.allowed import (
     CLOCK,
     DEFINED_ONLY,
     DUNDERS,
+    FLOATS,
     FORBIDDEN,
     GIVEN,
+    INSTEAD_OF_MEMBERS,
     INSTEAD_OF_MODULES,
     MODULES,
     REACHING,
@@ -28,6 +30,7 @@ from contracts.source.scopes import Code, line_of, show
 
 _ACCESSORS: Final = frozenset(("getattr", "setattr", "delattr", "hasattr"))
 _REACHING_FIELD: Final = re.compile(r"\{[^{}:!]*[.\[]")  # before the colon, behind which `.2f` is a width
+_MEMBERS_LISTED_MAX: Final = 12
 _MODULES_LISTED: Final = ", ".join(sorted(MODULES))
 
 
@@ -67,7 +70,13 @@ def _refuse_module(node: ast.AST, name: str) -> Finding:
 
 def _refuse_member(node: ast.AST, module: str, name: str) -> Finding:
     message = f"{module}.{name[:80]} is not for contracts"
-    instead = INSTEAD_OF_MODULES.get(module) or f"{module} has for them {', '.join(sorted(MODULES[module]))}"
+    members = sorted(MODULES[module])
+    otherwise = (
+        f"use {', '.join(members)}"
+        if len(members) <= _MEMBERS_LISTED_MAX
+        else f"do without, or use another part of {module}"
+    )
+    instead = INSTEAD_OF_MEMBERS.get(f"{module}.{name}", otherwise)
     return _error(node, "import-refused", message, instead)
 
 
@@ -90,7 +99,8 @@ def _check_unbound(code: Code) -> Iterator[Finding]:
             yield _error(node, "float-used" if name in ("float", "complex") else "name-forbidden", message, instead)
         elif name not in BUILTINS and name not in GIVEN:
             message = f"nothing gives the name {show(name)} a value"
-            yield _error(node, "name-unknown", message, "correct the name, or define it")
+            instead = f"write import {name} at the top" if name in MODULES else "correct the name, or define it"
+            yield _error(node, "name-unknown", message, INSTEAD_OF_MODULES.get(name, instead))
     for defined in code.nodes:
         match defined:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
@@ -107,11 +117,14 @@ def _check_attributes(code: Code) -> Iterator[Finding]:
         module = _module(code, node.value)
         if _is_reaching(name) or name in DEFINED_ONLY:
             yield _reaching(node, name)
-        elif module is not None and name not in MODULES[module]:
+        elif module is not None and name not in MODULES[module] and isinstance(node.ctx, ast.Load):
             yield _refuse_member(node, module, name)
         elif has_clock and name in CLOCK:
-            message = f".{name} asks the clock or the zone of the machine, or makes a binary fraction"
-            yield _error(node, "clock-asked", message, CLOCK[name])
+            what, instead = CLOCK[name]
+            yield _error(node, "clock-asked", f".{name} asks for {what} of the machine", instead)
+        elif has_clock and name in FLOATS:
+            message = f".{name} makes a binary float, which is not exact"
+            yield _error(node, "float-used", message, FLOATS[name])
         elif name == "astimezone" and has_clock and _is_bare_call(code, node):
             message = ".astimezone() asks for the zone of the machine"
             yield _error(node, "clock-asked", message, "name the zone: .astimezone(UTC)")
@@ -156,8 +169,10 @@ def _check_accessor(node: ast.Name, call: ast.Call | None) -> Iterator[Finding]:
             if _is_reaching(name):
                 yield _reaching(node, name)
             elif name in CLOCK:
-                message = f"{node.id} with {show(name)} may ask the clock of the machine"
-                yield _error(node, "clock-asked", message, CLOCK[name])
+                what, instead = CLOCK[name]
+                yield _error(
+                    node, "clock-asked", f"{node.id} with {show(name)} asks for {what} of the machine", instead
+                )
             elif name.startswith("_"):
                 message = f"{node.id} with a name that begins with _ reaches what is not shown"
                 yield _error(node, "name-forbidden", message, "use a name without _")
@@ -191,7 +206,7 @@ def _is_reaching(name: str) -> bool:
 
 
 def _reaching(node: ast.AST, name: str) -> Finding:
-    message = f"{show(name)[1:-1]} reaches the interpreter, and contracts have no business there"
+    message = f"{show(name)[1:-1]} reaches the interpreter, which is not the contract's"
     return _error(node, "name-forbidden", message, "use the value itself")
 
 

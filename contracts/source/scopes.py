@@ -131,6 +131,8 @@ def read_code(tree: ast.Module) -> Code | Finding:
         match node:
             case ast.Global(names=names):
                 scope.of_file.update(names)
+                for name in names:
+                    code.file.bound.setdefault(name, []).append(Binding(node))
             case ast.Nonlocal(names=names):
                 scope.of_outer.update(names)
     return code

@@ -74,16 +74,15 @@ class _Fields:
 
     def finding(self, line: int, path: Path, kinds: frozenset[str] | None) -> Finding:
         name = encode_pointer(path)
-        readers = [
-            audience_of(self._source.rules[kind], name)
-            for kind in sorted(self._patterns if kinds is None else kinds & self._patterns.keys())
-        ]
-        blind = sorted(self._source.signers.difference(frozenset[str]().union(*readers)) or self._source.signers)
+        among = self._patterns.keys() if kinds is None else kinds & self._patterns.keys()
+        blind = sorted({role for kind in among for role in self._source.signers - self._audience(kind, name)})
         records = "no record" if kinds is None else f"no {' or '.join(sorted(kinds))[:80]}"
-        message = f"{records} shows {name[:80]!a} to the code, as not all SIGNERS read it ({', '.join(blind)[:80]})"
-        return Finding(
-            line=line, code="field-unseen", message=message, instead="share it with every signer, or do without it"
-        )
+        message = f"{records} shows {name[:80]!a} to the code, as it is kept from {', '.join(blind)[:80]}"
+        instead = "share it with all SIGNERS, or do without it"
+        return Finding(line=line, code="field-unseen", message=message, instead=instead)
+
+    def _audience(self, kind: str, name: str) -> frozenset[str]:
+        return audience_of(self._source.rules[kind], name)
 
     def _is_seen(self, kind: str, path: Path) -> bool:
         if (kind, path) not in self._known:
