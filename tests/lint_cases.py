@@ -37,13 +37,11 @@ def contract(body: str = "return {}", *, more: str = "") -> str:
 
 
 IN_APPLY: Final = [
-    # fractions
     Pair("float-used", 'return {"rate": 0.05}  # here', 'return {"rate": Decimal("0.05")}'),
     Pair("float-used", 'return {"rate": abs(2j)}  # here', 'return {"rate": abs(-2)}'),
     Pair("float-used", 'return {"rate": float(terms["rate"])}  # here', 'return {"rate": Decimal(terms["rate"])}'),
     Pair("division-used", 'return {"part": 1 / 3}  # here', 'return {"part": divide(1, 3, 2), "whole": 7 // 3}'),
     Pair("division-used", "a = 7\na /= 2  # here\nreturn {'a': a}", "a = 7\na //= 2\nreturn {'a': a}"),
-    # what is not there
     Pair("import-refused", "import os  # here\nreturn {'a': os.sep}", "import math\nreturn {'a': math.isqrt(9)}"),
     Pair(
         "import-refused",
@@ -114,7 +112,6 @@ IN_APPLY: Final = [
     Pair("format-reaches", "return {'a': '{0.real}'.format(1)}  # here", "return {'a': '{:.2f} {{0.a}}'.format(1)}"),
     Pair("format-reaches", "return {'a': '{0[a]}'.format(state)}  # here", "return {'a': '{0}'.format(1)}"),
     Pair("format-reaches", "return {'a': terms['x'].format(1)}  # here", "return {'a': f'{terms} 1', 'b': '%s' % 1}"),
-    # swallowed, and without end
     Pair(
         "except-broad",
         "try:\n    return state['a']\nexcept:  # here\n    return {}",
@@ -150,8 +147,12 @@ IN_APPLY: Final = [
         "while 1:  # here\n    def f(): return 1\n    state = f()\nreturn {}",
         "while 1:\n    if state:\n        return {}",
     ),
+    Pair(
+        "endless",
+        "try:\n    x = 1\nexcept IndexError:\n    while True:  # here\n        x = 2\nreturn {'a': x}",
+        "n = 0\ntry:\n    while True:\n        n += state[n]\nexcept IndexError:\n    return {'n': n}",
+    ),
     Pair("async-used", "x = [a async for a in state]  # here\nreturn {}", "x = [a for a in state]\nreturn {'a': x}"),
-    # kept or changed
     Pair(
         "global-used",
         "global a  # here\na = 1\nreturn {}",
@@ -216,7 +217,6 @@ IN_APPLY: Final = [
         "try:\n    return {'a': state['a']}\nexcept KeyError as e:\n    raise Reject('no a') from e",
     ),
     Pair("text-unsteady", "return {'a': f'{apply!r}'}  # here", "return {'a': f'{terms!r}'}"),
-    # types, roles and members
     Pair(
         "type-unknown",
         "if record['type'] == 'ordr':  # here\n    return {}\nreturn state",

@@ -97,13 +97,24 @@ def _check_leaving(code: Code) -> Iterator[Finding]:
             ended.add(loop)
             loop = loops.get(loop)
     for endless in code.all(ast.While):
-        if isinstance(endless.test, ast.Constant) and endless.test.value and endless not in ended:
+        is_true = isinstance(endless.test, ast.Constant) and bool(endless.test.value)
+        if is_true and endless not in ended and not _is_tried(code, endless):
             message = "this loop never ends: there is no break, return or raise in it"
             yield _error(endless, "endless", message, "say in the condition of while when it ends, or use for")
     for back in code.all(ast.Return):
         if back in finals:
             message = "return in finally swallows the error that led there, a Reject too"
             yield _error(back, "finally-return", message, "return after the try statement")
+
+
+def _is_tried(code: Code, node: ast.AST) -> bool:
+    """Whether an error that is caught, as of an index, could lead out of it in the same function."""
+    while not isinstance(node, Function | ast.Module):
+        parent = code.parents[node]
+        if isinstance(parent, ast.Try | ast.TryStar) and parent.handlers and node in parent.body:
+            return True
+        node = parent
+    return False
 
 
 def _surroundings(code: Code) -> tuple[dict[ast.AST, ast.AST | None], set[ast.AST]]:
