@@ -121,6 +121,9 @@ CONTRACT_BYTES_MAX: Final = 256 << 10
 CONTRACT_WORDS_MAX: Final = 32_768
 """Words and signs of a contract file: 1,024 patterns for six roles each; so many, dense, are read in half a second."""
 
+CONTRACT_SCOPES_MAX: Final = 32
+"""Functions and classes of a contract that stand in each other: a name is looked up in all that are around it."""
+
 CONTRACT_PATTERNS_MAX: Final = 1024
 """Patterns of one contract over all its types, for the reason of `PATTERNS_MAX`."""
 

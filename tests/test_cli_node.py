@@ -127,13 +127,13 @@ def test_what_became_of_a_proposal_is_told_in_one_line(node: Node) -> None:
     assert done.out.endswith(". It is active now.\n")
 
 
-def test_a_contract_with_code_is_refused_by_propose_and_named_by_lint(node: Node) -> None:
+def test_a_contract_with_code_is_refused_by_propose_and_read_by_lint(node: Node) -> None:
     source = node.folder / "contract.py"
     source.write_text(CONTRACT.replace("set()", '{"seller"}') + "def key(record): return 1\n")
     done = at(node, "contract", "propose", source, "--party", "seller=fishery", "--party", "buyer=fishery")
     assert (done.code, "code-not-run" in done.err, "key" in done.err) == (1, True, True)
     found = tally("contract", "lint", source, "--json")
-    assert (found.code, [(row["code"], row["line"]) for row in found.json]) == (1, [("code-not-run", 6)])
+    assert (found.code, [(row["code"], row["line"]) for row in found.json]) == (1, [("function-missing", 6)])
 
 
 def test_a_contract_with_code_that_is_there_is_shown_with_a_warning(node: Node) -> None:

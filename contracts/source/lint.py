@@ -5,45 +5,72 @@ Spec: docs/spec/contract-source.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Final
 
+from contracts.source.asking import Asking
+from contracts.source.constructs import check_constructs
+from contracts.source.doubtful import check_doubtful
+from contracts.source.functions import check_functions
+from contracts.source.keeping import check_keeping
+from contracts.source.kinds import check_kinds
 from contracts.source.literals import FUNCTIONS, Finding, Outline
-from contracts.source.reading import examine
+from contracts.source.names import check_names
+from contracts.source.reading import Source, examine
+from contracts.source.scopes import Code, read_code
+from contracts.source.sets import check_sets
+from contracts.source.unseen import check_fields
 from ledger import limits
+
+_CHECKS: Final[tuple[Callable[[Code], Iterator[Finding]], ...]] = (
+    check_functions, check_names, check_constructs, check_keeping, check_sets, check_doubtful
+)  # fmt: skip
 
 
 def lint(text: str) -> list[Finding]:
-    """The findings of a contract file in order of lines; errors are what no node of this version proposes or accepts.
+    """The findings of a contract file in order of lines.
 
-    They are what `read_source` refuses, and code: that can be read, and is not run.
+    Errors are what `read_source` refuses and, of a file with functions, code that computes something else than its
+    author means, or fails when it is run.
     """
-    _, outline, findings = examine(text)
-    if outline is not None and not any(finding.is_error for finding in findings):
-        findings = [*findings, *_code(outline), *_doubts(outline)]
-    return sorted(findings, key=lambda finding: finding.line)[: limits.CONTRACT_FINDINGS_MAX]
+    source, outline, findings = examine(text)
+    if outline is not None:
+        if not any(finding.is_error for finding in findings):
+            findings = [*findings, *_doubts(outline)]
+        findings = [*findings, *_read_functions(outline, source)]
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.line)[: limits.CONTRACT_FINDINGS_MAX]
 
 
-def _code(outline: Outline) -> Iterator[Finding]:
-    """One finding for all functions: a sharing agreement without them may be what is wanted."""
-    defined = sorted((line, name) for name, line in outline.lines.items() if name in FUNCTIONS)
-    if defined:
-        message = f"it defines {', '.join(name for _, name in defined)}, and this version runs no contract code"
-        instead = "take the functions out, or wait for a version that runs them"
-        yield Finding(line=defined[0][0], code="code-not-run", message=message, instead=instead)
+def _read_functions(outline: Outline, source: Source | None) -> list[Finding]:
+    """What is to be said of the code; nothing where none is run. `source`: None where the literals are unsound."""
+    if not outline.lines.keys() & set(FUNCTIONS):
+        return []
+    code = read_code(outline.tree)
+    if isinstance(code, Finding):
+        return [code]
+    checks = [partial(check, code) for check in _CHECKS]
+    if source is not None:
+        asking = Asking(code)
+        checks += [partial(check_kinds, code, asking, outline), partial(check_fields, code, asking, source)]
+    # No check says more than is shown: some compare every name with every other.
+    return [finding for check in checks for finding in islice(check(), limits.CONTRACT_FINDINGS_MAX)]
 
 
 def _doubts(outline: Outline) -> Iterator[Finding]:
     yield from _doubtful_roles(outline)
     yield from _doubtful_types(outline)
     for line in outline.idle if not outline.lines.keys() & set(FUNCTIONS) else ():
-        message = "this statement has no effect: no contract code runs in this version"
+        message = "this statement has no effect: the file defines no function that is run"
         yield _doubt(line, "no-effect", message, "remove it")
 
 
 def _doubtful_roles(outline: Outline) -> Iterator[Finding]:
     filing = {role for row in outline.authors.values() for role in row.names}
     reading = {role for rows in outline.shares.values() for row in rows.values() for role in row.names}
-    for role, line in outline.roles.items():
+    # What `share` adds is known only when it runs.
+    for role, line in outline.roles.items() if "share" not in outline.lines else ():
         if role not in filing and role not in reading and role not in outline.signers:
             yield _doubt(line, "role-unused", f"the role {role!r} is used nowhere", "remove it, or give it something")
         elif role not in reading:

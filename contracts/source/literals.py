@@ -14,7 +14,7 @@ import re
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from contracts.source.bindings import find_bindings
@@ -67,6 +67,7 @@ class Outline:
     """The literals as they stand in the file. `lines`: name of a literal or function -> its line.
 
     idle: lines of the other statements at the top level, but for strings that say something to people.
+    tree: the whole file.
     """
 
     title: str
@@ -76,6 +77,7 @@ class Outline:
     shares: dict[str, dict[str, Row]]
     lines: dict[str, int]
     types: Names  # of SHARES
+    tree: ast.Module = field(repr=False, compare=False)
     idle: tuple[int, ...] = ()
 
 
@@ -178,6 +180,7 @@ class _Reader:
             },
             lines={name: node.lineno for name, node in bound.items()},
             types={kind: line for kind, (line, _) in shares.items()},
+            tree=tree,
             idle=tuple(statement.lineno for statement in tree.body if not self._is_read(statement)),
         )
         return outline, self.findings

@@ -1,0 +1,77 @@
+"""The functions by which a contract is run: that they are there together, and take and return what they must.
+
+Spec: docs/spec/contract-source.md, "Code".
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from contracts.source.literals import Finding
+from contracts.source.scopes import Code
+
+PARAMETERS: Final = {
+    "key": ("record",),
+    "apply": ("state", "record", "terms"),
+    "share": ("record", "terms"),
+    "summary": ("state",),
+    "migrate": ("state", "terms"),
+}
+_NEEDS: Final = {"key": "apply", "apply": "key", "summary": "apply", "migrate": "apply"}
+_RETURNS: Final = {
+    "key": "return the name of the case, a text",
+    "apply": 'return the new state, a dictionary, or raise Reject("why")',
+    "share": "return a dictionary of patterns with the roles that read more, {} for none",
+    "summary": "return a dictionary of columns",
+    "migrate": "return the state to begin with, a dictionary",
+}
+
+
+def find_functions(code: Code) -> dict[str, ast.FunctionDef]:
+    """The functions at the top level by which a contract is run."""
+    return {node.name: node for node in code.tree.body if isinstance(node, ast.FunctionDef) and node.name in PARAMETERS}
+
+
+def check_functions(code: Code) -> Iterator[Finding]:
+    found = find_functions(code)
+    leaving = _leaving(code)
+    for name, node in found.items():
+        needed = _NEEDS.get(name)
+        if needed is not None and needed not in found:
+            message = f"{name} is defined and {needed} is not: nothing would ever call it"
+            yield _finding(node, "function-missing", message, f"define {needed}({', '.join(PARAMETERS[needed])}) too")
+        if not _has_parameters(node.args, len(PARAMETERS[name])):
+            message = f"{name} takes other parameters than it is given"
+            yield _finding(node, "function-wrong", message, f"write def {name}({', '.join(PARAMETERS[name])}):")
+        for decorator in node.decorator_list:
+            message = f"{name} has a decorator, which puts another function in its place"
+            yield _finding(decorator, "function-wrong", message, f"call what is needed inside {name}")
+        if node in leaving["yield"]:
+            message = f"{name} yields, so that a call of it returns no value"
+            yield _finding(node, "function-wrong", message, _RETURNS[name])
+        elif node not in leaving["return"] | leaving["raise"]:
+            yield _finding(node, "function-wrong", f"{name} returns nothing", _RETURNS[name])
+
+
+def _has_parameters(arguments: ast.arguments, number: int) -> bool:
+    more = (*arguments.kwonlyargs, *arguments.defaults, arguments.vararg, arguments.kwarg)
+    return len(arguments.posonlyargs) + len(arguments.args) == number and not any(more)
+
+
+def _leaving(code: Code) -> dict[str, set[ast.AST]]:
+    """Which functions yield, return a value or raise in code of their own."""
+    found: dict[str, set[ast.AST]] = {"yield": set(), "return": set(), "raise": set()}
+    for node in (*code.all(ast.Yield), *code.all(ast.YieldFrom)):
+        found["yield"].add(code.scopes[node].node)
+    for back in code.all(ast.Return):
+        if back.value is not None:
+            found["return"].add(code.scopes[back].node)
+    for thrown in code.all(ast.Raise):
+        found["raise"].add(code.scopes[thrown].node)
+    return found
+
+
+def _finding(node: ast.stmt | ast.expr, code: str, message: str, instead: str) -> Finding:
+    return Finding(line=node.lineno, code=code, message=message, instead=instead)

@@ -1,0 +1,118 @@
+"""Types, roles and members of records that the code names and the contract does not have.
+
+Spec: docs/spec/contract-source.md, "Code".
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Final
+
+from contracts.source.asking import MEMBERS, Asking, case_texts
+from contracts.source.functions import find_functions
+from contracts.source.literals import Finding, Outline
+from contracts.source.scopes import Code, line_of
+from ledger.errors import PatternMalformed
+from ledger.fields import parse_pattern
+
+_CLOSE_LENGTH_MAX: Final = 80  # of a word that is compared with those that are known
+_COMPARING: Final = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
+
+
+def check_kinds(code: Code, asking: Asking, outline: Outline) -> Iterator[Finding]:
+    kinds = {*outline.types, *outline.authors}
+    seen: set[ast.AST] = set()
+    for what, text, node in _compared(code, asking):
+        if node in seen:
+            continue
+        seen.add(node)
+        if what == "type" and text not in kinds:
+            message = f"the contract has no type {text[:80]!a}"
+            yield _error(node, "type-unknown", message, _instead(text, kinds, "add it to SHARES and AUTHORS"))
+        elif what == "role" and text not in outline.roles:
+            message = f"ROLES does not have the role {text[:80]!a}"
+            yield _error(node, "role-unknown", message, _instead(text, set(outline.roles), "add it to ROLES"))
+    yield from _check_members(code, asking)
+    yield from _check_shared(code, outline)
+
+
+def _compared(code: Code, asking: Asking) -> Iterator[tuple[str, str, ast.AST]]:
+    """Every text that a record's type or role is compared with or looked up in: which of the two, text and node."""
+    for compare in code.all(ast.Compare):
+        sides = [compare.left, *compare.comparators]
+        for left, op, right in zip(sides, compare.ops, compare.comparators, strict=False):
+            if isinstance(op, _COMPARING):
+                yield from _texts(asking, left, right)
+            if isinstance(op, ast.Eq | ast.NotEq):
+                yield from _texts(asking, right, left)
+    for match in code.all(ast.Match):
+        what = _what(asking, match.subject)
+        if what:
+            yield from ((what, text, node) for case in match.cases for text, node in case_texts(case.pattern))
+    for subscript in code.all(ast.Subscript):
+        yield from _texts(asking, subscript.slice, subscript.value)
+        match subscript:
+            case ast.Subscript(value=ast.Name(id="AUTHORS" | "SHARES") as name, slice=ast.Constant(value=str(text))):
+                if code.find(name) is code.file:
+                    yield "type", text, subscript.slice
+    for call in code.all(ast.Call):
+        match call:
+            case ast.Call(func=ast.Attribute(value=table, attr="get"), args=[looked_up, *_]):
+                yield from _texts(asking, looked_up, table)
+
+
+def _texts(asking: Asking, asked: ast.expr, other: ast.expr) -> Iterator[tuple[str, str, ast.AST]]:
+    what = _what(asking, asked)
+    if what:
+        yield from ((what, text, node) for text, node in asking.texts(other).items())
+
+
+def _what(asking: Asking, node: ast.expr) -> str:
+    path = asking.path(node)
+    return path[0] if path in (("type",), ("role",)) else ""
+
+
+def _check_members(code: Code, asking: Asking) -> Iterator[Finding]:
+    """`record["kind"]`."""
+    reads = [node for node in code.all(ast.Subscript) if isinstance(node.ctx, ast.Load)]
+    for node in (*reads, *code.all(ast.Call)):
+        path = asking.path(node, surely=True)
+        if path is not None and len(path) == 1 and path[0] not in MEMBERS:
+            message = f"a record has no member {path[0][:80]!a}"
+            instead = f"it has {', '.join(MEMBERS)}; what was filed is in body"
+            yield _error(node, "member-unknown", message, instead)
+
+
+def _check_shared(code: Code, outline: Outline) -> Iterator[Finding]:
+    """Patterns and roles that `share` writes out."""
+    share = find_functions(code).get("share")
+    for table in code.all(ast.Dict) if share is not None else ():
+        if code.scopes[table].node is not share:
+            continue
+        for key, value in zip(table.keys, table.values, strict=True):
+            match key:
+                case ast.Constant(value=str(pattern)) if pattern.startswith("/"):
+                    yield from _check_row(outline, pattern, key, value)
+
+
+def _check_row(outline: Outline, pattern: str, key: ast.expr, value: ast.expr) -> Iterator[Finding]:
+    try:
+        parse_pattern(pattern)
+    except PatternMalformed as cause:
+        yield _error(key, cause.code, str(cause), cause.hint)
+    for element in value.elts if isinstance(value, ast.Set | ast.List | ast.Tuple) else ():
+        match element:
+            case ast.Constant(value=str(role)) if role not in outline.roles:
+                message = f"share adds the role {role[:80]!a}, which ROLES does not have"
+                yield _error(element, "role-unknown", message, _instead(role, set(outline.roles), "add it to ROLES"))
+
+
+def _instead(text: str, known: set[str], otherwise: str) -> str:
+    close = get_close_matches(text[:_CLOSE_LENGTH_MAX], sorted(known), n=1) if len(text) <= _CLOSE_LENGTH_MAX else []
+    return f"write {close[0]!a}, or {otherwise}" if close else f"correct the name, or {otherwise}"
+
+
+def _error(node: ast.AST, code: str, message: str, instead: str) -> Finding:
+    return Finding(line=line_of(node), code=code, message=message, instead=instead)
