@@ -285,11 +285,6 @@ IN_APPLY: Final = [
         "return {'a': sorted([{'b': x} for x in state], key=lambda x: x['b'])}",
     ),
     Pair(
-        "float-parsed",
-        "import json\nreturn json.loads(terms['a'])  # here",
-        "import json\nreturn json.loads(terms['a'], parse_float=Decimal)",
-    ),
-    Pair(
         "regex-slow",
         "import re\nreturn {'a': bool(re.match('(a+)+$', 'a'))}  # here",
         "import re\nreturn {'a': bool(re.match('(a[+*]b)+c+', 'a'))}",

@@ -108,11 +108,12 @@ class Engine:
         return key
 
     def _look_up(self, lookup: Lookup, cases: list[str]) -> list[bytes | None]:
+        states: list[bytes | None] | None = None
         try:
             states = list(lookup(cases))
-        except BaseException:
-            self._end()  # it waits for states, and would take the next message for them
-            raise
+        finally:
+            if states is None:
+                self._end()  # the worker waits for states, and would take the next message for them
         assert len(states) == len(cases), "one state for each case"
         return states
 

@@ -39,7 +39,7 @@ MODULES: Final[Mapping[str, frozenset[str]]] = {
         "A ASCII DOTALL I IGNORECASE M MULTILINE Match Pattern S VERBOSE X compile error escape findall finditer "
         "fullmatch match search split sub subn"
     ),
-    "json": words("JSONDecodeError JSONDecoder JSONEncoder dumps loads"),
+    "json": words("JSONDecodeError dumps loads"),
     "math": words("ceil comb factorial floor gcd isqrt lcm perm prod trunc"),
 }  # fmt: skip
 """Module -> what a contract may take of it: pure, the same on every machine, and no way to other modules."""

@@ -136,9 +136,6 @@ def _check_calls(code: Code) -> Iterator[Finding]:
         if code.is_given(call.func, ("sorted", "min", "max")) and "key" not in given and _holds_tables(call):
             message = f"{name}() cannot tell which of two dictionaries comes first"
             yield _doubt(call, "key-missing", message, 'say by what: key=lambda line: line["ID"]')
-        elif name == "loads" and "parse_float" not in given:
-            message = "json.loads makes binary floats of numbers with a fraction"
-            yield _doubt(call, "float-parsed", message, "write json.loads(text, parse_float=Decimal)")
         elif name in _REGEX and _is_of_re(code, call) and _is_slow(call):
             message = "this pattern repeats what already repeats, and may take very long on a text made for it"
             yield _doubt(call, "regex-slow", message, "let only one of the two repeat")
