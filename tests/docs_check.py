@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from contracts import limits as contract_limits
+from ledger import limits
 from tests.make_cli_reference import commands
 from tests.make_reference import constants, pages, written_part
 from tests.source import ROOT, docstrings, functions, modules
@@ -143,7 +145,8 @@ def check_lists() -> Iterator[str]:
     for page, names in listed().items():
         text = page.read_text(encoding="utf-8") if page.exists() else ""
         yield from (f"{_name(page)}: does not list {name}" for name in names if name not in text)
-    yield from (f"ledger/limits.py: {name} does not say why" for name, _, note in constants() if not note)
+    for module in (limits, contract_limits):
+        yield from (f"{module.__name__}: {name} does not say why" for name, _, note in constants(module) if not note)
 
 
 def listed() -> dict[Path, list[str]]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from fastapi.routing import APIRoute
 
-import contracts.source
+import contracts
 import ledger
 import node
 from ledger.errors import TallyError
@@ -43,9 +43,11 @@ def document() -> dict[str, Any]:
 
 def errors() -> list[type[TallyError]]:
     """Every error of the program that has a code of its own, by code."""
-    for package in (ledger, contracts.source, node):
+    for package in (ledger, contracts, node):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if ".migrations" not in module.name and not module.name.endswith(".__main__"):
+            if not {"migrations", "guest"}.intersection(module.name.split(".")) and not module.name.endswith(
+                ".__main__"
+            ):
                 importlib.import_module(module.name)
     found = {error for error in _subclasses(TallyError) if "code" in vars(error) and _is_ours(error)}
     return sorted(found, key=lambda error: (error.code, error.__module__))

@@ -8,10 +8,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from pydantic_core import PydanticUndefined
 
+from contracts import limits as contract_limits
 from ledger import limits
 from node.config import Settings
 from tests.source import ROOT
@@ -38,9 +40,14 @@ def render_settings() -> str:
 
 
 def render_limits() -> str:
-    rows = ["| constant | value | of what, and why |", "|---|---|---|"]
-    rows += [f"| `{name}` | {_number(value)} | {' '.join(note.split())} |" for name, value, note in constants()]
-    return "\n".join(rows) + "\n"
+    parts = []
+    for title, module in (("Of the protocol", limits), ("Of contracts that run", contract_limits)):
+        parts += [f"## {title}", "", "| constant | value | of what, and why |", "|---|---|---|"]
+        parts += [
+            f"| `{name}` | {_number(value)} | {' '.join(note.split())} |" for name, value, note in constants(module)
+        ]
+        parts.append("")
+    return "\n".join(parts[:-1]) + "\n"
 
 
 def render_decisions() -> str:
@@ -49,14 +56,14 @@ def render_decisions() -> str:
     return "".join(f"- [{title}](decisions/{path.name})\n" for title, path in zip(titles, found, strict=True))
 
 
-def constants() -> Iterator[tuple[str, Any, str]]:
-    """Name, value and docstring of every constant of ledger/limits.py, in its order."""
-    tree = ast.parse((ROOT / "ledger" / "limits.py").read_text(encoding="utf-8"))
+def constants(module: ModuleType) -> Iterator[tuple[str, Any, str]]:
+    """Name, value and docstring of every constant of a module of limits, in its order."""
+    tree = ast.parse((ROOT / f"{module.__name__.replace('.', '/')}.py").read_text(encoding="utf-8"))
     for statement, after in zip(tree.body, [*tree.body[1:], None], strict=True):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             is_note = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             note = str(after.value.value) if is_note else ""  # type: ignore[union-attr]
-            yield statement.target.id, getattr(limits, statement.target.id), note
+            yield statement.target.id, getattr(module, statement.target.id), note
 
 
 def written_part(path: Path) -> str | None:
