@@ -3,7 +3,7 @@
 Here is no order to agree on and nobody to agree with: inputs come in the order in which they are given. Nodes that
 agree on order and state fold in the same way.
 
-Spec: docs/spec/contract-engine.md, "Folding".
+Spec: docs/spec/contract-engine.md.
 """
 
 from __future__ import annotations
