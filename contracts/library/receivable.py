@@ -6,8 +6,8 @@ the register knows an invoice again under another number (same amount, dates, li
 (an order line is taken as far as invoices that are offered, assigned or paid cover it), and grows with an order only.
 
 Seller and debtor read everything and sign: the debtor as its word counts, the seller as it is bound. A financier reads
-what names it, and of others neither offer nor name; so each has a role of its own. Amounts are added, subtracted and
-compared, in the one currency of the order: nothing is ever rounded.
+what names it, and of others neither offer nor name; so each has a role of its own. Amounts are added and subtracted in
+the currency of the order; only a price to compare with, for a part of an order line, is rounded (ROUND_CEILING).
 """
 
 ROLES = {"seller", "debtor", "financier_1", "financier_2", "financier_3"}
@@ -93,7 +93,8 @@ def _order(state, record, terms):
         if name in state["lines"]:
             raise Reject(f"order line {name} is there twice")
         ordered = _number(quantity, _text(quantity, "unitCode"), f"order line {name}")
-        state["lines"][name] = {"unit": quantity["unitCode"], "ordered": ordered, "received": 0}
+        amount = _number(line["LineItem"]["LineExtensionAmount"], state["currency"], f"order line {name}")
+        state["lines"][name] = {"unit": quantity["unitCode"], "ordered": ordered, "amount": amount, "received": 0}
 
 
 def _receipt(state, record, terms):
@@ -138,6 +139,9 @@ def _assignment(state, record, terms):
         known = f"{invoice['open']} {currency} open, issued {invoice['issued']}, due {invoice['due']}"
         raise Reject(f"assignment {body['ID']}: {amount} {currency}, {said[1]}, {said[2]}; invoice {name}: {known}")
     _check_free(state, name, "ordered", "received")  # what came beyond the order is paid for as well
+    net, percent = sum(line[1] for line in invoice["lines"].values()), terms["surcharge_percent"]
+    if invoice["payable"] * 100 > net * (100 + percent):
+        raise Reject(f"invoice {name} is of {invoice['payable']} {currency}, its lines and {percent} % are less: {net}")
     invoice["assignment"] = {"ID": body["ID"], "assignee": body["Assignee"], "confirmed": 0, "since": None}
     _settle(invoice)
 
@@ -153,12 +157,16 @@ def _check_free(state, name, *limits):
             raise Reject(f"invoice {name} is invoice {number} under another number, which is taken: {amount}")
         for line, (quantity, _) in other["lines"].items():
             taken[line] = taken.get(line, 0) + quantity
-    for line, (quantity, _) in invoice["lines"].items():
+    for line, (quantity, net) in invoice["lines"].items():
         known, before = state["lines"][line], taken.get(line, 0)
         limit, unit = max(known[column] for column in limits), known["unit"]
         if before + quantity > limit:
             free = f"{before} {unit} of {limit} {unit} {' or '.join(limits)} are taken"
             raise Reject(f"order line {line}: {free}, invoice {name} covers {quantity} {unit}")
+        places = max(0, -Decimal(known["amount"]).as_tuple().exponent)
+        price = divide(known["amount"] * quantity, known["ordered"], places, "ROUND_CEILING")
+        if net > price:
+            raise Reject(f"order line {line}: {quantity} {unit} cost {price} by the order, invoice {name} bills {net}")
 
 
 def _confirmation(state, record, terms):
@@ -211,14 +219,6 @@ def _credit(state, record, terms):
         limit, why = invoice["disputed"], "disputed; it is assigned, and more is for the assignee to agree to"
     if amount > limit:
         raise Reject(f"{what} takes {amount} {currency} from invoice {name}, {limit} {currency} are {why}")
-    for line in body.get("CreditNoteLine", []):
-        number, known = _order_line(state, line)
-        if "CreditedQuantity" in line:
-            quantity = _number(line["CreditedQuantity"], known["unit"], f"{what}, line {number}")
-            billed = invoice["lines"].get(number, (0, 0))
-            if quantity > billed[0]:
-                raise Reject(f"{what}, line {number}: credited {quantity} {known['unit']}, billed {billed[0]}")
-            invoice["lines"][number] = [billed[0] - quantity, billed[1]]
     invoice["credited"] += amount
     invoice["disputed"] = max(invoice["disputed"] - amount, 0)
     _settle(invoice)
