@@ -98,7 +98,10 @@ def _holds(rule, body, time):
     found = _values(body, rule["after"]["field"])
     if len(found) != 1 or not isinstance(found[0], str):
         raise Reject(f"{rule['type']} has no date in {rule['after']['field']}, from which its embargo counts")
-    end = date.fromisoformat(found[0][:10]) + timedelta(days=rule["after"]["days"])
+    try:
+        end = date.fromisoformat(found[0][:10]) + timedelta(days=rule["after"]["days"])
+    except (ValueError, OverflowError):
+        raise Reject(f"{rule['after']['field']} is {found[0]}, no date from which an embargo could count") from None
     return time[:10] >= end.isoformat()
 
 
