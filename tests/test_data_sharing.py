@@ -70,7 +70,7 @@ def test_a_rule_does_not_see_what_supplier_and_buyer_do_not_both_read() -> None:
 
 
 def test_rules_side_by_side_open_what_each_opens_alone() -> None:
-    """Random rules over one body: a part is opened by each rule that shares it, or what it is in, and excepts neither."""
+    """Random rules over one body: each opens what it shares and does not except, with all that is below."""
     chance = random.Random(8)
     body = {"a": {"b": {"c": 1, "d": 2}, "e": [{"c": 3, "f": {"c": 4}}, {"c": 5}]}, "b": {"c": 6}, "c": 7}
     leaves = ["/a/b/c", "/a/b/d", "/a/e/0/c", "/a/e/0/f/c", "/a/e/1/c", "/b/c", "/c"]
@@ -118,6 +118,29 @@ def test_what_a_rule_opens_is_cut_as_the_contract_alone_would_cut_it() -> None:
 def test_most_rules_that_terms_may_have_stay_within_what_a_record_takes() -> None:
     rule = {"type": "reading", "share": [f"/m{n}" for n in range(8)], "except": ["/Position"], "roles": ["insurer"]}
     assert _reading({"rules": [rule] * 32}, {"ID": "T-1", "m3": 1}, "insurer") == ["/m3"]
+
+
+def test_rules_that_meet_in_too_many_patterns_are_refused() -> None:
+    shares = ["/m/" + "/".join("x" if at == n else "*" for at in range(9)) + "/z" for n in range(9)]
+    rules = [{"type": "reading", "share": [share], "roles": ["insurer"]} for share in shares]
+    inputs = [{"role": "carrier", "type": "reading", "body": {"ID": "T-1"}}]
+    assert fold(inputs, _SOURCE, {"rules": rules[:7]}).reasons == [None]
+    assert fold(inputs, _SOURCE, {"rules": rules}).reasons == ["the rules of the terms meet in more than 256 patterns"]
+
+
+def test_an_embargo_ends_at_its_millisecond() -> None:
+    rule = {"type": "reading", "share": ["/ID"], "roles": ["insurer"], "from": "2026-05-01T12:00:00.000Z"}
+    step = {"role": "carrier", "type": "reading", "body": {"ID": "T-1"}}
+    times = ["2026-05-01T11:59:59.999Z", "2026-05-01T12:00:00.000Z"]
+    folded = fold([{**step, "time": time} for time in times], _SOURCE, {"rules": [rule]})
+    assert [readable(fields, "insurer", "carrier") for fields in folded.fields] == [[], ["/ID"]]
+
+
+def test_a_star_goes_through_members_as_through_elements() -> None:
+    condition = {"field": "/Sensors/*/t", "above": 8}
+    terms = {"rules": [{"type": "reading", "share": ["/Sensors/*/t"], "roles": ["insurer"], "when": [condition]}]}
+    for sensors in ({"door": {"t": 9}, "front": {"t": 3}}, [{"t": 9}, {"t": 3}]):
+        assert len(_reading(terms, {"ID": "T-1", "Sensors": sensors}, "insurer")) == 2
 
 
 def test_contract_stays_within_its_budget() -> None:
