@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import random
 from decimal import Decimal
 from typing import Any, Final
 
@@ -48,10 +49,14 @@ def test_case_comes_out_as_it_says(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", _CASES["cases"], ids=lambda case: case["name"])
 def test_money_of_every_case_adds_up(case: dict[str, Any]) -> None:
     for state in _folded(case).states.values():
-        for invoice in state["invoices"].values():
-            assert invoice["payable"] == invoice["credited"] + invoice["paid"] + invoice["open"]
-            assert invoice["open"] == invoice["owed"] + invoice["disputed"]
-            assert min(invoice[name] for name in ("credited", "paid", "open", "owed", "disputed")) >= 0
+        _check_money(state)
+
+
+def _check_money(state: dict[str, Any]) -> None:
+    for invoice in state["invoices"].values():
+        assert invoice["payable"] == invoice["credited"] + invoice["paid"] + invoice["open"]
+        assert invoice["open"] == invoice["owed"] + invoice["disputed"]
+        assert min(invoice[name] for name in ("credited", "paid", "open", "owed", "disputed")) >= 0
 
 
 @pytest.mark.parametrize("case", _CASES["cases"], ids=lambda case: case["name"])
@@ -88,6 +93,61 @@ def test_a_dearer_invoice_over_the_same_goods_is_refused_at_every_amount() -> No
         case["steps"][-2]["body"]["LegalMonetaryTotal"]["PayableAmount"]["value"] = amount
         case["steps"][-1]["body"]["AssignedAmount"]["value"] = amount
         assert "are taken" in (_folded(case).reasons[-1] or "")
+
+
+@pytest.mark.slow
+def test_whatever_is_tried_no_goods_are_sold_twice_and_no_money_is_lost() -> None:
+    """Random documents, most of them refused: what is sold stays within what came, at the order's price and 25 %."""
+    chance, counted = random.Random(17), 0
+    for _ in range(60):
+        steps = [_named("sold once, and paid to who bought it")["steps"][0]]
+        steps += [_tried(chance, str(number)) for number in range(40)]
+        state = fold(steps, _SOURCE, _CASES["terms"]).states["PO-1"]
+        _check_money(state)
+        sold = [each for each in state["invoices"].values() if each["pay_to"] != "seller" and each["open"]]
+        received = state["lines"]["1"]["received"]
+        assert sum(each["lines"]["1"][0] for each in sold) <= received
+        assert sum(each["payable"] for each in sold) * 100 <= received * 125
+        counted += len(sold)
+    assert counted > 30, "too few were sold for this to say anything"
+
+
+def _tried(chance: random.Random, number: str) -> dict[str, Any]:
+    """Some document about one of four invoices, two of which are one; an assignment bears its invoice's number."""
+    name, units = chance.choice([("F-1", 30), ("F-2", 50), ("F-3", 100), ("F-4", 100)])
+    assignee, payable = chance.choice("12"), units * Decimal("1.20")
+    amount = {"value": payable if chance.random() < 0.8 else Decimal("12.00"), "currencyID": "GBP"}
+    body: dict[str, Any] = {"ID": number, "OrderReference": {"ID": "PO-1"}}
+    invoice, assigned = {"InvoiceDocumentReference": {"ID": name}}, {"AssignmentReference": {"ID": name}}
+    to, quantity, net = (
+        {"Assignee": f"financier_{assignee}"},
+        {"value": units, "unitCode": "KGM"},
+        {"currencyID": "GBP"},
+    )
+    line = {"ID": "1", "InvoicedQuantity": quantity, "LineExtensionAmount": {**net, "value": units}}
+    total = {"PayableAmount": {**net, "value": payable}}
+    dates = {"IssueDate": "2026-01-21", "DueDate": "2026-02-20"}
+    invoice["InvoiceDocumentReference"]["IssueDate"] = "2026-01-21"
+    credit = {"BillingReference": [invoice], "LegalMonetaryTotal": {"PayableAmount": amount}}
+    bodies: dict[str, tuple[str, dict[str, Any]]] = {
+        "receipt": ("debtor", {"ReceiptLine": [{"ID": "1", "ReceivedQuantity": quantity}]}),
+        "invoice": ("seller", {"ID": name, **dates, "InvoiceLine": [line], "LegalMonetaryTotal": total}),
+        "assignment": ("seller", {"ID": name, **dates, **to, **invoice, "AssignedAmount": amount}),
+        "assignment-confirmation": ("debtor", {**assigned, **to, "ResponseCode": "AP", "ConfirmedAmount": amount}),
+        "assignment-release": (chance.choice(["seller", to["Assignee"]]), assigned),
+        "credit-note": ("seller", credit),
+        "dilution": (to["Assignee"], credit),
+        "payment": ("debtor", {"RemittanceAdviceLine": [{"DebitLineAmount": amount, "BillingReference": [invoice]}]}),
+    }
+    kind = chance.choice([*bodies, *["assignment"] * 6, *["assignment-confirmation"] * 12])
+    if int(number) < 12:
+        kind = chance.choice(["receipt", "invoice", "invoice"])
+    role, members = bodies[kind]
+    if kind == "assignment-confirmation" and chance.random() < 0.3:
+        members = {**members, "ResponseCode": "CA", "Description": ["damp"]}
+    if kind == "payment" and chance.random() < 0.5:
+        members = {**members, **to}
+    return {"role": role, "type": kind, "body": {**body, **members}}
 
 
 def test_numbers_keep_their_cents() -> None:
