@@ -1,0 +1,300 @@
+"""An invoice is sold once: assignments count when the debtor confirms them, and its register refuses the next one.
+
+A seller offers an invoice to a financier; from the debtor's confirmation on, the debtor owes the financier and pays
+nobody else with effect. One case is one order of the debtor: what it ordered and received is what can be financed. So
+the register knows an invoice again under another number (same amount, dates, lines), and goods that are billed anew
+(an order line is taken as far as invoices that are offered, assigned or paid cover it), and grows with an order only.
+
+Seller and debtor read everything and sign: the debtor as its word counts, the seller as it is bound. A financier reads
+what names it, and of others neither offer nor name; so each has a role of its own. Amounts are added and subtracted in
+the currency of the order; only a price to compare with, for a part of an order line, is rounded (ROUND_CEILING).
+"""
+
+ROLES = {"seller", "debtor", "financier_1", "financier_2", "financier_3"}
+SIGNERS = {"seller", "debtor"}
+AUTHORS = {
+    "order": {"debtor"},
+    "receipt": {"debtor"},
+    "invoice": {"seller"},
+    "credit-note": {"seller"},
+    "assignment": {"seller"},
+    "assignment-confirmation": {"debtor"},
+    "assignment-release": {"seller", "financier_1", "financier_2", "financier_3"},
+    "dilution": {"financier_1", "financier_2", "financier_3"},
+    "payment": {"debtor"},
+}
+SHARES = {
+    "order": {"/*": {"seller", "debtor"}},
+    "receipt": {"/*": {"seller", "debtor"}},
+    "invoice": {"/*": {"seller", "debtor"}},
+    "credit-note": {"/*": {"seller", "debtor"}},
+    "assignment": {"/*": {"seller", "debtor"}},  # and the assignee: see `share`
+    "assignment-confirmation": {"/*": {"seller", "debtor"}},  # and the assignee
+    "assignment-release": {"/*": {"seller", "debtor"}},
+    "dilution": {"/*": {"seller", "debtor"}},
+    "payment": {"/*": {"seller", "debtor"}},  # and the assignee, if it is paid
+}
+
+_FINANCIERS = ("financier_1", "financier_2", "financier_3")
+
+
+def share(record, terms):
+    named = record["body"].get("Assignee")
+    if named is not None and named not in _FINANCIERS:
+        raise Reject(f"Assignee is {named}, no financier here")
+    return {} if named is None else {"/*": [named]}
+
+
+def key(record):
+    if record["type"] == "order":
+        return _text(record["body"], "ID")
+    references = _several(record["body"].get("OrderReference"))
+    if len(references) != 1:
+        raise Reject(f"OrderReference names {len(references)} orders, it has to be one: each order is a case")
+    return _text(references[0], "ID")
+
+
+def apply(state, record, terms):
+    body, kind, author = record["body"], record["type"], record["author"]
+    if state is None and kind != "order":
+        raise Reject(f"the debtor has filed no order {key(record)}")
+    state = state or {"order": key(record), "debtor": author, "seller": None, "documents": []}
+    document = f"{kind} {_text(body, 'ID')}"
+    if document in state["documents"]:
+        raise Reject(f"{document} was filed before")
+    if record["role"] in ("debtor", "seller"):  # a role may have several members, an order has one
+        party = state[record["role"]] = state[record["role"]] or author
+        if party != author:
+            raise Reject(f"the {record['role']} of order {state['order']} is {party}, not {author}")
+    _STEPS[kind](state, record, terms)
+    state["documents"].append(document)
+    return state
+
+
+def summary(state):
+    invoices = list(state["invoices"].values())
+    due = [(each["due"], each["owed"], each["pay_to"]) for each in invoices if each["owed"]]
+    due_date, amount, payee = min(due) if due else (None, None, None)
+    totals = {name: sum(each[name] for each in invoices) for name in ("credited", "paid", "disputed", "owed")}
+    totals["billed"] = sum(each["payable"] for each in invoices)
+    totals["paid_without_effect"] = sum(sum(each["misdirected"].values()) for each in invoices)
+    totals["owed_to_seller"] = sum(each["owed"] for each in invoices if each["pay_to"] == "seller")
+    totals["owed_to_financiers"] = totals["owed"] - totals["owed_to_seller"]
+    status = "owed" if totals["owed"] else "disputed" if totals["disputed"] else "settled" if invoices else "unbilled"
+    totals.update({"due_date": due_date, "due_amount": amount, "due_to": payee})
+    return {"order": state["order"], "currency": state["currency"], "status": status, **totals}
+
+
+def _order(state, record, terms):
+    body = record["body"]
+    state.update({"currency": _text(body, "DocumentCurrencyCode"), "lines": {}, "invoices": {}})
+    for line in body["OrderLine"]:
+        name, quantity = _text(line["LineItem"], "ID"), line["LineItem"]["Quantity"]
+        if name in state["lines"]:
+            raise Reject(f"order line {name} is there twice")
+        ordered = _number(quantity, _text(quantity, "unitCode"), f"order line {name}")
+        amount = _number(line["LineItem"]["LineExtensionAmount"], state["currency"], f"order line {name}")
+        state["lines"][name] = {"unit": quantity["unitCode"], "ordered": ordered, "amount": amount, "received": 0}
+
+
+def _receipt(state, record, terms):
+    for line in record["body"]["ReceiptLine"]:
+        name, known = _order_line(state, line)
+        received = _number(line["ReceivedQuantity"], known["unit"], f"receipt line {name}", least=0)
+        rejected = line.get("RejectedQuantity", {"value": 0, "unitCode": known["unit"]})
+        known["received"] += received - _number(rejected, known["unit"], f"receipt line {name}", least=0)
+
+
+def _invoice(state, record, terms):
+    body, currency, net, lines = record["body"], state["currency"], 0, {}
+    for line in body["InvoiceLine"]:
+        name, known = _order_line(state, line)
+        quantity = _number(line["InvoicedQuantity"], known["unit"], f"invoice line {name}")
+        amount = _number(line["LineExtensionAmount"], currency, f"invoice line {name}")
+        before = lines.get(name, (0, 0))
+        lines[name], net = [before[0] + quantity, before[1] + amount], net + amount
+    total = body["LegalMonetaryTotal"]
+    payable = _number(total["PayableAmount"], currency, f"invoice {body['ID']}")
+    said = total.get("LineExtensionAmount", {"value": net})["value"]
+    if not lines or said != net:
+        raise Reject(f"invoice {body['ID']}: its lines sum to {net} {currency}, it says {said} {currency}")
+    invoice = {"issued": _text(body, "IssueDate"), "due": _text(body, "DueDate"), "payable": payable, "lines": lines}
+    invoice.update({"credited": 0, "paid": 0, "disputed": 0, "misdirected": {}, "assignment": None, "objection": None})
+    state["invoices"][body["ID"]] = invoice
+    _settle(invoice)
+
+
+def _assignment(state, record, terms):
+    body, currency = record["body"], state["currency"]
+    name, invoice = _billed(state, body)
+    if body.get("Assignee") not in _FINANCIERS:
+        raise Reject(f"assignment {body['ID']} names no Assignee")
+    if invoice["assignment"]:
+        raise Reject(f"invoice {name} is taken: an assignment is {invoice['status']}")
+    if not invoice["open"]:
+        raise Reject(f"invoice {name} has nothing left to assign: {invoice['paid']} {currency} are paid")
+    amount = _number(body["AssignedAmount"], currency, f"assignment {body['ID']}")
+    said = (amount, body["InvoiceDocumentReference"].get("IssueDate"), body.get("DueDate"))
+    if said != (invoice["open"], invoice["issued"], invoice["due"]):  # the financier reads these here alone
+        known = f"{invoice['open']} {currency} open, issued {invoice['issued']}, due {invoice['due']}"
+        raise Reject(f"assignment {body['ID']}: {amount} {currency}, {said[1]}, {said[2]}; invoice {name}: {known}")
+    _check_free(state, name, "ordered", "received")  # what came beyond the order is paid for as well
+    net, percent = sum(line[1] for line in invoice["lines"].values()), terms["surcharge_percent"]
+    if invoice["payable"] * 100 > net * (100 + percent):
+        raise Reject(f"invoice {name} is of {invoice['payable']} {currency}, its lines and {percent} % are less: {net}")
+    invoice["assignment"] = {"ID": body["ID"], "assignee": body["Assignee"], "confirmed": 0, "since": None}
+    _settle(invoice)
+
+
+def _check_free(state, name, *limits):
+    """Refuse an invoice that is another under a new number, or bills what is taken: above the greatest of `limits`."""
+    invoice, taken = state["invoices"][name], {}
+    for number, other in state["invoices"].items():
+        if number == name or not (other["paid"] or (other["assignment"] and other["open"])):
+            continue
+        if all(other[part] == invoice[part] for part in ("payable", "issued", "due", "lines")):
+            amount = f"{invoice['payable']} {state['currency']}"
+            raise Reject(f"invoice {name} is invoice {number} under another number, which is taken: {amount}")
+        for line, (quantity, _) in other["lines"].items():
+            taken[line] = taken.get(line, 0) + quantity
+    for line, (quantity, net) in invoice["lines"].items():
+        known, before = state["lines"][line], taken.get(line, 0)
+        limit, unit = max(known[column] for column in limits), known["unit"]
+        if before + quantity > limit:
+            free = f"{before} {unit} of {limit} {unit} {' or '.join(limits)} are taken"
+            raise Reject(f"order line {line}: {free}, invoice {name} covers {quantity} {unit}")
+        places = max(0, -Decimal(known["amount"]).as_tuple().exponent)
+        price = divide(known["amount"] * quantity, known["ordered"], places, "ROUND_CEILING")
+        if net > price:
+            raise Reject(f"order line {line}: {quantity} {unit} cost {price} by the order, invoice {name} bills {net}")
+
+
+def _confirmation(state, record, terms):
+    body = record["body"]
+    name, invoice = _assigned(state, body)
+    assignment, code = invoice["assignment"], body.get("ResponseCode")
+    if body.get("Assignee") != assignment["assignee"]:
+        raise Reject(f"assignment {assignment['ID']} is not to {body.get('Assignee')}")
+    if code not in ("AP", "CA", "RE") or (code != "AP" and not body.get("Description")):
+        raise Reject(f"ResponseCode {code}: AP confirms all, CA less and RE nothing; these say why in Description")
+    before = assignment["confirmed"]
+    if code == "RE":
+        if before:
+            raise Reject(f"assignment {assignment['ID']} is confirmed: that is not taken back")
+        invoice.update({"assignment": None, "objection": body["Description"]})
+        return _settle(invoice)
+    amount = _number(body["ConfirmedAmount"], state["currency"], f"confirmation {body['ID']}")
+    most = before + (invoice["disputed"] if before else invoice["open"])
+    if not before < amount <= most or (code == "AP") != (amount == most):
+        more = f"{most} exactly" if code == "AP" else f"between {before} and {most}"
+        raise Reject(f"confirmation {body['ID']} is of {amount} {state['currency']}, {code} has to be {more}")
+    if not before:
+        _check_free(state, name, terms["coverage"])
+        assignment["since"] = record["sequence"]["time"]
+    assignment["confirmed"], invoice["disputed"] = amount, most - amount
+    return _settle(invoice)
+
+
+def _release(state, record, terms):
+    name, invoice = _assigned(state, record["body"])
+    assignment, role, invoice["assignment"] = invoice["assignment"], record["role"], None
+    if role != assignment["assignee"] and (role != "seller" or assignment["confirmed"]):
+        raise Reject(f"assignment {assignment['ID']} of invoice {name} is not for the {role} to release")
+    # The seller is owed again what is left: what it was paid in the meantime counts.
+    early = invoice["misdirected"].get("seller", 0)
+    counts = min(early, invoice["open"])
+    invoice["misdirected"]["seller"], invoice["paid"] = early - counts, invoice["paid"] + counts
+    _settle(invoice)
+
+
+def _credit(state, record, terms):
+    """A credit note; of an assigned invoice the seller's takes from what is disputed, else the assignee agrees."""
+    body, currency, what = record["body"], state["currency"], f"{record['type']} {record['body']['ID']}"
+    name, invoice = _billed(state, body["BillingReference"][0])
+    amount = _number(body["LegalMonetaryTotal"]["PayableAmount"], currency, what)
+    if record["role"] not in ("seller", invoice["pay_to"]):
+        raise Reject(f"{what}: invoice {name} is not assigned to the {record['role']}")
+    limit, why = invoice["open"], "open"
+    if record["role"] != invoice["pay_to"]:
+        limit, why = invoice["disputed"], "disputed; it is assigned, and more is for the assignee to agree to"
+    if amount > limit:
+        raise Reject(f"{what} takes {amount} {currency} from invoice {name}, {limit} {currency} are {why}")
+    invoice["credited"] += amount
+    invoice["disputed"] = max(invoice["disputed"] - amount, 0)
+    _settle(invoice)
+
+
+def _payment(state, record, terms):
+    body, currency, payee = record["body"], state["currency"], record["body"].get("Assignee", "seller")
+    for line in body["RemittanceAdviceLine"]:
+        name, invoice = _billed(state, line["BillingReference"][0])
+        amount = _number(line["DebitLineAmount"], currency, f"payment {body['ID']} of invoice {name}")
+        if payee != invoice["pay_to"]:
+            invoice["misdirected"][payee] = invoice["misdirected"].get(payee, 0) + amount
+        elif amount > invoice["open"]:
+            raise Reject(f"payment {body['ID']}: {amount} {currency} for invoice {name}, open are {invoice['open']}")
+        else:
+            invoice["paid"] += amount
+        _settle(invoice)
+
+
+_BILLS = {"order": _order, "receipt": _receipt, "invoice": _invoice, "credit-note": _credit, "payment": _payment}
+_CLAIMS = {"assignment": _assignment, "assignment-confirmation": _confirmation, "assignment-release": _release}
+_STEPS = {**_BILLS, **_CLAIMS, "dilution": _credit}
+
+
+def _settle(invoice):
+    """Say anew what is owed of an invoice, to whom, and how it stands."""
+    assignment = invoice["assignment"]
+    is_confirmed = bool(assignment and assignment["confirmed"])
+    invoice["open"] = invoice["payable"] - invoice["credited"] - invoice["paid"]
+    invoice["disputed"] = min(invoice["disputed"], invoice["open"])
+    invoice["owed"] = invoice["open"] - invoice["disputed"]
+    invoice["pay_to"] = assignment["assignee"] if is_confirmed else "seller"
+    standing = "confirmed" if is_confirmed else "offered" if assignment else "billed"
+    invoice["status"] = standing if invoice["open"] else "paid" if invoice["paid"] else "credited"
+
+
+def _billed(state, body):
+    name = _text(body["InvoiceDocumentReference"], "ID")
+    if name not in state["invoices"]:
+        raise Reject(f"there is no invoice {name} of order {state['order']}")
+    return name, state["invoices"][name]
+
+
+def _assigned(state, body):
+    number = _text(body["AssignmentReference"], "ID")
+    for name, invoice in state["invoices"].items():
+        if invoice["assignment"] and invoice["assignment"]["ID"] == number:
+            return name, invoice
+    raise Reject(f"there is no assignment {number} that is offered or confirmed")
+
+
+def _order_line(state, line):
+    """Name and line of the order that another document's line is of: by OrderLineReference, else by its own ID."""
+    references = _several(line.get("OrderLineReference")) or [{"LineID": line.get("ID")}]
+    orders = {reference.get("OrderReference", {}).get("ID", state["order"]) for reference in references}
+    name = references[0].get("LineID")
+    if len(references) != 1 or orders != {state["order"]} or name not in state["lines"]:
+        raise Reject(f"line {line.get('ID')} is not of one line of order {state['order']}")
+    return name, state["lines"][name]
+
+
+def _number(value, unit, what, least=None):
+    """The value of an amount or quantity in this currency or unit; above 0, or of `least` at least."""
+    number, given = value.get("value"), value.get("currencyID", value.get("unitCode"))
+    if given != unit:
+        raise Reject(f"{what} is in {given}, the order in {unit}")
+    if type(number) not in (int, Decimal) or not (number > 0 or number == least):
+        raise Reject(f"{what}: {number} is no number above 0")
+    return number
+
+
+def _several(value):
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _text(body, name):
+    if not isinstance(body.get(name), str) or not body[name].strip():
+        raise Reject(f"{name} is missing")
+    return body[name]
