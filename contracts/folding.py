@@ -83,20 +83,33 @@ class Fold:
     # --- inside ---
 
     def _run(self, inputs: Sequence[Input], states: dict[str, bytes]) -> list[Outcome]:
-        refused = [_refuse(self.source, one) for one in inputs]
-        records = [
-            encode_record(self.source, one) for one, reason in zip(inputs, refused, strict=True) if reason is None
-        ]
-        done = iter(
-            self._engine.run(self._text, self._terms, records, lambda cases: [states.get(case) for case in cases])
-            if records
-            else []
-        )
+        refused = self._refusals(inputs)
+        taken = [one for one, reason in zip(inputs, refused, strict=True) if reason is None]
+        done = iter(self._evaluate(taken, states))
         outcomes = [next(done) if reason is None else Outcome(case=None, reason=reason) for reason in refused]
         for outcome in outcomes:
             if outcome.case is not None and outcome.state is not None:
                 states[outcome.case] = outcome.state
         return outcomes
+
+    def _refusals(self, inputs: Sequence[Input]) -> list[Reason | None]:
+        """Why the author's node would not have recorded an input: by the literals, or as `share` refuses it."""
+        refused = [_refuse(self.source, one) for one in inputs]
+        if not self.source.has_share:
+            return refused
+        taken = [one for one, reason in zip(inputs, refused, strict=True) if reason is None]
+        shares = iter(self.shares(taken))
+        for at, reason in enumerate(refused):
+            if reason is None:
+                added = next(shares)
+                refused[at] = added if isinstance(added, Reason) else None
+        return refused
+
+    def _evaluate(self, inputs: Sequence[Input], states: Mapping[str, bytes]) -> list[Outcome]:
+        if "apply" not in self.source.functions:
+            return [Outcome(case=None) for _ in inputs]
+        records = [encode_record(self.source, one) for one in inputs]
+        return self._engine.run(self._text, self._terms, records, lambda cases: [states.get(case) for case in cases])
 
 
 def hash_state(state: bytes) -> Digest:
