@@ -96,7 +96,7 @@ class Instance:
         if function is None:
             found = self._instance.get_func(self._store, name)
             assert found is not None, "the artifact was checked: it has all exports"
-            function = self._functions[name] = found
+            function = self._functions[name] = _with_known_type(found, self._store)
         self._store.set_fuel(fuel)
         try:
             answer = function(self._store, *arguments)
@@ -107,6 +107,24 @@ class Instance:
 
     def close(self) -> None:
         self._store.close()
+
+
+class _Type:
+    """What `Func` asks the type of a function for."""
+
+    __slots__ = ("params", "result")
+
+    def __init__(self, params: Any, result: Any) -> None:
+        self.params = params
+        self.result = result
+
+
+def _with_known_type(function: Func, store: Store) -> Func:
+    """Look up the type of `function` once: wasmtime's Python asks at every call, and that is a quarter of one."""
+    asked = function.type(store)
+    known = _Type(asked.params, asked.result)
+    function.type = lambda store: known  # type: ignore[method-assign,assignment,return-value]
+    return function
 
 
 def _kind(message: str) -> str:
