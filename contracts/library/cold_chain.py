@@ -65,8 +65,7 @@ def apply(state, record, terms):
     if state is None:
         return consign(record, terms)
     # Lists, and what is in them, are changed below: the state that was handed in stays as it is.
-    copied = {name: [dict(part) for part in state[name]] for name in ("custody", "excursions", "gaps")}
-    state = {**state, **copied}
+    state = {**state, **{name: [dict(part) for part in state[name]] for name in ("custody", "excursions", "gaps")}}
     steps = {"handover": hand_over, "handover-confirmation": confirm, "reading": read, "delivery": deliver}
     steps.get(kind, claim)(state, record, terms)
     if kind in ("reading", "delivery"):
