@@ -54,11 +54,12 @@ def fold(inputs: Iterable[Mapping[str, Any]], source: str, terms: Mapping[str, A
                 before = outcome.states.get(case)
                 after = names["apply"](copy.deepcopy(before), record, terms)
                 outcome.states[case] = plain(after)
-                outcome.summaries[case] = plain(names["summary"](copy.deepcopy(outcome.states[case])))
             except Reject as error:
                 outcome.rejected[i] = str(error)
             except (ArithmeticError, KeyError, TypeError, ValueError) as error:
                 outcome.rejected[i] = f"{type(error).__name__}: {error}"
+    for case, state in outcome.states.items():
+        outcome.summaries[case] = plain(_load(source)["summary"](copy.deepcopy(state)))
     return outcome
 
 
