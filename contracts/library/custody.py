@@ -85,8 +85,7 @@ def apply(state, record, terms):
 def summary(state):
     names = ("epc", "status", "maker", "owner", "holder", "packed_in", "unit", "quantity", "changed")
     columns = {name: state[name] for name in names}
-    for name in ("offer", "handover", "pledge"):
-        columns[f"{name}_to"] = state[name] and state[name]["to"]
+    columns |= {f"{name}_to": state[name] and state[name]["to"] for name in ("offer", "handover", "pledge")}
     return {**columns, "pledged": bool(state["pledge"] and state["pledge"]["confirmed"])}
 
 
@@ -131,9 +130,7 @@ def accept(state, record, terms, reasons):
 
 def withdraw(state, record, terms, reasons):
     """By who offered, or by who does not want it."""
-    made = state["offer"] or {"ID": "none", "from": None, "to": None}
-    if made["ID"] != text(record["body"], "ID") or record["author"] not in (made["from"], made["to"]):
-        reasons.append(f"withdrawal of {record['body']['ID']} by {record['author']}: open is {told(made)}")
+    closed(state, record, "offer", reasons, by=("from", "to"))
     state["offer"] = None
 
 
@@ -142,6 +139,7 @@ def withdraw(state, record, terms, reasons):
 
 def hand_over(state, record, terms, reasons):
     must_hold(state, record, reasons)
+    must_be_whole(state, record, reasons)
     if record["body"].get("packed_in") != state["packed_in"]:
         reasons.append(f"packed in {state['packed_in']}, and handed over with {record['body'].get('packed_in')}")
     # One that nobody has confirmed gives way to the next: only the holder can say it, and it says it anew.
@@ -156,6 +154,7 @@ def confirm(state, record, terms, reasons):
 
 def pack(state, record, terms, reasons):
     must_hold(state, record, reasons)
+    must_be_whole(state, record, reasons)
     if state["packed_in"]:
         reasons.append(f"already packed in {state['packed_in']}")
     state["packed_in"] = text(record["body"], "packed_in")
@@ -225,9 +224,7 @@ def confirm_pledge(state, record, terms, reasons):
 
 def release(state, record, terms, reasons):
     """The financer's word alone: of a pledge that it confirmed, or that it does not want."""
-    made = state["pledge"] or {"ID": "none", "to": None}
-    if made["ID"] != text(record["body"], "ID") or made["to"] != record["author"]:
-        reasons.append(f"release of {record['body']['ID']} by {record['author']}: there is {told(made)}")
+    closed(state, record, "pledge", reasons)
     state["pledge"] = None
 
 
@@ -251,6 +248,13 @@ def must_be_free(state, reasons):
             reasons.append(f"{state['epc']} is {word} to {state[name]['to']} by {state[name]['ID']}")
 
 
+def must_be_whole(state, record, reasons):
+    value, unit = measure(record["body"].get("quantity", {"value": state["quantity"], "unitCode": state["unit"]}))
+    if (value, unit) != (state["quantity"], state["unit"]):
+        there = f"{state['quantity']} {state['unit']}"
+        reasons.append(f"{value} {unit} of {there}: a lot moves whole, so make a lot of the part first")
+
+
 def opened(state, record, name, reasons):
     body, author = record["body"], record["author"]
     if text(body, "to") == author:
@@ -258,16 +262,13 @@ def opened(state, record, name, reasons):
     return {"ID": text(body, "ID"), "from": author, "to": body["to"], "time": record["time"]}
 
 
-def closed(state, record, name, reasons):
-    """What is open, if this member may close it under this ID."""
+def closed(state, record, name, reasons, by=("to",)):
+    """What is open, if this member may answer it, under this ID."""
     made, given = state[name] or {"ID": "none", "from": None, "to": None}, text(record["body"], "ID")
-    if made["ID"] != given or made["to"] != record["author"]:
-        reasons.append(f"{record['author']} confirms {name} {given}: open is {told(made)}")
+    if made["ID"] != given or record["author"] not in [made[end] for end in by]:
+        open_one = f"{made['ID']}, to {made['to'] or 'nobody'}"
+        reasons.append(f"{record['author']} answers {name} {given}: open is {open_one}")
     return made
-
-
-def told(made):
-    return f"{made['ID']}, to {made['to'] or 'nobody'}"
 
 
 def measure(quantity):
