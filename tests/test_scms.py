@@ -82,6 +82,19 @@ def test_byte_order_mark_and_gzip_change_nothing() -> None:
     assert read_shipments(b"\xef\xbb\xbf" + plain) == read_shipments(gzip.compress(plain)) == read_shipments(plain)
 
 
+def test_letters_are_those_of_the_encoding_that_is_named() -> None:
+    text = table({"Country": "Côte d'Ivoire"}).decode().encode("cp1252")
+    body = read_shipments(text, encoding="cp1252").inputs[0]["body"]
+    assert body["FinalDestinationCountry"] == {"Name": "Côte d'Ivoire"}
+    with pytest.raises(ShipmentsMalformed, match="line 2, letters: not utf-8-sig"):
+        read_shipments(text)
+
+
+def test_years_of_four_digits_and_empty_lines_are_read_too() -> None:
+    row = {"Scheduled Delivery Date": "2-Jun-2006", "PQ First Sent to Client Date": "3/18/2013"}
+    assert read_shipments(table(row) + b"\r\n\r\n") == read_shipments(table({}))
+
+
 def test_no_handover_reading_or_time_is_invented() -> None:
     inputs = read_shipments(table({})).inputs
     assert [given["type"] for given in inputs] == ["consignment", "delivery"]

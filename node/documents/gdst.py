@@ -1,10 +1,11 @@
 """Seafood's events (GDST, which are EPCIS 2.0 with some members more) as inputs of the custody contract, lot by lot.
 
 What becomes what: an ADD or an output is a `commission`, an input a `use`, a DELETE a `destruction`; shipping is a
-`handover`, and the receiving after it the `handover-confirmation` of the same ID; `gdst:productOwner` says whose the
-goods are: where the giver names another at shipping, that is a `title-offer`, and where the taker names itself at
-receiving, the `title-acceptance`. Packing moves what is in a package with it: the contract sees one thing at a time, so
-a package's handover is told once for the package and once for each thing in it.
+`handover`, and the receiving after it the `handover-confirmation` of the same ID. `gdst:productOwner` says whose the
+goods are, or, of goods that move, the owning party of the destination: where the giver names another at shipping, that
+is a `title-offer`, and where the taker names itself at receiving, the `title-acceptance`. Packing moves what is in a
+package with it: the contract sees one thing at a time, so a package's handover is told once for the package and once
+for each thing in it.
 
 What the file does not say is not made up. A receiving without a shipping becomes a confirmation of a handover that
 nobody offered, and the contract refuses it; a commission that does not say whose the goods are becomes no input, and
@@ -17,15 +18,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from ledger import limits
 from ledger.errors import TooLarge
-from node.documents.gdstevents import EACH, Event, Thing, read_events
+from node.documents.gdstevents import EACH, RECEIVING, SHIPPING, Event, Thing, read_events
 from node.documents.lines import Doubt, Input
-
-_SHIPPING: Final = ("shipping", "departing")
-_RECEIVING: Final = ("receiving", "accepting")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +35,16 @@ class Custody:
     left_out: Counter[str]
 
 
-def read_custody(file: bytes, *, members: Mapping[str, str] | None = None) -> Custody:
+def read_custody(
+    file: bytes, *, members: Mapping[str, str] | None = None, places: Mapping[str, str] | None = None
+) -> Custody:
     """Read an EPCIS document, query document or event in JSON, with or without byte order mark.
 
     members: party -> member that files for it; else a name is made of the party's (`member_of`).
+    places: place -> party, beside and before what the file's own master data say.
     Raises: JsonMalformed and its like, TooLarge, EventsMalformed.
     """
-    events, doubts = read_events(file, members or {})
+    events, doubts = read_events(file, members or {}, places or {})
     teller = _Teller(events, doubts)
     inputs = list(islice((given for event in events for given in teller.tell(event)), limits.CUSTODY_INPUTS_MAX + 1))
     if len(inputs) > limits.CUSTODY_INPUTS_MAX:
@@ -68,10 +69,11 @@ class _Teller:
         self._packed_in: dict[str, str] = {}
 
     def tell(self, event: Event) -> Iterator[Input]:
-        if event.actor is None:
+        if not (event.things or event.inputs or event.outputs or event.parent):
+            self._doubt("nothing-named", event, "no serial number and no lot")
+        elif event.actor is None:
             self._doubt("actor-missing", event, "no place with an owner, no party and nobody who told of it")
-            return
-        if event.type == "TransformationEvent":
+        elif event.type == "TransformationEvent":
             yield from self._transform(event)
         elif event.type == "AggregationEvent":
             yield from self._pack(event) if event.action == "ADD" else self._unpack(event)
@@ -82,9 +84,9 @@ class _Teller:
         elif event.action == "DELETE":
             for thing in event.things:
                 yield _input(event, "destruction", thing)
-        elif event.step in _SHIPPING:
+        elif event.step in SHIPPING:
             yield from self._ship(event)
-        elif event.step in _RECEIVING:
+        elif event.step in RECEIVING:
             yield from self._receive(event)
         else:
             self.left_out[event.step] += 1
@@ -214,8 +216,8 @@ def _takers(events: list[Event]) -> dict[tuple[str, str], str]:
     waiting: dict[str, str] = {}
     for event in events:
         for thing in event.things if event.type == "ObjectEvent" else ():
-            if event.step in _SHIPPING:
+            if event.step in SHIPPING:
                 waiting[thing.epc] = event.id
-            elif event.step in _RECEIVING and event.actor is not None and thing.epc in waiting:
+            elif event.step in RECEIVING and event.actor is not None and thing.epc in waiting:
                 found[waiting.pop(thing.epc), thing.epc] = event.actor
     return found

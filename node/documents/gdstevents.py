@@ -27,6 +27,9 @@ from node.epcis.checks import EVENT_LIST
 EACH: Final = "C62"
 """The unit of things that are counted: what EPCIS means where it names none."""
 
+SHIPPING: Final = ("shipping", "departing")
+RECEIVING: Final = ("receiving", "accepting")
+
 _TYPES: Final = frozenset({"ObjectEvent", "AggregationEvent", "TransactionEvent", "TransformationEvent"})
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9.-]+")
 _ID_LETTERS: Final = 150  # of an event's ID, from which those of handovers and offers are made
@@ -73,17 +76,18 @@ class Event:
     parent: str | None
 
 
-def read_events(file: bytes, members: Mapping[str, str]) -> tuple[list[Event], list[Doubt]]:
+def read_events(file: bytes, members: Mapping[str, str], places: Mapping[str, str]) -> tuple[list[Event], list[Doubt]]:
     """The events of a document, or one by itself, by their times; equal ones once.
 
     members: party -> member; others get a name made of the party's, with a number where two would get one.
+    places: place -> party, before what the file says.
     Raises: JsonMalformed and its like, TooLarge, EventsMalformed.
     """
     document = parse(file.removeprefix(BOM), bytes_max=limits.EPCIS_FILE_BYTES_MAX, depth_max=limits.EPCIS_FILE_DEPTH)
     found = _find(document)
     if len(found) > limits.EPCIS_EVENTS_MAX:
         raise TooLarge(what="the EPCIS file", got=len(found), limit=limits.EPCIS_EVENTS_MAX, unit="events")
-    reader = _Reader(document, found, members)
+    reader = _Reader(found, members, dict(_place_owners(document)) | dict(places))
     events = [event for i, told in enumerate(found) if (event := reader.read(i, told)) is not None]
     return sorted(events, key=lambda event: event.time), reader.doubts
 
@@ -99,9 +103,9 @@ def member_of(party: str) -> str:
 class _Reader:
     """Knows of the whole file what an event by itself does not tell: places, repeated events, names."""
 
-    def __init__(self, document: dict[str, Any], found: list[dict[str, Any]], members: Mapping[str, str]) -> None:
+    def __init__(self, found: list[dict[str, Any]], members: Mapping[str, str], places: Mapping[str, str]) -> None:
         self.doubts: list[Doubt] = []
-        self._owners = dict(_place_owners(document))
+        self._owners = places
         self._ids = Counter(str(told.get("eventID")) for told in found)
         self._said: set[bytes] = set()
         self._members = dict(members)
@@ -126,18 +130,20 @@ class _Reader:
         return self._event(told, unique, time)
 
     def _event(self, told: dict[str, Any], unique: str, time: str) -> Event:
-        place, provider = told.get("bizLocation"), self._member(told.get("cbvmda:informationProvider"))
+        place, provider = (
+            told.get("bizLocation") or told.get("readPoint"),
+            self._member(told.get("cbvmda:informationProvider")),
+        )
         at = self._owners.get(str(place.get("id"))) if isinstance(place, dict) else None
-        owner = self._member(told.get("gdst:productOwner"))
         source, destination = self._party(told, "source"), self._party(told, "destination")
         step = re.split(r"[:/\-]", str(told.get("bizStep", "")))[-1].lower()
-        implied = {"shipping": source, "receiving": destination}.get(step, owner)
+        owner = self._member(told.get("gdst:productOwner"))
+        if step in SHIPPING + RECEIVING:
+            owner = owner or self._party(told, "destination", kinds=("owning_party",))
+        implied = source if step in SHIPPING else destination if step in RECEIVING else owner
         actor = self._member(at) or implied or provider
         if provider and actor != provider:
             self._doubt("told-by-another", unique, f"{step} by {actor}, told by {provider}")
-        serials, lots = ("epcList", "quantityList")
-        if told["type"] == "AggregationEvent":
-            serials, lots = ("childEPCs", "childQuantityList")
         return Event(
             id=unique,
             type=told["type"],
@@ -149,15 +155,12 @@ class _Reader:
             owner=owner,
             source=source,
             destination=destination,
-            things=_things(told, serials, lots),
-            inputs=_things(told, "inputEPCList", "inputQuantityList"),
-            outputs=_things(told, "outputEPCList", "outputQuantityList"),
-            parent=told["parentID"] if isinstance(told.get("parentID"), str) else None,
+            **_goods(told),
         )
 
-    def _party(self, told: dict[str, Any], name: str) -> str | None:
+    def _party(self, told: dict[str, Any], name: str, kinds: tuple[str, ...] = _PARTY_KINDS) -> str | None:
         ends = [end for end in _dicts(told, f"{name}List") if isinstance(end.get("type"), str)]
-        for kind in _PARTY_KINDS:
+        for kind in kinds:
             for end in ends:
                 if end["type"].endswith(kind):
                     return self._member(end.get(name))
@@ -202,6 +205,18 @@ def _place_owners(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 party = attribute.get("attribute")
                 if str(attribute.get("id")).endswith("owning_party") and isinstance(party, str):
                     yield str(element.get("id")), party
+
+
+def _goods(told: dict[str, Any]) -> dict[str, Any]:
+    """What an event of its type names of goods."""
+    if told["type"] == "TransformationEvent":
+        used = _things(told, "inputEPCList", "inputQuantityList")
+        made = _things(told, "outputEPCList", "outputQuantityList")
+        return {"things": (), "inputs": used, "outputs": made, "parent": None}
+    if told["type"] != "AggregationEvent":
+        return {"things": _things(told, "epcList", "quantityList"), "inputs": (), "outputs": (), "parent": None}
+    parent = told["parentID"] if isinstance(told.get("parentID"), str) else None
+    return {"things": _things(told, "childEPCs", "childQuantityList"), "inputs": (), "outputs": (), "parent": parent}
 
 
 def _things(told: dict[str, Any], serials: str, lots: str) -> tuple[Thing, ...]:

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ledger import limits
 from ledger.errors import BadInput, TooLarge
@@ -35,8 +35,8 @@ Row = Mapping[str, str]
 
 _GZIP: Final = b"\x1f\x8b"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DAY: Final = re.compile(r"([0-9]{1,2})-([A-Z][a-z]{2})-([0-9]{2})\Z")
-_SLASHED: Final = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{2})\Z")
+_DAY: Final = re.compile(r"([0-9]{1,2})-([A-Z][a-z]{2})-((?:20)?[0-9]{2})\Z")
+_SLASHED: Final = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/((?:20)?[0-9]{2})\Z")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?\Z")
 _REFERENCE: Final = re.compile(r"See ((?:ASN|DN)-[0-9]+) \(ID#:([0-9]+)\)\Z")
 _WORD_LETTERS: Final = 80  # of a cell that is shown in a message
@@ -69,13 +69,20 @@ class Shipments:
     words: Counter[tuple[str, str]]
 
 
-def read_shipments(file: bytes, *, shipper: str = "shipper.example", receiver: str = "receiver.example") -> Shipments:
-    """Read a delivery history, CSV in UTF-8 with or without byte order mark, as it is or in gzip.
+def read_shipments(
+    file: bytes,
+    *,
+    shipper: str = "shipper.example",
+    receiver: str = "receiver.example",
+    encoding: Literal["utf-8-sig", "cp1252", "latin-1"] = "utf-8-sig",
+) -> Shipments:
+    """Read a delivery history, CSV with or without byte order mark, as it is or in gzip.
 
-    shipper, receiver: the members that file the consignments and the deliveries.
+    shipper, receiver: the members that file the consignments and the deliveries. encoding: of the text, as whoever
+    has the file knows; it is not guessed.
     Raises: ShipmentsMalformed, TooLarge.
     """
-    rows = list(_rows(_text(file)))
+    rows = list(_rows(_text(file, encoding)))
     inputs: list[Input] = []
     for line, row in rows:
         consignment, delivery = _consignment(line, row), _delivery(line, row)
@@ -91,7 +98,7 @@ def read_shipments(file: bytes, *, shipper: str = "shipper.example", receiver: s
 # --- the table ----------------------------------------------------------------------------------
 
 
-def _text(file: bytes) -> str:
+def _text(file: bytes, encoding: str) -> str:
     if file.startswith(_GZIP):
         try:
             with gzip.open(io.BytesIO(file)) as packed:
@@ -102,10 +109,10 @@ def _text(file: bytes) -> str:
         limit = limits.SHIPMENTS_FILE_BYTES_MAX
         raise TooLarge(what="the delivery history", got=len(file), limit=limit, unit="bytes")
     try:
-        return file.decode("utf-8-sig")
+        return file.decode(encoding)
     except UnicodeDecodeError as cause:
         line = file.count(b"\n", 0, cause.start) + 1
-        raise ShipmentsMalformed(line=line, column="letters", reason="not UTF-8") from cause
+        raise ShipmentsMalformed(line=line, column="letters", reason=f"not {encoding}") from cause
 
 
 def _rows(text: str) -> Iterator[tuple[int, Row]]:
@@ -116,7 +123,7 @@ def _rows(text: str) -> Iterator[tuple[int, Row]]:
         missing = [name for name in _COLUMNS if header.count(name) != 1]
         if missing:
             raise ShipmentsMalformed(line=1, column=missing[0], reason="no such column, or two of them")
-        for cells in table:
+        for cells in filter(None, table):  # empty lines are none
             if len(cells) != len(header):
                 reason = f"{len(cells)} cells under {len(header)} columns"
                 raise ShipmentsMalformed(line=table.line_num, column="cells", reason=reason)
@@ -211,7 +218,7 @@ def _day(line: int, row: Row, column: str) -> date:
     try:
         if found is None:
             raise ValueError(row[column])
-        return date(_CENTURY + int(found[3]), _MONTHS.index(found[2]) + 1, int(found[1]))
+        return date(_CENTURY + int(found[3][-2:]), _MONTHS.index(found[2]) + 1, int(found[1]))
     except ValueError as cause:
         raise _malformed(line, row, column, "no day like 2-Jun-06") from cause
 
@@ -224,7 +231,7 @@ def _date_or_word(line: int, row: Row, column: str) -> str | None:
     try:
         if found is None:
             raise ValueError(row[column])
-        return date(_CENTURY + int(found[3]), int(found[1]), int(found[2])).isoformat()
+        return date(_CENTURY + int(found[3][-2:]), int(found[1]), int(found[2])).isoformat()
     except ValueError as cause:
         raise _malformed(line, row, column, "neither a date like 11/13/06 nor a word") from cause
 
