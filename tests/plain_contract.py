@@ -41,9 +41,10 @@ class Outcome:
 
 def fold(inputs: Iterable[Mapping[str, Any]], source: str, terms: Mapping[str, Any]) -> Outcome:
     """Run every input through the contract, as far as all signers read it; members that it lacks get defaults."""
-    said, outcome = _read(source), Outcome()
+    said, outcome, ordered = _read(source), Outcome(), ""
     for i, given in enumerate(inputs):
-        record = complete(given, i)
+        record = complete(given, i, ordered)
+        ordered = record["sequence"]["time"]
         shared = said.rules[record["type"]]
         record["body"] = _read_body(record["body"], shared, said.signers)
         assert record["role"] in said.authors[record["type"]], f"input {i}: {record['role']} files no {record['type']}"
@@ -75,11 +76,11 @@ def reads(given: Mapping[str, Any], source: str, terms: Mapping[str, Any]) -> di
     return {role: [name for name, _, audience in found if role in audience] for role in said.roles}
 
 
-def complete(given: Mapping[str, Any], i: int) -> dict[str, Any]:
-    """The record of an input or of a step of a case, with what it does not say."""
+def complete(given: Mapping[str, Any], i: int, ordered: str = "") -> dict[str, Any]:
+    """The record of an input or of a step of a case, with what it does not say; ordered: the last sequence's time."""
     time = given.get("time") or (_START + timedelta(seconds=i)).isoformat(timespec="milliseconds")[:-6] + "Z"
     named: dict[str, Any] = {"id": f"id-{i}", "author": f"{given['role']}.example", "links": [], "time": time}
-    return {**named, **given, "sequence": {"time": time, "position": i}}
+    return {**named, **given, "sequence": {"time": max(time, ordered), "position": i}}
 
 
 def plain(value: Any) -> Any:

@@ -49,7 +49,7 @@ _COLUMNS: Final = (
     "Manufacturing Site", "Weight (Kilograms)", "Freight Cost (USD)", "Line Item Insurance (USD)",
 )  # fmt: skip
 _WORDED: Final = ("PQ First Sent to Client Date", "PO Sent to Vendor Date", "Weight (Kilograms)", "Freight Cost (USD)")
-_ABSENT: Final = frozenset({"", "N/A", "N/A - From RDC"})
+_ABSENT: Final = frozenset({"", "N/A", "N/A - From RDC", "Pre-PQ Process"})
 
 
 class ShipmentsMalformed(BadInput):
