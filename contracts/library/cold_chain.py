@@ -239,7 +239,7 @@ def claim(state, record, terms):
     body, delivery, now = record["body"], state["delivery"], record["sequence"]["time"]
     name, against, amount = text(body, "ID"), text(body, "against"), money(body["ClaimAmount"], terms)
     if against not in state["liability"]:
-        raise Reject(f"claim {name}: {against} broke nothing; liable is {', '.join(state['liability']) or 'nobody'}")
+        raise Reject(f"claim {name}: {against} broke nothing; liable: {', '.join(sorted(state['liability'])) or '-'}")
     if not delivery or now > utc(delivery["filed"], minutes=terms["claim_days"] * 1440):
         raise Reject(f"claim {name}: filed at {now}, not within {terms['claim_days']} days after the delivery was")
     if name in state["claims"] or len(state["claims"]) == PARTS_MAX:
