@@ -157,14 +157,14 @@ def pack(state, record, terms, reasons):
     must_be_whole(state, record, reasons)
     if state["packed_in"]:
         reasons.append(f"already packed in {state['packed_in']}")
-    state["packed_in"] = text(record["body"], "packed_in")
+    state |= {"packed_in": text(record["body"], "packed_in"), "handover": None}
 
 
 def unpack(state, record, terms, reasons):
     must_hold(state, record, reasons)
     if state["packed_in"] != text(record["body"], "packed_in"):
         reasons.append(f"packed in {state['packed_in']}, not in {record['body']['packed_in']}")
-    state["packed_in"] = None
+    state |= {"packed_in": None, "handover": None}
 
 
 # --- end, loss ----------------------------------------------------------------------------------
@@ -194,9 +194,9 @@ def take_out(state, record, reasons, status):
     elif taken > state["quantity"]:
         over = taken - state["quantity"]
         reasons.append(f"{taken} {unit} {status}, {state['quantity']} {unit} are there: {over} {unit} too much")
-    state["quantity"] -= taken
+    state |= {"quantity": state["quantity"] - taken, "handover": None}  # nobody takes less than what was offered
     if not state["quantity"]:
-        state |= {"status": status, "handover": None}
+        state["status"] = status
 
 
 def lose(state, record, terms, reasons):
