@@ -193,6 +193,12 @@ EPCIS_VALUES_MAX: Final = 2 << 20
 EPCIS_EVENTS_MAX: Final = 1 << 16
 """Events of one EPCIS file: twice what a file of the usual ones has room for, as each becomes a record."""
 
+CUSTODY_INPUTS_MAX: Final = 1 << 18
+"""Inputs made of one EPCIS file: a package that moves moves all that is in it, so few events can become very many."""
+
+SHIPMENTS_FILE_BYTES_MAX: Final = 32 << 20
+"""Bytes of one delivery history, unpacked: ten times the largest that is known, and small enough to be held whole."""
+
 CAPTURE_REFUSED_MAX: Final = 1000
 """Refusals that the answer to one EPCIS file lists, besides how many more there are: enough to see what is wrong."""
 

@@ -1,0 +1,300 @@
+"""Cold chain: who held a consignment when, was it kept in its limits, and who answers for it if not.
+
+"Keep it between 2 and 8 degrees from ramp to store; a warm half hour is forgiven, silence of the logger is not; whoever
+holds the goods when the allowance runs out answers for them." One case is one consignment.
+
+Shipper, carrier and receiver sign the verdict, so they read all that it is computed from. The
+insurer reads the consignment, the handovers, the delivery and the claims, but of the temperatures only those beyond
+what the terms name (`tell_insurer_above`, `tell_insurer_below`), each with its time, and not how often the logger
+spoke. The shipper's `note` on a consignment is for the receiver alone.
+
+A `handover` counts from the time that the taker's `handover-confirmation` of the same ID says; until then the giver
+holds the goods. An excursion runs from the first reading outside the limits to the next one inside, whoever holds the
+goods. Liable is who held them when the minutes allowed ran out, of one excursion or of all together, or when the logger
+had been silent for longer than the terms allow.
+
+Times are compared to the millisecond and temperatures exactly, Fahrenheit too; minutes and peaks are shown with two
+places, half up. Amounts are of the one currency that the terms name, with at most two places, and are never rounded.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+ROLES = {"shipper", "carrier", "receiver", "insurer"}
+SIGNERS = {"shipper", "carrier", "receiver"}
+AUTHORS = {
+    "consignment": {"shipper"},
+    "handover": {"shipper", "carrier", "receiver"},
+    "handover-confirmation": {"shipper", "carrier", "receiver"},
+    "reading": {"shipper", "carrier", "receiver"},
+    "delivery": {"receiver"},
+    "claim": {"shipper", "receiver"},
+}
+SHARES = {
+    "consignment": {"/*": {"shipper", "carrier", "receiver", "insurer"}, "/note": {"shipper", "receiver"}},
+    "handover": {"/*": {"shipper", "carrier", "receiver", "insurer"}},
+    "handover-confirmation": {"/*": {"shipper", "carrier", "receiver", "insurer"}},
+    "reading": {"/*": {"shipper", "carrier", "receiver"}},
+    "delivery": {"/*": {"shipper", "carrier", "receiver", "insurer"}},
+    "claim": {"/*": {"shipper", "carrier", "receiver", "insurer"}},
+}
+
+REPORTS_MAX = 80  # of one reading: each can need three patterns for the insurer, and a record may have 256
+PARTS_MAX = 100  # claims, and excursions or gaps, of which more are joined to the last: none is left out
+LAST = "9999"  # after every time, as texts are compared
+AHEAD = timedelta(minutes=5)  # what the clock of a logger may be ahead of the sequence's
+
+
+def key(record):
+    return text(record["body"], "ID" if record["type"] == "consignment" else "consignment")
+
+
+def share(record, terms):
+    reports = record["body"]["sensorReport"] if record["type"] == "reading" else []
+    above, below, added = terms["tell_insurer_above"], terms.get("tell_insurer_below"), {}
+    for i, report in enumerate(reports):
+        warmth = nine_celsius(report)
+        if warmth > 9 * above or (below is not None and warmth < 9 * below):
+            added |= {f"/sensorReport/{i}/{name}": {"insurer"} for name in ("time", "value", "uom")}
+    return added and added | {"/consignment": {"insurer"}, "/deviceID": {"insurer"}}
+
+
+def apply(state, record, terms):
+    kind = record["type"]
+    if (state is None) is not (kind == "consignment"):
+        raise Reject(f"consignment {key(record)} was " + ("not filed yet" if state is None else "filed before"))
+    if state is None:
+        return consign(record, terms)
+    # Lists, and what is in them, are changed below: the state that was handed in stays as it is.
+    state = {**state, **{name: [dict(part) for part in state[name]] for name in ("custody", "excursions", "gaps")}}
+    steps = {"handover": hand_over, "handover-confirmation": confirm, "reading": read, "delivery": deliver}
+    steps.get(kind, claim)(state, record, terms)
+    if kind in ("reading", "delivery"):
+        judge(state, terms)
+    return state
+
+
+def summary(state):
+    delivery, value, quantity = state["delivery"] or {}, state["value"] or {}, state["quantity"] or {}
+    columns = {name: state[name] for name in ("consignment", "verdict", "minutes_outside", "scheduled", "currency")}
+    columns |= {"custodian": state["custody"][-1]["custodian"], "liable": ", ".join(sorted(state["liability"]))}
+    columns |= {"delivered": delivery.get("date"), "punctuality": delivery.get("punctuality")}
+    columns |= {"quantity": quantity.get("value"), "unit": quantity.get("unitCode"), "value": value.get("value")}
+    return columns | {"claimed": sum((made["amount"] for made in state["claims"].values()), 0)}
+
+
+def consign(record, terms):
+    body = record["body"]
+    value, quantity = body.get("DeclaredForCarriageValueAmount"), body.get("ConsignmentQuantity")
+    said = {"consignment": key(record), "verdict": "not monitored", "readings": 0, "currency": terms["currency"]}
+    said["scheduled"] = body.get("LatestDeliveryDate") and date.fromisoformat(body["LatestDeliveryDate"]).isoformat()
+    said["value"] = value and {"value": money(value, terms), "currencyID": terms["currency"]}
+    said["quantity"] = quantity and {"value": 0 + quantity["value"], "unitCode": text(quantity, "unitCode")}
+    begins = moment(body, "eventTime", record) if "eventTime" in body else None
+    first = {"custodian": record["author"], "from": begins, "deviceID": body.get("deviceID")}
+    said |= {"custody": [first], "handover": None, "read_until": None, "excursions": [], "gaps": []}
+    return said | {"minutes_outside": 0, "breaches": [], "liability": {}, "delivery": None, "claims": {}}
+
+
+def hand_over(state, record, terms):
+    body, holder, giver = record["body"], state["custody"][-1], record["author"]
+    name, taker, time = text(body, "ID"), text(body, "to"), moment(body, "eventTime", record)
+    if state["delivery"]:
+        raise Reject(f"handover {name}: delivered on {state['delivery']['date']}")
+    if giver != holder["custodian"] or taker == giver:
+        raise Reject(f"handover {name} of {giver} to {taker}: {holder['custodian']} holds {state['consignment']}")
+    if holder["from"] is None or time < max(holder["from"], state["read_until"] or ""):
+        raise Reject(f"handover {name} at {time}: held since {holder['from']}, read until {state['read_until']}")
+    # One that nobody has confirmed gives way to the next.
+    state["handover"] = {"ID": name, "from": giver, "to": taker, "time": time}
+
+
+def confirm(state, record, terms):
+    body, pending = record["body"], state["handover"] or {"ID": "none"}
+    name, time = text(body, "ID"), moment(body, "eventTime", record)
+    if pending["ID"] != name or pending.get("to") != record["author"]:
+        raise Reject(f"{record['author']} confirms {name}: open is {pending['ID']}, to {pending.get('to', 'nobody')}")
+    earliest = max(pending["time"], state["read_until"] or "")
+    latest = utc(pending["time"], minutes=terms["handover_minutes"])
+    if not earliest <= time <= latest:
+        raise Reject(f"handover {name}: taken at {time}, not between {earliest} (given, or last read) and {latest}")
+    state["custody"].append({"custodian": record["author"], "from": time, "deviceID": body.get("deviceID")})
+    state["handover"] = None
+
+
+def deliver(state, record, terms):
+    body, holder, pending = record["body"], state["custody"][-1], state["handover"]
+    if state["delivery"]:
+        raise Reject(f"delivered on {state['delivery']['date']} already")
+    if pending and pending["to"] == record["author"]:
+        raise Reject(f"handover {pending['ID']} to {record['author']} is open: confirm it before the delivery")
+    time = moment(body, "eventTime", record) if "eventTime" in body or state["readings"] else None
+    if time and time < max(holder["from"] or "", state["read_until"] or ""):
+        raise Reject(f"delivered at {time}: held since {holder['from']}, read until {state['read_until']}")
+    on = date.fromisoformat(body.get("ActualDeliveryDate") or text(body, "eventTime")[:10])
+    made = {"date": on.isoformat(), "time": time, "by": record["author"], "filed": record["sequence"]["time"]}
+    made |= {"countersigned": holder["custodian"] == made["by"], "days_late": None, "punctuality": None}
+    if state["scheduled"]:
+        late = (on - date.fromisoformat(state["scheduled"])).days
+        made |= {"days_late": late, "punctuality": "late" if late > 0 else "early" if late else "same day"}
+    state["delivery"], state["handover"] = made, None
+    if state["readings"]:
+        follow(state, time, None, terms)
+
+
+def read(state, record, terms):
+    reports, device, news = record["body"]["sensorReport"], text(record["body"], "deviceID"), 0
+    if not 0 < len(reports) <= REPORTS_MAX:
+        raise Reject(f"a reading has 1 to {REPORTS_MAX} reports")
+    for report in reports:
+        time = moment(report, "time", record)
+        held = held_at(state, time)
+        if held.get("custodian") != record["author"]:
+            raise Reject(f"{record['author']} reads at {time}, when {held.get('custodian', 'nobody')} held the goods")
+        if held["deviceID"] not in (None, device):
+            raise Reject(f"reading of logger {device}: the one of this custody is {held['deviceID']}")
+        held["deviceID"] = device  # the one that speaks first, if none was named
+        if time <= (state["read_until"] or ""):
+            news += follow_late(state, time, report, terms)
+        elif state["delivery"]:
+            raise Reject(f"reading of {time}: delivered on {state['delivery']['date']}")
+        else:
+            follow(state, time, report, terms)
+            news += 1
+    if not news:
+        raise Reject(f"nothing new up to {time}: read until {state['read_until']}; late ones count if outside alone")
+    state["readings"] += news
+
+
+def follow(state, time, report, terms):
+    """What comes after all readings so far: a reading or, without a report, the delivery, which ends an excursion."""
+    excursions, since = state["excursions"], state["read_until"] or state["custody"][0]["from"]
+    if time > utc(since, minutes=terms["reading_interval_minutes"]):
+        if len(state["gaps"]) == PARTS_MAX:
+            since = state["gaps"].pop()["from"]
+        state["gaps"].append({"from": since, "until": time})
+    off, peak = outside(report, terms) if report else (0, {})
+    if off:
+        state["excursions"] = joined([*excursions, {"from": time, "until": None, "is_late": False, **peak}])
+    elif excursions and excursions[-1]["until"] is None:
+        excursions[-1]["until"] = time
+    state["read_until"] = time
+
+
+def follow_late(state, time, report, terms):
+    """A reading that is not after the last one. It counts if it is outside the limits and told nothing before: True.
+
+    So nobody hides a warm reading by filing a cool one of a later time first, and no silence is filled afterwards.
+    What was read next is not kept: a late reading outside counts until the next one was due.
+    """
+    (off, peak), excursions = outside(report, terms), state["excursions"]
+    until = min(utc(time, minutes=terms["reading_interval_minutes"]), state["read_until"])
+    for excursion in excursions:
+        if not excursion["is_late"] and excursion["from"] <= time < (excursion["until"] or LAST):
+            until = time  # when this one ended is known
+    if off:
+        state["excursions"] = joined([*map(dict, excursions), {"from": time, "until": until, "is_late": True, **peak}])
+    return state["excursions"] != excursions
+
+
+def joined(excursions):
+    """The same in order of time, those that touch made one, and no more than PARTS_MAX of them."""
+    found = []
+    for excursion in sorted(excursions, key=lambda excursion: excursion["from"]):
+        last = found[-1] if found else None
+        if last and (excursion["from"] <= (last["until"] or LAST) or len(found) == PARTS_MAX):
+            if (excursion["until"] or LAST) > (last["until"] or LAST):
+                last |= {"until": excursion["until"], "is_late": excursion["is_late"]}
+            if excursion["off"] > last["off"]:
+                last |= {"peak": excursion["peak"], "off": excursion["off"]}
+        else:
+            found.append(excursion)
+    return found
+
+
+def judge(state, terms):
+    """Verdict, breaches and liability, from excursions, gaps and custodians as they stand."""
+    each, together, silent = (terms[f"{name}_minutes"] * 60000 for name in ("excursion", "total", "reading_interval"))
+    broken, before = [], 0
+    for excursion in state["excursions"]:
+        since, lasted = excursion["from"], elapsed(excursion["from"], excursion["until"] or state["read_until"])
+        if lasted > each:
+            broken.append(("excursion", since, each))
+        if before <= together < before + lasted:
+            broken.append(("total", since, together - before))
+        excursion["minutes"] = divide(lasted, 60000, 2)
+        before += lasted
+    for gap in state["gaps"]:
+        gap["minutes"] = divide(elapsed(gap["from"], gap["until"]), 60000, 2)
+        broken.append(("gap", gap["from"], silent))
+    state["breaches"], state["liability"], state["minutes_outside"] = [], {}, divide(before, 60000, 2)
+    for kind, since, allowed in broken:
+        time = utc(since, milliseconds=allowed)
+        liable = held_at(state, time)["custodian"]
+        state["breaches"].append({"kind": kind, "since": since, "time": time, "custodian": liable})
+        state["liability"].setdefault(liable, []).append(kind)
+    state["verdict"] = "broken" if broken else "kept" if state["readings"] else "not monitored"
+
+
+def claim(state, record, terms):
+    body, delivery, now = record["body"], state["delivery"], record["sequence"]["time"]
+    name, against, amount = text(body, "ID"), text(body, "against"), money(body["ClaimAmount"], terms)
+    if against not in state["liability"]:
+        raise Reject(f"claim {name}: {against} broke nothing; liable: {', '.join(sorted(state['liability'])) or '-'}")
+    if not delivery or now > utc(delivery["filed"], minutes=terms["claim_days"] * 1440):
+        raise Reject(f"claim {name}: filed at {now}, not within {terms['claim_days']} days after the delivery was")
+    if name in state["claims"] or len(state["claims"]) == PARTS_MAX:
+        raise Reject(f"claim {name}: filed before, or one of more than {PARTS_MAX}")
+    together = sum((made["amount"] for made in state["claims"].values()), amount)
+    if state["value"] and together > state["value"]["value"]:
+        raise Reject(f"claim {name}: {together} claimed in all, {state['value']['value']} {terms['currency']} declared")
+    made = {"by": record["author"], "against": against, "amount": amount, "filed": now}
+    state["claims"] = {**state["claims"], name: made}
+
+
+def nine_celsius(report):
+    """Nine times the degrees Celsius: exact for Fahrenheit too."""
+    if report["uom"] not in ("CEL", "FAH") or not -500 < report["value"] < 2000:
+        raise Reject(f"{report['value']} {report['uom']} is no temperature in CEL or FAH")
+    return 9 * report["value"] if report["uom"] == "CEL" else 5 * (report["value"] - 32)
+
+
+def outside(report, terms):
+    """How far a temperature is outside the limits (0: inside), and the excursion that it would be a part of."""
+    ninths = nine_celsius(report)
+    off = max(ninths - 9 * terms["temperature_max"], 9 * terms["temperature_min"] - ninths, 0)
+    return off, {"peak": divide(ninths, 9, 2), "unitCode": "CEL", "off": off}
+
+
+def held_at(state, time):
+    return next((held for held in reversed(state["custody"]) if held["from"] and held["from"] <= time), {})
+
+
+def elapsed(since, until):
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)) // timedelta(milliseconds=1)
+
+
+def utc(time, **by):
+    """One form for all times, so that their texts compare as they do; `by` is added."""
+    when = (datetime.fromisoformat(time) + timedelta(**by)).astimezone(UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(body, name, record):
+    when, now = datetime.fromisoformat(text(body, name)), record["sequence"]["time"]
+    if when.tzinfo is None or when > datetime.fromisoformat(now) + AHEAD:
+        raise Reject(f"{name} {body[name]} has no offset from UTC, or is ahead of {now}, when it was filed")
+    return utc(body[name])
+
+
+def text(body, name):
+    value = body.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= 200:
+        raise Reject(f"{name} is missing, or no text of at most 200 letters")
+    return value
+
+
+def money(amount, terms):
+    value, currency = amount["value"], amount["currencyID"]
+    if currency != terms["currency"] or value < 0 or divide(value, 1, 2) != value:
+        raise Reject(f"{value} {currency}: no amount of {terms['currency']} with two places at most")
+    return value

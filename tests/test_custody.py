@@ -1,0 +1,66 @@
+"""The library's custody contract: its cases, its terms, and what no order of steps can do."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from tests.plain_contract import LIBRARY, check_case, fold, library_source, load_cases
+
+CASES: Final = load_cases("custody")
+SOURCE: Final = library_source("custody")
+TERMS: Final = CASES["terms"]
+_TYPES: Final = (
+    "title-offer", "title-acceptance", "title-withdrawal", "handover", "handover-confirmation", "pledge",
+    "pledge-confirmation", "pledge-release", "packing", "unpacking", "use", "loss", "finding", "destruction",
+)  # fmt: skip
+_MEMBERS: Final = {"a.example": "maker", "b.example": "buyer"}
+
+
+@pytest.mark.parametrize("case", CASES["cases"], ids=lambda case: case["name"])
+def test_case_comes_out_as_told(case: dict[str, Any]) -> None:
+    check_case(CASES, case, SOURCE)
+
+
+def test_terms_of_the_cases_follow_the_schema() -> None:
+    schema = json.loads((LIBRARY / "custody.schema.json").read_bytes())
+    Draft202012Validator.check_schema(schema)
+    for terms in [TERMS, *(case["terms"] for case in CASES["cases"] if "terms" in case)]:
+        Draft202012Validator(schema).validate(json.loads(json.dumps(terms, default=float)))
+    assert schema["additionalProperties"] is False
+    assert all("description" in member for member in schema["properties"].values())
+
+
+def _input(i: int, kind: str, author: str, other: str) -> dict[str, Any]:
+    time = (datetime(2026, 3, 2, tzinfo=UTC) + timedelta(minutes=i)).isoformat(timespec="milliseconds")[:-6] + "Z"
+    body = {"epc": "urn:x", "eventTime": time, "ID": "1", "to": other, "packed_in": "p"}
+    role = "financer" if kind in ("pledge-confirmation", "pledge-release") else _MEMBERS[author]
+    return {"role": role, "author": author, "type": kind, "time": time, "body": body}
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from(_TYPES), st.sampled_from(sorted(_MEMBERS))), max_size=12))
+def test_nothing_changes_hands_without_both_words(steps: list[tuple[str, str]]) -> None:
+    inputs = [_input(0, "commission", "a.example", "")]
+    state = fold(inputs, SOURCE, TERMS).states["urn:x"]
+    for i, (kind, author) in enumerate(steps, 1):
+        inputs.append(_input(i, kind, author, next(name for name in _MEMBERS if name != author)))
+        before, state = state, fold(inputs, SOURCE, TERMS).states["urn:x"]
+        if state["owner"] != before["owner"]:
+            assert (kind, author, before["offer"]["from"]) == ("title-acceptance", state["owner"], before["owner"])
+            assert before["pledge"] is None
+        if state["holder"] != before["holder"]:
+            assert (kind, author) == ("handover-confirmation", state["holder"])
+            assert before["handover"]["from"] == before["holder"]
+
+
+def test_a_refused_input_changes_nothing() -> None:
+    inputs = [_input(0, "commission", "a.example", ""), _input(1, "title-offer", "a.example", "b.example")]
+    refused = _input(2, "title-offer", "a.example", "b.example")
+    assert fold([*inputs, refused], SOURCE, TERMS).states == fold(inputs, SOURCE, TERMS).states
