@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason, canon
 from contracts.inputs import Input, encode_record, readings
 from contracts.source import Source, read_source
 from ledger.errors import BadInput
-from ledger.fields import compile_rules
+from ledger.fields import Rules, compile_rules, cut, unite
 from ledger.jsontext import check_strict, parse
 from ledger.names import Digest
 
@@ -27,6 +28,18 @@ _STATES_TAG: Final = b"tally/states/v1\n"
 
 Columns = Mapping[str, str | int | Decimal | bool | None]
 Added = Mapping[str, frozenset[str]]
+_NOBODY: Final = compile_rules({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """What became of an input, and by which rules it is read: by nobody where it would not be recorded at all.
+
+    What `apply` rejects is recorded, and is read.
+    """
+
+    outcome: Outcome
+    rules: Rules
 
 
 class Fold:
@@ -50,12 +63,16 @@ class Fold:
 
         Raises: ContractNotRunnable, EngineFailed, EngineUnfit; then the states are those before this call.
         """
+        return [filed.outcome for filed in self.file(inputs)]
+
+    def file(self, inputs: Sequence[Input]) -> list[Filed]:
+        """The same, with the rules by which each is read. Raises: as `add`."""
         states = dict(self.states)
-        outcomes: list[Outcome] = []
+        filed: list[Filed] = []
         for start in range(0, len(inputs), self._batch_inputs):
-            outcomes += self._run(inputs[start : start + self._batch_inputs], states)
+            filed += self._run(inputs[start : start + self._batch_inputs], states)
         self.states = states
-        return outcomes
+        return filed
 
     def summaries(self, cases: Iterable[str]) -> dict[str, Columns | Reason]:
         """What `summary` says of each case, or why it says nothing."""
@@ -82,28 +99,29 @@ class Fold:
 
     # --- inside ---
 
-    def _run(self, inputs: Sequence[Input], states: dict[str, bytes]) -> list[Outcome]:
-        refused = self._refusals(inputs)
-        taken = [one for one, reason in zip(inputs, refused, strict=True) if reason is None]
+    def _run(self, inputs: Sequence[Input], states: dict[str, bytes]) -> list[Filed]:
+        rules = self._rules(inputs)
+        taken = [one for one, found in zip(inputs, rules, strict=True) if not isinstance(found, Reason)]
         done = iter(self._evaluate(taken, states))
-        outcomes = [next(done) if reason is None else Outcome(case=None, reason=reason) for reason in refused]
-        for outcome in outcomes:
+        filed = [
+            Filed(outcome=Outcome(case=None, reason=found), rules=_NOBODY)
+            if isinstance(found, Reason)
+            else Filed(outcome=next(done), rules=found)
+            for found in rules
+        ]
+        for outcome in (one.outcome for one in filed):
             if outcome.case is not None and outcome.state is not None:
                 states[outcome.case] = outcome.state
-        return outcomes
+        return filed
 
-    def _refusals(self, inputs: Sequence[Input]) -> list[Reason | None]:
-        """Why the author's node would not have recorded an input: by the literals, or as `share` refuses it."""
-        refused = [_refuse(self.source, one) for one in inputs]
-        if not self.source.has_share:
-            return refused
-        taken = [one for one, reason in zip(inputs, refused, strict=True) if reason is None]
-        shares = iter(self.shares(taken))
-        for at, reason in enumerate(refused):
-            if reason is None:
-                added = next(shares)
-                refused[at] = added if isinstance(added, Reason) else None
-        return refused
+    def _rules(self, inputs: Sequence[Input]) -> list[Rules | Reason]:
+        """By which rules each is read, or why the author's node would not record it: by the literals, or by `share`."""
+        found: list[Rules | Reason] = [_refuse(self.source, one) or self.source.rules[one.type] for one in inputs]
+        if self.source.has_share:
+            asked = [at for at, rules in enumerate(found) if not isinstance(rules, Reason)]
+            for at, added in zip(asked, self.shares([inputs[at] for at in asked]), strict=True):
+                found[at] = _united(self.source, inputs[at], added)
+        return found
 
     def _evaluate(self, inputs: Sequence[Input], states: Mapping[str, bytes]) -> list[Outcome]:
         if "apply" not in self.source.functions:
@@ -133,7 +151,23 @@ def _refuse(source: Source, one: Input) -> Reason | None:
         return Reason(kind="not-allowed", message=f"SHARES does not know the type {one.type!r}")
     if one.role not in source.authors.get(one.type, frozenset()):
         return Reason(kind="not-allowed", message=f"the role {one.role!r} may not file the type {one.type!r}")
+    try:
+        cut(one.body, source.rules[one.type])
+    except BadInput as cause:  # a pattern that lands on an element of an array, or too many fields
+        return Reason(kind="not-allowed", message=str(cause))
     return None
+
+
+def _united(source: Source, one: Input, added: Added | Reason) -> Rules | Reason:
+    """The rules of the type, and what `share` adds for this record."""
+    if isinstance(added, Reason) or not added:
+        return added if isinstance(added, Reason) else source.rules[one.type]
+    try:
+        rules = unite(source.rules[one.type], added)
+        cut(one.body, rules)
+    except BadInput as cause:
+        return Reason(kind="answer", message=str(cause))
+    return rules
 
 
 def _columns(answer: Answer) -> Columns | Reason:

@@ -66,3 +66,6 @@ WORKER_SILENT_S: Final = 60.0
 
 WORKER_INPUT_S: Final = 10.0
 """Seconds for each input of a batch: its fuel lasts for half of one, and it is run twice if it traps."""
+
+CASES_BYTES_MAX: Final = 16 << 20
+"""Bytes of a file of cases: it is read whole, by its author."""

@@ -47,6 +47,7 @@ def test_every_command_says_what_it_does_and_takes_the_common_options(name: str)
 def test_every_command_of_the_list_is_there() -> None:
     wanted = (
         "init serve doctor charter-new charter-sign charter-adopt charter-show charter-verify card-show peers "
+        "contract-new contract-test contract-run contract-compare "
         "contract-propose contract-accept contract-decline contract-end contract-list contract-show contract-lint "
         "capture records-list records-show records-tail receipt verify fsck token-new token-list token-revoke demo"
     )

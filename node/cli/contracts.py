@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli import documents
-from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import find_contract, parse_parties, read_text
+from node.cli import authoring, comparing, documents, running
+from node.cli.exits import ExitCode
+from node.cli.inputs import decode_text, find_contract, parse_parties, read_text
 from node.cli.output import clean_json
 from node.cli.session import Needs, Session, command
 
@@ -30,6 +30,10 @@ def register(app: typer.Typer) -> None:
     command(contract, "show", needs=Needs.NODE)(show)
     command(contract, "lint", needs=Needs.NOTHING)(lint_file)
     documents.register(contract)
+    command(contract, "new", needs=Needs.NOTHING)(authoring.new)
+    command(contract, "test", needs=Needs.NOTHING)(authoring.try_cases)
+    command(contract, "run", needs=Needs.NOTHING)(running.run)
+    command(contract, "compare", needs=Needs.NOTHING)(comparing.compare)
 
 
 def propose(
@@ -45,7 +49,7 @@ def propose(
     from ledger import limits
     from ledger.jsontext import check_strict, encode_string
 
-    text = _decode(source, read_text(source, bytes_max=limits.CONTRACT_BYTES_MAX))
+    text = decode_text(source, read_text(source, bytes_max=limits.CONTRACT_BYTES_MAX))
     terms_text = b"{}" if terms is None else read_text(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
     check_strict(terms_text)
     parties = parse_parties(party)
@@ -128,7 +132,7 @@ def lint_file(session: Session, source: _Source) -> ExitCode:
     from contracts.source import format_finding, lint
     from ledger import limits
 
-    findings = lint(_decode(source, read_text(source, bytes_max=limits.CONTRACT_BYTES_MAX)))
+    findings = lint(decode_text(source, read_text(source, bytes_max=limits.CONTRACT_BYTES_MAX)))
     if session.as_json:
         session.out.emit(
             [
@@ -190,13 +194,6 @@ def _readings(found: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
             # Escaped as in the source: letters of two alphabets may look alike.
             part = ascii(pattern)[1:-1]
             yield kind, ", ".join(found["authors"].get(kind, ())), part, ", ".join(roles) or "the author alone"
-
-
-def _decode(path: Path, content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as cause:
-        raise UsageWrong(reason=f"{path} is not UTF-8") from cause
 
 
 def _encode(parties: dict[str, list[str]]) -> bytes:

@@ -22,11 +22,13 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done; for `verify`, `charter verify` and `fsck`: proved",
-    ExitCode.REFUSED: "refused or invalid: the input, the proof or the store is not good, or the node said no",
+    ExitCode.REFUSED: "refused or invalid: the input, the proof or the store is not good, or the node said no; for "
+    "`contract test`: a case failed; for `contract compare`: there are differences",
     ExitCode.INCOMPLETE: "incomplete: nothing is wrong, but something is missing for an answer (a trusted "
     "fingerprint, signatures, cosignatures, entries)",
     ExitCode.USAGE: "the command line is wrong, or a file or token that it needs is not there",
-    ExitCode.UNREACHABLE: "the node does not answer, or cannot serve yet; the same command may succeed later",
+    ExitCode.UNREACHABLE: "the node does not answer, or cannot serve yet, or contracts cannot run here now; "
+    "the same command may succeed later",
     ExitCode.INTERNAL: "a fault of this program; `--debug` shows where",
     ExitCode.INTERRUPTED: "ended by Ctrl-C",
 }

@@ -39,6 +39,14 @@ def read_text(path: Path, *, bytes_max: int) -> bytes:
     return read_file(path, bytes_max=bytes_max).removeprefix(BOM)
 
 
+def decode_text(path: Path, content: bytes) -> str:
+    """The text of a file. Raises: UsageWrong."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as cause:
+        raise UsageWrong(reason=f"{path} is not UTF-8") from cause
+
+
 def read_network(path: Path) -> NetworkFile:
     """A network file, not verified. Raises: what decoding it raises."""
     from ledger import limits

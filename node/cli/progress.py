@@ -14,11 +14,11 @@ _PIPE_S: Final = 10.0
 
 
 class Progress:
-    """How far a file is. `with` ends the line."""
+    """How far a file is. `with` ends the line. total_bytes: None where nobody knows, as of what is piped in."""
 
-    def __init__(self, out: Output, *, total_bytes: int) -> None:
+    def __init__(self, out: Output, *, total_bytes: int | None) -> None:
         self._out = out
-        self._total = max(total_bytes, 1)
+        self._total = total_bytes
         self._is_terminal = sys.stderr.isatty()
         self._started = self._shown = time.monotonic()
 
@@ -38,7 +38,8 @@ class Progress:
         if now - self._shown < (_TERMINAL_S if self._is_terminal else _PIPE_S):
             return
         self._shown = now
-        text = describe(done_bytes / self._total, good, refused, now - self._started)
+        share = None if self._total is None else done_bytes / max(self._total, 1)
+        text = describe(share, good, refused, now - self._started)
         if self._is_terminal:
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
@@ -46,7 +47,8 @@ class Progress:
             self._out.say(text)
 
 
-def describe(share: float, good: int, refused: int, seconds: float) -> str:
+def describe(share: float | None, good: int, refused: int, seconds: float) -> str:
     """One line: how far, how many, how fast."""
     rate = (good + refused) / seconds if seconds > 0 else 0.0
-    return f"{share:4.0%}  {good:,} good, {refused:,} refused, {rate:,.0f}/s"
+    far = "" if share is None else f"{share:4.0%}  "
+    return f"{far}{good:,} good, {refused:,} refused, {rate:,.0f}/s"

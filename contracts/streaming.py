@@ -1,0 +1,146 @@
+"""Folding a stream of lines of any length: in batches, with what came of it counted.
+
+Spec: docs/spec/contract-cases.md, "Inputs".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from contracts import limits
+from contracts.engine import Reason
+from contracts.folding import Columns, Fold, hash_state
+from contracts.inputs import Input, InputMalformed, decode_input
+from contracts.source import Source
+from contracts.wording import describe_reason, encode_value, reason_document
+from ledger.errors import BadInput
+from ledger.jsontext import encode_string
+
+Line = tuple[int, bytes]
+"""The number of a line in its file, from 1, and its text."""
+
+_KIND_LETTERS: Final = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """An input that was refused. case: None where it did not come as far as `key`'s answer."""
+
+    line: int
+    case: str | None
+    reason: Reason
+
+
+class Lines:
+    """Lines of one stream as inputs: each has its place, and the time of the one before it.
+
+    sources: what is left out of a line is filled in by the first of them that can.
+    """
+
+    def __init__(self, sources: Sequence[Source], name: str) -> None:
+        self.count = 0
+        self._sources = sources
+        self._name = name
+        self._after: str | None = None
+
+    def decode(self, lines: Iterable[Line]) -> list[tuple[int, Input]]:
+        """Raises: InputMalformed, which names file and line."""
+        return [(number, self._decode(number, line)) for number, line in lines]
+
+    def _decode(self, number: int, line: bytes) -> Input:
+        first: InputMalformed | None = None
+        for source in self._sources:
+            try:
+                one = _decode(line, source, (self.count, self._after), f"{self._name}:{number}")
+            except InputMalformed as cause:
+                first = first or cause
+            else:
+                self.count += 1
+                self._after = one.ordered
+                return one
+        assert first is not None, "there is a source"
+        raise first
+
+
+class Run:
+    """One fold of a stream, and what came of it so far."""
+
+    def __init__(self, fold: Fold, name: str) -> None:
+        self.fold = fold
+        self.applied = 0
+        self.rejected: list[Rejected] = []
+        self.fuel = 0
+        self.fuel_most = 0
+        self._lines = Lines([fold.source], name)
+
+    def add(self, lines: Sequence[Line]) -> None:
+        """Raises: InputMalformed, ContractNotRunnable, EngineFailed, EngineUnfit."""
+        rows = self._lines.decode(lines)
+        for (number, _), filed in zip(rows, self.fold.file([one for _, one in rows]), strict=True):
+            outcome = filed.outcome
+            self.fuel += outcome.fuel
+            self.fuel_most = max(self.fuel_most, outcome.fuel)
+            if outcome.reason is None:
+                self.applied += 1
+            else:
+                self.rejected.append(Rejected(line=number, case=outcome.case, reason=outcome.reason))
+
+    def reasons(self) -> list[tuple[str, int]]:
+        """Kinds of rejections by how often: where in the contract, and the message of the first."""
+        counts: Counter[tuple[str, tuple[tuple[str, int], ...]]] = Counter()
+        first: dict[tuple[str, tuple[tuple[str, int], ...]], str] = {}
+        for one in self.rejected:
+            key = one.reason.kind, one.reason.calls[-1:]
+            counts[key] += 1
+            first.setdefault(key, describe_reason(one.reason)[:_KIND_LETTERS])
+        return [(first[key], count) for key, count in counts.most_common()]
+
+
+def batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
+    """Lines in parts of up to `size`."""
+    rest = iter(lines)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def encode_states(fold: Fold) -> Iterator[bytes]:
+    """A line of JSON for each case, by name: case, hash, state, and the summary where the contract has one.
+
+    Every number has the text that it has in the state.
+    """
+    cases = sorted(fold.states)
+    for start in range(0, len(cases), limits.BATCH_INPUTS_MAX):
+        part = cases[start : start + limits.BATCH_INPUTS_MAX]
+        found = fold.summaries(part) if "summary" in fold.source.functions else {}
+        for case in part:
+            state = fold.states[case]
+            made = b'{"case":%b,"hash":"%b","state":%b' % (encode_string(case), _hex(state), state)
+            yield made + _summary(found.get(case)) + b"}"
+
+
+# --- inside ------------------------------------------------------------------------
+
+
+def _decode(line: bytes, source: Source, place: tuple[int, str | None], where: str) -> Input:
+    try:
+        return decode_input(line, source, position=place[0], after=place[1], where=where)
+    except InputMalformed:
+        raise
+    except BadInput as cause:
+        raise InputMalformed(where=where, reason=str(cause)) from cause
+
+
+def _hex(state: bytes) -> bytes:
+    return hash_state(state).hex().encode()
+
+
+def _summary(found: Columns | Reason | None) -> bytes:
+    if found is None:
+        return b""
+    if isinstance(found, Reason):
+        return b',"summary":null,"summary_refused":' + encode_value(reason_document(found)).encode()
+    return b',"summary":' + encode_value(found).encode()

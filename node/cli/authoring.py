@@ -1,0 +1,226 @@
+"""`contract new` and `contract test`: begin a contract from a template, and try it on its cases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ledger.errors import BadInput, Conflict
+from node.cli.exits import ExitCode, UsageWrong
+from node.cli.inputs import decode_text, read_text
+from node.cli.session import Session
+
+if TYPE_CHECKING:
+    from contracts.cases import Failure
+    from contracts.engine import Reason
+
+_PARTS: Final = (".py", ".schema.json", ".cases.json")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
+
+Contract = Annotated[Path, typer.Argument(metavar="FILE", help="Contract file (Python).", exists=True, dir_okay=False)]
+NoLint = Annotated[bool, typer.Option("--no-lint", help="Run it also if lint refuses it; the sandbox holds it anyway.")]
+
+
+class ContractUnsound(BadInput):
+    code = "contract-unsound"
+    template = "lint refuses {file}; errors: {count}, listed above"
+    hint = "Correct them. With --no-lint it is run nevertheless, as far as it can be."
+
+
+class FileThere(Conflict):
+    code = "file-there"
+    template = "{path} is there already"
+    hint = "Nothing was written. Take another name, or move the file away."
+
+
+def new(
+    session: Session,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Name of the new contract's files.")] = None,
+    *,
+    template: Annotated[str | None, typer.Option("--from", help="Template to begin with; --list names them.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
+) -> None:
+    """Begin a contract: copy a template, its terms' schema and its cases into the current folder."""
+    titles = _templates()
+    if show:
+        _list(session, titles)
+        return
+    if name is None or not _NAME.match(name):
+        raise UsageWrong(reason=f"{name or 'NAME'!r} is no plain name: letters a-z and A-Z, digits, _ and -")
+    if template not in titles:
+        for known, title in titles.items():
+            session.out.say(f"{known}: {title}")
+        what = "--from names no template" if template is None else f"there is no template {template!r}"
+        raise UsageWrong(reason=f"{what}; there are {', '.join(titles)}")
+    written = _copy(template, name)
+    if session.as_json:
+        session.out.emit({"files": [str(path) for path in written], "template": template})
+        return
+    for path in written:
+        session.out.line(f"Wrote {path}.")
+    session.out.say(
+        f"Change {name}.py to what you agreed; then `tally contract lint {name}.py`, `tally contract test {name}.py`, "
+        f"`tally contract run {name}.py --inputs FILE.ndjson`, and `tally contract propose {name}.py --party ...`."
+    )
+
+
+def try_cases(
+    session: Session,
+    file: Contract,
+    *,
+    cases: Annotated[
+        Path | None,
+        typer.Option(help="File of cases. Default: NAME.cases.json beside FILE.", exists=True, dir_okay=False),
+    ] = None,
+    no_lint: NoLint = False,
+) -> ExitCode:
+    """Run the cases of a contract in the engine, and tell what came out otherwise than expected."""
+    from contracts import limits
+    from contracts.casefile import read_cases
+    from contracts.cases import run_case
+    from contracts.engine import Engine
+    from contracts.source import read_source
+    from contracts.terms import check_terms
+
+    text = read_contract(session, file, no_lint=no_lint)
+    path = beside(file, ".cases.json") if cases is None else cases
+    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(text))
+    schema = read_schema(file)
+    for case in found:
+        check_terms(case.terms, schema, where=f"{case.where}: terms", schema_name=str(beside(file, ".schema.json")))
+    results: list[tuple[str, list[Failure]]] = []
+    with Engine(tell=session.out.say) as engine:
+        for case in found:
+            failures = run_case(engine, text, case)
+            results.append((case.name, failures))
+            if not session.as_json:
+                _tell_case(session, case.name, failures)
+    failed = sum(bool(failures) for _, failures in results)
+    if session.as_json:
+        session.out.emit(_document(results))
+    else:
+        session.out.say(f"{len(results) - failed} cases ok, {failed} failed")
+    return ExitCode.REFUSED if failed else ExitCode.OK
+
+
+# --- what the commands of authors share ---------------------------------------------
+
+
+def read_contract(session: Session, file: Path, *, no_lint: bool) -> str:
+    """The text of a contract, linted first. Raises: ContractUnsound, TooLarge, UsageWrong."""
+    from contracts.source import format_finding, lint
+    from ledger import limits
+
+    text = decode_text(file, read_text(file, bytes_max=limits.CONTRACT_BYTES_MAX))
+    errors = [] if no_lint else [finding for finding in lint(text) if finding.is_error]
+    for finding in errors:
+        session.out.say(format_finding(str(file), finding))
+    if errors:
+        raise ContractUnsound(file=file, count=len(errors))
+    return text
+
+
+def read_terms(terms: Path | None, contract: Path) -> bytes:
+    """The terms in a file, or none, checked against the schema beside the contract. Raises: TermsWrong, SchemaWrong."""
+    from contracts.terms import check_terms
+    from ledger import limits
+
+    found = b"{}" if terms is None else read_text(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
+    where = "terms" if terms is None else str(terms)
+    check_terms(found, read_schema(contract), where=where, schema_name=str(beside(contract, ".schema.json")))
+    return found
+
+
+def read_schema(contract: Path) -> bytes | None:
+    from ledger import limits
+
+    path = beside(contract, ".schema.json")
+    return read_text(path, bytes_max=limits.BODY_BYTES_MAX) if path.is_file() else None
+
+
+def beside(contract: Path, ending: str) -> Path:
+    return contract.with_name(contract.name.removesuffix(".py") + ending)
+
+
+def describe(reason: Reason) -> str:
+    """A reason in one line, with the lines of the contract where it arose."""
+    from contracts.wording import describe_calls, describe_reason
+
+    calls = describe_calls(reason)
+    return describe_reason(reason) + (f" ({calls})" if calls else "")
+
+
+# --- inside -------------------------------------------------------------------------
+
+
+def _library() -> Path:
+    import contracts
+
+    return Path(contracts.__path__[0]) / "library"
+
+
+def _templates() -> dict[str, str]:
+    """Name -> title."""
+    from contracts.source import read_source
+
+    paths = sorted(path for path in _library().glob("*.py") if not path.name.startswith("_"))
+    return {path.stem: read_source(path.read_text(encoding="utf-8")).title for path in paths}
+
+
+def _list(session: Session, titles: Mapping[str, str]) -> None:
+    if session.as_json:
+        session.out.emit([{"name": name, "title": title} for name, title in titles.items()])
+    else:
+        session.out.table(["template", "title"], titles.items())
+
+
+def _copy(template: str, name: str) -> list[Path]:
+    sources = {Path(name + part): _library() / (template + part) for part in _PARTS}
+    for path in sources:
+        if path.exists() or path.is_symlink():
+            raise FileThere(path=path)
+    found = {path: source.read_bytes() for path, source in sources.items() if source.is_file()}
+    for path, content in found.items():
+        with path.open("xb") as file:
+            file.write(content)
+    return list(found)
+
+
+def _tell_case(session: Session, name: str, failures: list[Failure]) -> None:
+    from contracts.wording import describe_calls
+
+    session.out.line(f"{'FAILED' if failures else 'ok    '}  {name}")
+    for failure in failures:
+        calls = describe_calls(failure.reason) if failure.reason else ""
+        session.out.line(f"        {failure.where}: expected {failure.expected}")
+        session.out.line(f"        {' ' * len(failure.where)}       got {failure.got}{f' ({calls})' if calls else ''}")
+
+
+def _document(results: list[tuple[str, list[Failure]]]) -> dict[str, Any]:
+    from contracts.wording import reason_document
+
+    failed = sum(bool(failures) for _, failures in results)
+    return {
+        "ok": len(results) - failed,
+        "failed": failed,
+        "cases": [
+            {
+                "name": name,
+                "ok": not failures,
+                "failures": [
+                    {
+                        "where": failure.where,
+                        "expected": failure.expected,
+                        "got": failure.got,
+                        "reason": reason_document(failure.reason),
+                    }
+                    for failure in failures
+                ],
+            }
+            for name, failures in results
+        ],
+    }

@@ -1,0 +1,129 @@
+"""`contract run`: fold a stream of inputs, and tell what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
+
+import typer
+
+from contracts import limits
+from node.cli.authoring import Contract, NoLint, describe, read_contract, read_terms
+from node.cli.lines import read_parts
+from node.cli.progress import Progress
+from node.cli.session import Session
+
+if TYPE_CHECKING:
+    from contracts.streaming import Line, Run
+
+SHOWN: Final = 20
+"""Lines of one kind that people are shown; the others are counted, and `--json` has them all."""
+
+Inputs = Annotated[Path, typer.Option(help="Inputs, one JSON object a line; - is stdin.")]
+Terms = Annotated[
+    Path | None, typer.Option(help="JSON file with the terms. Default: none.", exists=True, dir_okay=False)
+]
+
+
+def run(
+    session: Session,
+    file: Contract,
+    *,
+    inputs: Inputs,
+    terms: Terms = None,
+    save: Annotated[Path | None, typer.Option(help="Write every case's state here, one a line.")] = None,
+    batch: Annotated[
+        int, typer.Option(help="Inputs that share an instance.", min=1, max=limits.BATCH_INPUTS_MAX)
+    ] = limits.BATCH_INPUTS_MAX,
+    no_lint: NoLint = False,
+) -> None:
+    """Run a contract on a stream of inputs: what is applied, what is rejected and why, and the states' hash."""
+    from contracts.engine import Engine
+    from contracts.folding import Fold
+    from contracts.streaming import Run, batches
+
+    text = read_contract(session, file, no_lint=no_lint)
+    checked = read_terms(terms, file)
+    with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
+        done = Run(Fold(engine, text, checked, batch_inputs=batch), name)
+        engine.start()
+        with Progress(session.out, total_bytes=total) as progress:
+            read = 0
+            for part in batches(read_lines(stream), batch):
+                done.add(part)
+                read += sum(len(line) + 1 for _, line in part)
+                progress.update(read, done.applied, len(done.rejected))
+        if save is not None:
+            _save(done, save)
+    if session.as_json:
+        session.out.emit(_document(done))
+    else:
+        _tell(session, done, save)
+
+
+@contextmanager
+def open_inputs(path: Path) -> Iterator[tuple[BinaryIO, str, int | None]]:
+    """The stream, its name for messages, and its length where there is one."""
+    if str(path) == "-":
+        yield sys.stdin.buffer, "stdin", None
+        return
+    with path.open("rb") as stream:
+        yield stream, str(path), path.stat().st_size if path.is_file() else None
+
+
+def read_lines(stream: BinaryIO) -> Iterator[Line]:
+    """Lines that are not blank, with their numbers from 1."""
+    for part in read_parts(stream):
+        yield from zip(part.numbers, part.lines, strict=True)
+
+
+# --- inside -------------------------------------------------------------------------
+
+
+def _save(done: Run, path: Path) -> None:
+    from contracts.streaming import encode_states
+
+    part = path.with_name(f".{path.name}.part")  # so that half a file is never taken for the whole
+    with part.open("wb") as file:
+        for line in encode_states(done.fold):
+            file.write(line + b"\n")
+    part.replace(path)
+
+
+def _document(done: Run) -> dict[str, Any]:
+    from contracts.wording import reason_document
+
+    return {
+        "inputs": done.applied + len(done.rejected),
+        "applied": done.applied,
+        "rejected": [
+            {"line": one.line, "case": one.case, "reason": reason_document(one.reason)} for one in done.rejected
+        ],
+        "cases": len(done.fold.states),
+        "states_hash": done.fold.states_hash().hex(),
+        "fuel": {"total": done.fuel, "most": done.fuel_most},
+    }
+
+
+def _tell(session: Session, done: Run, save: Path | None) -> None:
+    for one in done.rejected[:SHOWN]:
+        case = "" if one.case is None else f" {one.case}:"
+        session.out.line(f"line {one.line}:{case} {describe(one.reason)}")
+    if len(done.rejected) > SHOWN:
+        session.out.line(f"... and {len(done.rejected) - SHOWN} more; --json lists all. By the place that rejected:")
+        for reason, count in done.reasons()[:SHOWN]:
+            session.out.line(f"{count:>8}  such as: {reason}")
+    session.out.pairs(
+        {
+            "applied": done.applied,
+            "rejected": len(done.rejected),
+            "cases": len(done.fold.states),
+            "states hash": done.fold.states_hash().hex(),
+            "fuel": f"{done.fuel} in all, at most {done.fuel_most} for one input",
+        }
+    )
+    if save is not None:
+        session.out.say(f"Wrote the states to {save}.")

@@ -1,0 +1,60 @@
+"""Streams of inputs: folded in batches of any size, with what came of each, and saved digit by digit."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts import limits
+from contracts.engine import Engine
+from contracts.folding import Fold
+from contracts.inputs import InputMalformed
+from contracts.streaming import Run, batches, encode_states
+from ledger.jsontext import parse
+from tests.make_crates import TERMS, TEXT, lines
+
+pytest_plugins = ("tests.engines",)
+
+
+def test_a_stream_is_folded_the_same_in_batches_of_any_size(engine: Engine) -> None:
+    stream = lines(*[f"{kind} {pool} {n}" for n in range(1, 6) for pool in "AB" for kind in ("sent", "returned")])
+    hashes = set()
+    for size in (1, 3, limits.BATCH_INPUTS_MAX):
+        run = Run(Fold(engine, TEXT, TERMS, batch_inputs=size), "x.ndjson")
+        for part in batches(stream, size):
+            run.add(part)
+        hashes.add((run.fold.states_hash(), run.applied, len(run.rejected)))
+    assert len(hashes) == 1
+
+
+def test_rejected_inputs_are_told_by_line_and_case_and_counted_by_place(engine: Engine) -> None:
+    run = Run(Fold(engine, TEXT, TERMS), "x.ndjson")
+    run.add(lines("returned A 1", "sent A 5", "returned A 6", "sent A null"))
+    assert (run.applied, [(one.line, one.case) for one in run.rejected]) == (1, [(1, "A"), (3, "A"), (4, "A")])
+    assert [count for _, count in run.reasons()] == [2, 1]
+    assert 0 < run.fuel_most < run.fuel
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"[]", b'{"type":"sent"}', b'{"type":"sent","body":{},"x":1}', b'{"type":"sent","type":"sent"}', b"{\xff}"],
+)
+def test_a_line_that_is_no_input_is_named(engine: Engine, line: bytes) -> None:
+    with pytest.raises(InputMalformed, match=r"^x\.ndjson:7: "):
+        Run(Fold(engine, TEXT, TERMS), "x.ndjson").add([(7, line)])
+
+
+def test_saved_states_keep_every_digit(engine: Engine) -> None:
+    run = Run(Fold(engine, TEXT, b'{"deposit":3.1234567890123456789012345678,"currency":"EUR"}'), "x.ndjson")
+    run.add(lines("sent B 1", "sent A 1"))
+    rows = list(encode_states(run.fold))
+    assert [parse(row)["case"] for row in rows] == ["A", "B"]
+    assert b'"state":{"balance":3.1234567890123456789012345678,' in rows[0]
+    assert b'"summary":{"amount_due": 3.1234567890123456789012345678,' in rows[0]
+
+
+def test_a_summary_that_fails_is_saved_as_such(engine: Engine) -> None:
+    run = Run(Fold(engine, TEXT.replace('return {"crates_out"', 'return {"a": {}, "crates_out"'), TERMS), "x.ndjson")
+    run.add(lines("sent A 1"))
+    (row,) = encode_states(run.fold)
+    assert parse(row)["summary"] is None
+    assert "'a'" in parse(row)["summary_refused"]["message"]
