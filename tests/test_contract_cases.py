@@ -12,7 +12,7 @@ from contracts.cases import Failure, run_case
 from contracts.engine import Engine
 from contracts.inputs import InputMalformed
 from contracts.source import read_source
-from contracts.terms import SchemaWrong, TermsWrong, check_terms
+from node.terms import SchemaWrong, TermsWrong, check_terms
 from tests.make_crates import FILES, TERMS, TEXT, source
 
 pytest_plugins = ("tests.engines",)

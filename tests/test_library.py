@@ -19,7 +19,7 @@ from contracts.engine import Engine, Outcome
 from contracts.folding import Fold
 from contracts.inputs import Input
 from contracts.source import lint, read_source
-from contracts.terms import check_terms
+from node.terms import check_terms
 from tests.engines import engine
 from tests.source import ROOT
 

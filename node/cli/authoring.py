@@ -84,7 +84,7 @@ def try_cases(
     from contracts.cases import run_case
     from contracts.engine import Engine
     from contracts.source import read_source
-    from contracts.terms import check_terms
+    from node.terms import check_terms
 
     text = read_contract(session, file, no_lint=no_lint)
     path = beside(file, ".cases.json") if cases is None else cases
@@ -126,8 +126,8 @@ def read_contract(session: Session, file: Path, *, no_lint: bool) -> str:
 
 def read_terms(terms: Path | None, contract: Path) -> bytes:
     """The terms in a file, or none, checked against the schema beside the contract. Raises: TermsWrong, SchemaWrong."""
-    from contracts.terms import check_terms
     from ledger import limits
+    from node.terms import check_terms
 
     found = b"{}" if terms is None else read_text(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
     where = "terms" if terms is None else str(terms)
