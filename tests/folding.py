@@ -1,0 +1,86 @@
+"""Folds inputs through a contract: key, then apply on the state of that case, refusals noted with their reasons."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import CodeType
+from typing import Any, Final
+
+_CONTEXT: Final = decimal.Context(
+    prec=34,
+    rounding=decimal.ROUND_HALF_EVEN,
+    traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
+)
+
+
+class Reject(Exception):  # noqa: N818  # the name that contracts know it by
+    """Raised by a contract that refuses an input."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Folded:
+    """What the inputs came to."""
+
+    states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+    """Position of the input, and why it was refused."""
+
+
+def fold(inputs: Iterable[dict[str, Any]], source: str, terms: dict[str, Any]) -> Folded:
+    """Run `source`, a contract, over `inputs` in their order; each begins in a fresh namespace."""
+    code = compile(source, "contract.py", "exec")
+    folded = Folded()
+    with decimal.localcontext(_CONTEXT):
+        for position, given in enumerate(inputs):
+            record = _record(given, position)
+            contract = _namespace(code)
+            try:
+                case = contract["key"](record)
+                old = folded.states.get(case)
+                new = plain(contract["apply"](old and plain(old), record, terms))
+                # Read back, as the next input reads it; a state that cannot be summed up is refused.
+                folded.summaries[case] = plain(contract["summary"](plain(new)))
+                folded.states[case] = new
+            except Exception as refusal:
+                reason = str(refusal) if isinstance(refusal, Reject) else f"{type(refusal).__name__}: {refusal}"
+                folded.rejected.append((position, reason))
+    return folded
+
+
+def _record(given: dict[str, Any], position: int) -> dict[str, Any]:
+    time = given.get("time") or f"2026-01-01T00:{position // 60:02}:{position % 60:02}.000Z"
+    record = {"id": f"00000000-0000-7000-8000-{position:012x}", "author": f"{given['role']}.example", "links": []}
+    record |= {name: value for name, value in given.items() if name in ("id", "author", "role", "type", "links")}
+    body = plain(given["body"])
+    return record | {"body": body, "time": time, "sequence": {"time": time, "position": position}}
+
+
+def _namespace(code: CodeType) -> dict[str, Any]:
+    names: dict[str, Any] = {"Decimal": Decimal, "Reject": Reject, "divide": divide}
+    exec(code, names)
+    return names
+
+
+def divide(a: int | Decimal, b: int | Decimal, places: int, rounding: str = "ROUND_HALF_UP") -> Decimal:
+    """`a` by `b`, rounded once, to exactly `places` decimals."""
+    with decimal.localcontext(prec=200):
+        exact = Decimal(a) / Decimal(b)
+        return exact.quantize(Decimal(1).scaleb(-places), rounding)
+
+
+def plain(value: Any) -> Any:
+    """A copy as JSON would bring it back: tuples are lists, a number without a fraction is an int."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return Decimal(text) if "." in text else int(text)
+    if isinstance(value, dict):
+        assert all(isinstance(name, str) for name in value), "keys of a state are text"
+        return {name: plain(member) for name, member in value.items()}
+    assert isinstance(value, list | tuple), f"no JSON: {type(value).__name__}"
+    return [plain(member) for member in value]
