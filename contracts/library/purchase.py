@@ -100,13 +100,15 @@ def apply(state, record, terms):
     if state is None:
         if kind != "order":
             raise Reject(f"{kind} {name}: order {key(record)} is not known")
-        state = new_order(body, terms)
+        state = new_order(body, terms) | {"parties": {"buyer": record["author"]}}
     elif f"{kind} {name}" in state["documents"] or kind == "order":
         raise Reject(f"{kind} {name} is filed already: a duplicate")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
         raise Reject(f"{kind} {name} is in {body['DocumentCurrencyCode']}, the order in {state['currency']}")
     elif state["stage"] in ("cancelled", "refused") and kind not in ("credit-note", "invoice-response", "payment"):
         raise Reject(f"{kind} {name}: order {state['order']} is {state['stage']}")
+    elif state["parties"].setdefault(record["role"], record["author"]) != record["author"]:
+        raise Reject(f"{kind} {name}: the {record['role']} of order {state['order']} is another")
     else:
         STEPS[kind](state, record, terms)
     state["documents"].append(f"{kind} {name}")
@@ -485,7 +487,10 @@ def match_invoice(state, row, charges, terms):
         find(state, row, None, "charge", row["extra"] - agreed, row["extra"] - agreed)
         held += divide((row["extra"] - agreed) * gross, net, 12)
     gross += divide(max(row["extra"], 0) * gross, net or 1, 12)
-    row |= {"claim": claim, "held": min(divide(claim * held, gross or 1, places), claim), "discount": 0}
+    back, share = divide(held, 100, places), divide(claim * held, gross or 1, places)
+    if abs(back - share) > divide(1, 10**places, places):  # the total is not that of the lines and their tax alone
+        back = share
+    row |= {"claim": claim, "held": claim if held == gross else min(back, claim), "discount": 0}
     due, percent, early = claim - row["held"], row["discount_percent"], row["paid_early"]
     if percent and early > 0:
         whole = divide(due * percent, 100, places)
