@@ -61,7 +61,7 @@ def found(inputs: list[Document], folded: Folded) -> dict[str, set[str]]:
     seen: dict[str, set[str]] = defaultdict(set)
     for order, state in folded.states.items():
         seen[order] |= {finding["what"] for finding in state["findings"]}
-        seen[order] |= {"late payment"} if state["totals"]["interest"] else set()
+        seen[order] |= {"late payment"} if folded.summaries[order]["interest"] else set()
     for position, reason in folded.rejected:
         kind = next((name for part, name in _REFUSALS.items() if part in reason), reason)
         seen[order_of(inputs[position])].add(kind)

@@ -16,6 +16,7 @@ minor units. What is held back of a line is its share of the invoice's total, ta
 
 from datetime import date, timedelta
 
+MOST = 10**15  # of any amount or quantity
 ROLES = {"buyer", "seller", "carrier", "bank"}
 SIGNERS = {"buyer", "seller"}
 AUTHORS = {
@@ -105,7 +106,7 @@ def apply(state, record, terms):
         raise Reject(f"{kind} {name} is filed already: a duplicate")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
         raise Reject(f"{kind} {name} is in {body['DocumentCurrencyCode']}, the order in {state['currency']}")
-    elif state["stage"] in ("cancelled", "refused") and kind not in ("credit-note", "invoice-response", "payment"):
+    elif state["stage"] in ("cancelled", "refused") and kind not in STILL:
         raise Reject(f"{kind} {name}: order {state['order']} is {state['stage']}")
     elif state["parties"].setdefault(record["role"], record["author"]) != record["author"]:
         raise Reject(f"{kind} {name}: the {record['role']} of order {state['order']} is another")
@@ -118,10 +119,25 @@ def apply(state, record, terms):
 
 def summary(state):
     """One flat row for finance; every amount is in `currency`."""
-    row = {"order": state["order"], "status": state["status"], "currency": state["currency"], **state["totals"]}
+    rows, places = state["invoices"], state["places"]
+    totals = {"ordered": net_ordered(state), "received_value": 0, "penalty": state["penalty"]}
+    for line in state["lines"].values():
+        totals["received_value"] += divide((line["net"] or 0) * line["accepted"], line["ordered"] or 1, places)
+    for name, member in (
+        ("invoiced", "claim"),
+        ("held_back", "held"),
+        ("discount", "discount"),
+        ("interest", "interest"),
+    ):
+        totals[name] = sum(row.get(member, 0) for row in rows)
+    totals["paid"] = sum(row["paid"] for row in rows) + state["on_account"]
+    totals["payable_now"] = max(payable(state), 0)
+    totals["outstanding"] = payable(state) + totals["held_back"]
+    flat = {"order": state["order"], "status": state["status"], "currency": state["currency"]}
+    flat |= {name: divide(value, 1, places) for name, value in totals.items()}
     for name, member in (("due_date", "due"), ("discount_until", "discount_until")):
-        row[name] = min([one[member] for one in state["invoices"] if one["open"] > 0 and one[member]], default=None)
-    return row | {"findings": len(state["findings"]), "why": "; ".join(one["why"] for one in state["findings"][:3])}
+        flat[name] = min([row[member] for row in rows if row["open"] > 0 and member in row], default=None)
+    return flat | {"findings": len(state["findings"]), "why": "; ".join(one["why"] for one in state["findings"][:3])}
 
 
 # --- reading documents -------------------------------------------------------------
@@ -159,7 +175,7 @@ def number(part, name, unit=None, least=0):
         value, kind = value.get("value"), value.get("currencyID") or value.get("unitCode")
     if value is None:
         raise Reject(f"{name} is missing")
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or abs(value) > 10**15:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or abs(value) > MOST:
         raise Reject(f"{name} {value} is not a number, or beyond what is bought")
     if value < least:
         raise Reject(f"{name} {value} is below {least}")
@@ -172,10 +188,10 @@ def optional(part, name, unit):
     return number(part, name, unit) if name in part else 0
 
 
-def amount(part, name, state):
-    """The amount `name` in the order's currency, without fractions of its minor unit; 0 where it is missing."""
-    value, places = number(part, name, state["currency"]), state["places"]
-    if divide(value, 1, places) != value:
+def amount(part, name, state, least=0):
+    """The amount `name` in the order's currency, without fractions of its minor unit."""
+    value, places = number(part, name, state["currency"], least), state["places"]
+    if value % Decimal(1).scaleb(-places):
         raise Reject(f"{name} {value} {state['currency']} has more than {places} decimals")
     return value
 
@@ -203,7 +219,7 @@ def line_of(state, part):
     if name not in state["lines"]:
         raise Reject(f"order {state['order']} has no line {name}")
     line, item = state["lines"][name], first(part, "Item", "SellersItemIdentification", "ID")
-    if item and line["item"] and item != line["item"]:
+    if item and item != (line.get("item") or item):
         raise Reject(f"line {name}: item {item}, ordered {line['item']}")
     return name, line
 
@@ -226,8 +242,18 @@ def new_order(body, terms):
     if currency is None or terms.get("currency", currency) != currency:
         raise Reject(f"DocumentCurrencyCode is {currency}, the terms say {terms.get('currency')}")
     state = {"order": text(body, "ID"), "currency": currency, "places": terms.get("minor_units", 2), "stage": "ordered"}
-    state |= {"lines": {}, "pending": None, "invoices": [], "on_account": 0, "penalty": 0, "documents": []}
-    return state | {"lines": lines_of(state, body), "extra": extra_of(state, body)}
+    state |= {"lines": {}, "pending": None, "invoices": [], "on_account": 0, "penalty": 0, "documents": [], "extra": 0}
+    agree(state, body)
+    return state
+
+
+def agree(state, body):
+    """Both sides stand by `body`, the order or a change of it: it is the order now."""
+    state |= {"lines": lines_of(state, body), "pending": None}
+    if "AllowanceCharge" in body:
+        state["extra"] = extra_of(state, body)
+    if first(body, *UNTIL):
+        state["until"] = day(first(body, *UNTIL)).isoformat()
 
 
 def lines_of(state, body):
@@ -236,12 +262,14 @@ def lines_of(state, body):
     for part in parts(body, "OrderLine", wanted=True):
         item = parts(part, "LineItem", wanted=True)[0]
         name, net, price = text(item, "ID"), None, first(item, "Price")
-        old = state["lines"].get(name) or dict.fromkeys(("despatched", "received", "rejected", "short"), 0)
+        old = state["lines"].get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
         gone = item.get("LineStatusCode") == "2"  # a line deleted
         ordered = 0 if gone else number(item, "Quantity", old.get("unit"))
-        delivered = max(old["despatched"], old["received"] - old["rejected"])
+        delivered = max(old.get("despatched", 0), kept(old))
         if ordered < delivered or (not ordered and not gone) or lines.get(name) is not state["lines"].get(name):
-            raise Reject(f"line {name}: Quantity {ordered}, delivered {delivered}; one above 0 is wanted, once")
+            raise Reject(
+                f"line {name}: Quantity {ordered}, delivered {delivered}; it stands once, above 0, not below that"
+            )
         if "LineExtensionAmount" in item:
             net = 0 if gone else amount(item, "LineExtensionAmount", state)
         elif price:
@@ -249,21 +277,25 @@ def lines_of(state, body):
             net = divide(net, optional(price, "BaseQuantity", None) or 1, state["places"])
         elif old.get("net") is not None and old["ordered"]:
             net = divide(old["net"] * ordered, old["ordered"], state["places"])
-        until = [first(one, "Delivery", "RequestedDeliveryPeriod", "EndDate") for one in (item, body)]
-        lines[name] = old | {"ordered": ordered, "net": net, "unit": first(item, "Quantity", "unitCode")}
-        lines[name]["item"] = first(item, "Item", "SellersItemIdentification", "ID")
-        lines[name]["until"] = next((day(one).isoformat() for one in until if one), old.get("until"))
+        lines[name] = old | {
+            "ordered": ordered,
+            "net": net,
+            "unit": first(item, "Quantity", "unitCode") or old.get("unit"),
+        }
+        if first(item, *UNTIL):
+            lines[name]["until"] = day(first(item, *UNTIL)).isoformat()
+        if "Item" in item:
+            lines[name]["item"] = first(item, "Item", "SellersItemIdentification", "ID")
     return lines
 
 
 def take_change(state, record, terms):
     """A change binds at once while the seller has not answered; later it waits for the seller's response AP."""
-    kept = ("OrderLine", "Delivery", "AllowanceCharge")
-    state["pending"] = {name: record["body"][name] for name in kept if name in record["body"]}
-    changed = lines_of(state, state["pending"])
+    wanted = ("OrderLine", "Delivery", "AllowanceCharge")
+    state["pending"] = {name: record["body"][name] for name in wanted if name in record["body"]}
+    lines_of(state, record["body"])  # refused now rather than when it is answered
     if state["stage"] == "ordered":
-        state |= {"lines": changed, "pending": None}
-        state["extra"] = extra_of(state, record["body"]) if "AllowanceCharge" in record["body"] else state["extra"]
+        agree(state, state["pending"])
 
 
 def take_response(state, record, terms):
@@ -273,8 +305,7 @@ def take_response(state, record, terms):
     if code == "RE" and not pending and state["stage"] == "accepted":
         raise Reject(f"order {state['order']} is accepted and can no longer be refused")
     if code == "AP" and pending:
-        state["lines"] = lines_of(state, pending)
-        state["extra"] = extra_of(state, pending) if "AllowanceCharge" in pending else state["extra"]
+        agree(state, pending)
     if code == "AP":
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
@@ -285,7 +316,7 @@ def take_response(state, record, terms):
 
 def take_cancellation(state, record, terms):
     for name, line in sorted(state["lines"].items()):
-        gone = max(line["despatched"], line["received"])
+        gone = max(line.get("despatched", 0), line["received"])
         if gone:
             raise Reject(f"order {state['order']} stands: {gone} {line['unit']} of line {name} are despatched")
     state |= {"stage": "cancelled", "pending": None}
@@ -297,7 +328,7 @@ def take_cancellation(state, record, terms):
 def take_despatch(state, record, terms):
     for part in parts(record["body"], "DespatchLine", wanted=True):
         line = line_of(state, part)[1]
-        line["despatched"] += number(part, "DeliveredQuantity", line["unit"])
+        line["despatched"] = line.get("despatched", 0) + number(part, "DeliveredQuantity", line["unit"])
     state["stage"] = "accepted"
 
 
@@ -313,13 +344,14 @@ def take_receipt(state, record, terms):
             optional(part, "ReceivedQuantity", line["unit"]) if back else number(part, "ReceivedQuantity", line["unit"])
         )
         line["received"] += came
-        line["rejected"] += back
-        line["short"] = optional(part, "ShortQuantity", line["unit"])
-        if line["rejected"] > line["received"]:
+        line |= {"rejected": line.get("rejected", 0) + back} if back else {}
+        line |= {"short": optional(part, "ShortQuantity", line["unit"])} if "ShortQuantity" in part else {}
+        if kept(line) < 0:
             raise Reject(f"line {name}: {line['rejected']} {line['unit']} go back, {line['received']} were received")
-        late = (came_on - day(line["until"])).days - terms.get("penalty_grace_days", 0) if line["until"] else 0
-        if late > 0 and came > back and line["net"]:
-            percent = min(terms.get("penalty_percent_per_day", 0) * late, terms.get("penalty_cap_percent", 100))
+        until = line.get("until") or state.get("until")
+        late = (came_on - day(until)).days - terms.get("penalty_grace_days", 0) if until else 0
+        if late > 0 and came > back and line["net"] and "penalty_percent_per_day" in terms:
+            percent = min(terms["penalty_percent_per_day"] * late, terms.get("penalty_cap_percent", 100))
             penalty = line["net"] * min(came - back, line["ordered"]) * percent
             state["penalty"] += divide(penalty, line["ordered"] * 100, state["places"])
     state["stage"] = "accepted"
@@ -334,8 +366,11 @@ def read_bill(state, record):
     lines, net, tax, extra = {}, 0, 0, extra_of(state, body)
     for part in parts(body, f"{kind}Line", wanted=True):
         name, line = line_of(state, part)
-        billed = number(part, "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity", line["unit"])
-        asked = amount(part, "LineExtensionAmount", state)
+        field = "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity"
+        billed = number(part, field, line["unit"], -MOST)  # a line below 0 takes goods back that were billed
+        asked = amount(part, "LineExtensionAmount", state, -MOST)
+        if billed * asked < 0:
+            raise Reject(f"line {name}: {field} {billed} and LineExtensionAmount {asked} have two signs")
         taxed = asked * (100 + optional(first(part, "Item", "ClassifiedTaxCategory") or {}, "Percent", None))
         lines[name] = [one + more for one, more in zip(lines.get(name, (0, 0, 0)), (billed, asked, taxed), strict=True)]
         net += asked
@@ -356,7 +391,7 @@ def take_invoice(state, record, terms):
     body, issued = record["body"], day(text(record["body"], "IssueDate")).isoformat()
     lines, extra, total = read_bill(state, record)
     for row in state["invoices"]:
-        if row["response"] != "RE" and [row["date"], row["amount"], row["lines"]] == [issued, total, lines]:
+        if row.get("response") != "RE" and [row["date"], row["amount"], row["lines"]] == [issued, total, lines]:
             raise Reject(
                 f"{body['ID']} bills what {row['id']} bills, of {issued}, {total} {state['currency']}: renumbered"
             )
@@ -369,10 +404,10 @@ def take_invoice(state, record, terms):
     if "SettlementDiscountPercent" in offer:
         percent, end = number(offer, "SettlementDiscountPercent"), first(offer, "SettlementPeriod", "EndDate")
         until = day(end) if end else until
-    row = {"id": body["ID"], "date": issued, "due": max(due).isoformat() if due else None, "amount": total}
-    row |= {"lines": lines, "extra": extra, "discount_percent": percent, "response": None}
-    row |= {"discount_until": until.isoformat() if percent else None}
-    state["invoices"].append(row | dict.fromkeys(("credited", "paid", "paid_early", "interest", "open"), 0))
+    row = {"id": body["ID"], "date": issued, "amount": total, "lines": lines, "paid": 0, "open": 0}
+    row |= {"due": max(due).isoformat()} if due else {}
+    row |= {"discount_percent": percent, "discount_until": until.isoformat()} if percent else {}
+    state["invoices"].append(row | ({"extra": extra} if extra else {}))
 
 
 def invoice_of(state, part, what):
@@ -395,20 +430,20 @@ def take_credit(state, record, terms):
     for line, (back, *amounts) in lines.items():
         billed, credit = row["lines"].get(line, [0, 0, 0]), [0 if keeps else back, *amounts]
         row["lines"][line] = [one - less for one, less in zip(billed, credit, strict=True)]
-        left = row["amount"] - row["credited"]
+        left = row["amount"] - row.get("credited", 0)
         if min(row["lines"][line]) < 0 or total > left:
             said = f"{credit[0]} for {credit[1]} on line {line}, {total} in all"
             raise Reject(f"{name} credits {said}; {row['id']} has {billed[0]} for {billed[1]}, {left} in all")
-    row["credited"] += total
-    row["extra"] -= extra
+    row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - extra}
 
 
 def take_answer(state, record, terms):
     """The buyer's word on an invoice. RE takes it out of the match; no word lifts what the match holds back."""
     for part in parts(record["body"], "DocumentResponse", wanted=True):
         code, row = text(first(part, "Response") or {}, "ResponseCode"), invoice_of(state, part, "invoice-response")
-        if row is None or row["response"] == "RE" or code not in ("AB", "AP", "CA", "IP", "PD", "RE", "UQ"):
-            raise Reject(f"invoice {row and row['id']}: ResponseCode {code} after {row and row['response']}")
+        said = row and row.get("response")
+        if row is None or said == "RE" or code not in ("AB", "AP", "CA", "IP", "PD", "RE", "UQ"):
+            raise Reject(f"invoice {row and row['id']}: ResponseCode {code} after {said}")
         row["response"] = code
 
 
@@ -427,17 +462,22 @@ def take_payment(state, record, terms):
         if row is None:
             state["on_account"] += value
             continue
-        late, base = (paid_on - day(row["due"])).days if row["due"] else 0, min(value, row["open"])
-        if late > 0 and base > 0:
-            interest = base * late * terms.get("interest_percent", 0)
-            row["interest"] += divide(interest, 100 * terms.get("interest_days", 365), state["places"])
+        late, base = (paid_on - day(row["due"])).days if "due" in row else 0, min(value, row["open"])
+        if late > 0 and base > 0 and "interest_percent" in terms:
+            interest = divide(
+                base * late * terms["interest_percent"], 100 * terms.get("interest_days", 365), state["places"]
+            )
+            row["interest"] = row.get("interest", 0) + interest
         row["paid"] += value
-        row["paid_early"] += value if row["discount_until"] and paid_on <= day(row["discount_until"]) else 0
+        if "discount_until" in row and paid_on <= day(row["discount_until"]):
+            row["paid_early"] = row.get("paid_early", 0) + value
     if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
         raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
 
 
 LINES = {"despatch": "Despatch", "receipt": "Receipt", "invoice": "Invoice", "credit-note": "CreditNote"}
+UNTIL = ("Delivery", "RequestedDeliveryPeriod", "EndDate")
+STILL = ("order-cancellation", "credit-note", "invoice-response", "payment")  # of an order that is no more
 STEPS = {
     "order-response": take_response,
     "order-change": take_change,
@@ -454,77 +494,91 @@ STEPS = {
 
 
 def match(state, terms):
-    """Compare ordered, received and invoiced, invoice by invoice as they came, and count what is payable."""
+    """Compare ordered, received and invoiced, invoice by invoice as they came. What agrees costs no division."""
     state["findings"] = []
     for line in state["lines"].values():
-        most = line["ordered"] + tolerance(terms, "over_delivery", line["ordered"])
-        kept = line["received"] - line["rejected"]
-        line |= {"accepted": line["ordered"] if terms.get("match") == "two-way" else min(kept, most), "invoiced": 0}
+        line |= {"accepted": kept(line), "invoiced": 0}
+        if terms.get("match") == "two-way":
+            line["accepted"] = line["ordered"]
+        elif line["accepted"] > line["ordered"]:
+            most = line["ordered"] + tolerance(terms, "over_delivery", line["ordered"])
+            line["accepted"] = min(line["accepted"], most)
     charges = max(state["extra"], 0)
     for row in state["invoices"]:
         charges -= match_invoice(state, row, charges, terms)
     disputed = [one["line"] for one in state["findings"]]
     for name, line in sorted(state["lines"].items()):
-        kept = line["received"] - line["rejected"]
-        if kept > line["accepted"]:
-            find(state, None, name, "over-delivery", kept - line["accepted"])
-        elif line["short"] and kept < line["ordered"] and name not in disputed:
-            find(state, None, name, "short delivery", min(line["short"], line["ordered"] - kept))
-    count(state)
+        if kept(line) > line["accepted"]:
+            find(state, None, name, "over-delivery", kept(line) - line["accepted"])
+        elif line.get("short") and kept(line) < line["ordered"] and name not in disputed:
+            find(state, None, name, "short delivery", min(line["short"], line["ordered"] - kept(line)))
+    state["status"] = status_of(state)
 
 
 def match_invoice(state, row, charges, terms):
     """What of the invoice is held back, discounted and open; returns how much of `charges` it uses up."""
     places, net, gross, held, before = state["places"], 0, 0, 0, len(state["findings"])
-    claim = 0 if row["response"] == "RE" else row["amount"] - row["credited"]
+    row["claim"] = claim = 0 if row.get("response") == "RE" else row["amount"] - row.get("credited", 0)
     for name, (_, asked, taxed) in sorted(row["lines"].items()) if claim else ():
-        held += divide(taxed * match_line(state, row, name, terms), asked or 1, 12)
+        back = match_line(state, row, name, terms)
+        held += divide(taxed * back, asked, 12) if back else 0
         net, gross = net + asked, gross + taxed
-    agreed, ordered = charges, sum(line["net"] or 0 for line in state["lines"].values())
-    if state["extra"] < 0 and ordered:  # an allowance, of which each invoice grants its share
-        agreed = divide(state["extra"] * net, ordered, places)
-    if net and row["extra"] - agreed > terms.get("amount_absolute", 0):
-        find(state, row, None, "charge", row["extra"] - agreed, row["extra"] - agreed)
-        held += divide((row["extra"] - agreed) * gross, net, 12)
-    gross += divide(max(row["extra"], 0) * gross, net or 1, 12)
-    back, share = divide(held, 100, places), divide(claim * held, gross or 1, places)
-    if abs(back - share) > divide(1, 10**places, places):  # the total is not that of the lines and their tax alone
-        back = share
-    row |= {"claim": claim, "held": claim if held == gross else min(back, claim), "discount": 0}
-    due, percent, early = claim - row["held"], row["discount_percent"], row["paid_early"]
-    if percent and early > 0:
+    agreed, extra = charges, row.get("extra", 0)
+    if state["extra"] < 0:  # an allowance, of which each invoice grants its share
+        agreed = divide(state["extra"] * net, net_ordered(state) or 1, places)
+    if net and extra - agreed > terms.get("amount_absolute", 0):
+        find(state, row, None, "charge", extra - agreed, extra - agreed)
+        held += divide((extra - agreed) * gross, net, 12)
+    if held:
+        gross += divide(max(extra, 0) * gross, net, 12)
+        back, share = divide(held, 100, places), divide(claim * held, gross, places)
+        # What is held back is the line with its tax, or its share where the total has allowances or prepayments.
+        back = back if abs(back - share) <= Decimal(1).scaleb(-places) else share
+        held = claim if held == gross else max(min(back, claim), 0)
+    due, early = claim - held, row.get("paid_early", 0)
+    if early > 0:
+        percent = row["discount_percent"]
         whole = divide(due * percent, 100, places)
         earned = whole if early + whole >= due else divide(early * percent, 100 - percent, places)
         row["discount"] = max(min(earned, due - row["paid"]), 0)
-    row["open"] = due - row["paid"] - row["discount"]
-    waits = all(one["what"] == "not received" for one in state["findings"][before:])
-    row["status"] = "refused" if row["response"] == "RE" else "matched" if row["open"] > 0 else "settled"
-    if row["held"]:
+    row |= {"held": held, "open": due - row["paid"] - row.get("discount", 0)}
+    row["status"] = "refused" if row.get("response") == "RE" else "matched" if row["open"] > 0 else "settled"
+    if held:
+        waits = all(one["what"] == "not received" for one in state["findings"][before:])
         row["status"] = "waits for receipt" if waits else "disputed"
-    if row["open"] + row["interest"] < 0:
-        find(state, row, None, "overpaid", -row["open"] - row["interest"])
-    return max(min(row["extra"], charges), 0)
+    if row["open"] + row.get("interest", 0) < 0:
+        find(state, row, None, "overpaid", -row["open"] - row.get("interest", 0))
+    return max(min(extra, charges), 0)
 
 
 def match_line(state, row, name, terms):
     """The net amount of an invoice's line that is not payable: quantity first, then the price of what matches."""
-    line, places, (billed, asked, _) = state["lines"][name], state["places"], row["lines"][name]
-    left = line["accepted"] - line["invoiced"]
-    slack = tolerance(terms, "quantity", line["accepted"]) if line["accepted"] else 0
-    matched = billed if billed <= left + slack else max(min(billed, left), 0)
+    line, (billed, asked, _) = state["lines"][name], row["lines"][name]
+    left, matched, due, agreed = line["accepted"] - line["invoiced"], billed, asked, line["net"] or 0
     line["invoiced"] += billed
-    due = divide(asked * matched, billed or 1, places)
-    agreed = divide((line["net"] or 0) * matched, line["ordered"] or 1, places)
-    over = due - agreed
-    if over <= max(tolerance(terms, "price", agreed, matched), terms.get("amount_absolute", 0)):
+    if billed > left and billed > left + (tolerance(terms, "quantity", line["accepted"]) if line["accepted"] else 0):
+        matched = max(left, 0)
+        due = divide(asked * matched, billed, state["places"])
+    if matched != line["ordered"]:
+        agreed = divide(agreed * matched, line["ordered"] or 1, state["places"])
+    over = max(due - agreed, 0)
+    if over and over <= max(tolerance(terms, "price", agreed, matched), terms.get("amount_absolute", 0)):
         over = 0
-    if due < asked:
-        what = "returned" if line["rejected"] else "short delivery" if line["accepted"] else "not received"
+    if matched != billed:
+        what = "returned" if line.get("rejected") else "short delivery" if line["accepted"] else "not received"
         what = "billed above the order" if line["invoiced"] > line["ordered"] else what
         find(state, row, name, what, billed - matched, asked - due)
     if over:
         find(state, row, name, "price" if line["net"] is not None else "no agreed price", over, over)
     return asked - due + over
+
+
+def kept(line):
+    return line["received"] - line.get("rejected", 0)
+
+
+def net_ordered(state):
+    return sum(line["net"] or 0 for line in state["lines"].values())
 
 
 def tolerance(terms, what, value, times=1):
@@ -539,36 +593,34 @@ def find(state, row, name, what, difference, held_net=0):
     why = (f"invoice {row['id']}: " if row else "") + what
     if name is not None:
         line = state["lines"][name]
-        kept = line["received"] - line["rejected"]
-        found |= {"ordered": line["ordered"], "received": kept, "invoiced": line["invoiced"], "unit": line["unit"]}
-        why += (
-            f" on line {name}: ordered {line['ordered']}, received {kept}, invoiced {line['invoiced']} {line['unit']}"
-        )
+        found |= {
+            "ordered": line["ordered"],
+            "received": kept(line),
+            "invoiced": line["invoiced"],
+            "unit": line["unit"],
+        }
+        why += f" on line {name}: ordered {line['ordered']}, received {kept(line)}"
+        why += f", invoiced {line['invoiced']} {line['unit']}"
     state["findings"].append(found | {"why": f"{why}, difference {difference}"})
 
 
-def count(state):
-    """The totals, each with the currency's decimals, and the status of the case."""
-    rows, lines, places = state["invoices"], state["lines"].values(), state["places"]
-    values = [divide((one["net"] or 0) * one["accepted"], one["ordered"] or 1, places) for one in lines]
-    totals = {"ordered": sum(line["net"] or 0 for line in lines), "received_value": sum(values)}
-    for name, member in (
-        ("invoiced", "claim"),
-        ("held_back", "held"),
-        ("discount", "discount"),
-        ("interest", "interest"),
-    ):
-        totals[name] = sum(row[member] for row in rows)
-    totals |= {"penalty": state["penalty"], "paid": sum(row["paid"] for row in rows) + state["on_account"]}
-    due = totals["invoiced"] - totals["discount"] - totals["penalty"] + totals["interest"]
-    totals["outstanding"] = due - totals["paid"]
-    totals["payable_now"] = max(totals["outstanding"] - totals["held_back"], 0)
-    state["totals"] = {name: divide(value, 1, places) for name, value in totals.items()}
-    moved = [name for name in ("received", "despatched") if any(line[name] for line in lines)]
-    status = moved[0] if moved else state["stage"]
-    if rows:
-        whole = all(line["invoiced"] >= line["ordered"] for line in lines)
-        status = "matched" if totals["payable_now"] else "settled" if whole else "partly settled"
-        found = [row["status"] for row in rows] + [one["what"] for one in state["findings"]]
-        status = next((one for one in ("disputed", "overpaid", "waits for receipt") if one in found), status)
-    state["status"] = state["stage"] if state["stage"] in ("cancelled", "refused") else status
+def status_of(state):
+    rows, lines = state["invoices"], state["lines"].values()
+    if state["stage"] in ("cancelled", "refused"):
+        return state["stage"]
+    if not rows:
+        moved = "despatched" if any("despatched" in line for line in lines) else state["stage"]
+        return "received" if any(line["received"] for line in lines) else moved
+    found = [row["status"] for row in rows] + [one["what"] for one in state["findings"]]
+    worst = [one for one in ("disputed", "overpaid", "waits for receipt") if one in found]
+    if worst:
+        return worst[0]
+    if payable(state) > 0:
+        return "matched"
+    return "settled" if all(line["invoiced"] >= line["ordered"] for line in lines) else "partly settled"
+
+
+def payable(state):
+    """What is due for all that matches, less what was paid; below 0 the seller owes."""
+    due = sum(row["open"] + row.get("interest", 0) for row in state["invoices"])
+    return due - state["penalty"] - state["on_account"]
