@@ -17,10 +17,11 @@ from tests.source import ROOT
 _LIBRARY: Final = ROOT / "contracts" / "library"
 SOURCE: Final = (_LIBRARY / "purchase.py").read_text()
 _CASES: Final = json.loads((_LIBRARY / "purchase.cases.json").read_text(), parse_float=Decimal)
+_NAMES: Final = ("AUTHORS", "SHARES", "SIGNERS")
 _LITERALS: Final[dict[str, Any]] = {
     node.targets[0].id: ast.literal_eval(node.value)
     for node in ast.parse(SOURCE).body
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id != "STEPS"
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in _NAMES
 }
 _BY_NAME: Final = {case["name"]: case for case in _CASES["cases"]}
 

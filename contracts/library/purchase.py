@@ -556,7 +556,9 @@ def match_line(state, row, name, terms):
     line, (billed, asked, _) = state["lines"][name], row["lines"][name]
     left, matched, due, agreed = line["accepted"] - line["invoiced"], billed, asked, line["net"] or 0
     line["invoiced"] += billed
-    if billed > left and billed > left + (tolerance(terms, "quantity", line["accepted"]) if line["accepted"] else 0):
+    if billed > max(left, 0) and billed > left + (
+        tolerance(terms, "quantity", line["accepted"]) if line["accepted"] else 0
+    ):
         matched = max(left, 0)
         due = divide(asked * matched, billed, state["places"])
     if matched != line["ordered"]:
