@@ -1,4 +1,4 @@
-"""Folds inputs through a contract: key, then apply on the state of that case, refusals noted with their reasons."""
+"""Folds inputs through a contract, as plain Python or in the engine: key, apply on the state of that case, summary."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from decimal import Decimal
 from types import CodeType
 from typing import Any, Final
 
+import msgspec
+
+from contracts.engine import Engine, Reason
+from contracts.folding import Fold
+from contracts.inputs import Input, decode_input
+from ledger.jsontext import parse
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 _CONTEXT: Final = decimal.Context(
     prec=34,
     rounding=decimal.ROUND_HALF_EVEN,
@@ -47,6 +55,25 @@ def fold(inputs: Iterable[dict[str, Any]], source: str, terms: dict[str, Any]) -
             except Exception as refusal:
                 reason = str(refusal) if isinstance(refusal, Reject) else f"{type(refusal).__name__}: {refusal}"
                 folded.rejected.append((position, reason))
+    return folded
+
+
+def fold_in_engine(engine: Engine, inputs: Iterable[dict[str, Any]], source: str, terms: dict[str, Any]) -> Folded:
+    """The same in the engine, where contracts run."""
+    folding = Fold(engine, source, _encode(terms))
+    given: list[Input] = []
+    for position, one in enumerate(inputs):
+        line = {name: one[name] for name in ("type", "role", "author", "time", "links", "body") if name in one}
+        after = given[-1].ordered if given else None
+        given.append(decode_input(_encode(line), folding.source, position=position, after=after))
+    folded = Folded()
+    for position, outcome in enumerate(folding.add(given)):
+        if outcome.reason is not None:
+            folded.rejected.append((position, outcome.reason.message))
+    folded.states = {case: parse(state) for case, state in folding.states.items()}
+    for case, row in folding.summaries(folding.states).items():
+        assert not isinstance(row, Reason), row
+        folded.summaries[case] = dict(row)
     return folded
 
 

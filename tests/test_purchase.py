@@ -9,10 +9,14 @@ from typing import Any, Final
 
 import pytest
 
+from contracts.engine import Engine
 from ledger.fields import compile_rules, cut
-from tests.folding import fold
+from tests.engines import engine
+from tests.folding import fold, fold_in_engine
 from tests.json_schemas import draft2020
 from tests.source import ROOT
+
+__all__ = ["engine"]  # a fixture of these tests
 
 _LIBRARY: Final = ROOT / "contracts" / "library"
 SOURCE: Final = (_LIBRARY / "purchase.py").read_text()
@@ -110,3 +114,11 @@ def test_a_refused_document_changes_nothing() -> None:
     for case in _CASES["cases"]:
         taken = [step for step in case["steps"] if "rejected" not in step]
         assert fold(taken, SOURCE, case.get("terms", {})).states == _folded(case).states, case["name"]
+
+
+def test_the_engine_and_plain_python_come_to_the_same(engine: Engine) -> None:  # noqa: F811  # the fixture
+    for case in _CASES["cases"]:
+        folded, plain = fold_in_engine(engine, case["steps"], SOURCE, case.get("terms", {})), _folded(case)
+        assert folded.states == plain.states, case["name"]
+        assert folded.summaries == plain.summaries, case["name"]
+        assert [position for position, _ in folded.rejected] == [position for position, _ in plain.rejected]
