@@ -116,7 +116,7 @@ def test_a_refused_document_changes_nothing() -> None:
         assert fold(taken, SOURCE, case.get("terms", {})).states == _folded(case).states, case["name"]
 
 
-def test_the_engine_and_plain_python_come_to_the_same(engine: Engine) -> None:  # noqa: F811  # the fixture
+def test_the_engine_and_plain_python_come_to_the_same(engine: Engine) -> None:  # the fixture
     for case in _CASES["cases"]:
         folded, plain = fold_in_engine(engine, case["steps"], SOURCE, case.get("terms", {})), _folded(case)
         assert folded.states == plain.states, case["name"]

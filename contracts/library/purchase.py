@@ -218,8 +218,9 @@ def line_of(state, part):
         raise Reject(f"line {name} is of order {order} and {len(references)} lines: one of {state['order']} is wanted")
     if name not in state["lines"]:
         raise Reject(f"order {state['order']} has no line {name}")
-    line, item = state["lines"][name], first(part, "Item", "SellersItemIdentification", "ID")
-    if item and item != (line.get("item") or item):
+    line = state["lines"][name]
+    item = first(part, "Item", "SellersItemIdentification", "ID") if line.get("item") else None
+    if item and item != line["item"]:
         raise Reject(f"line {name}: item {item}, ordered {line['item']}")
     return name, line
 
@@ -261,7 +262,7 @@ def lines_of(state, body):
     lines = dict(state["lines"])
     for part in parts(body, "OrderLine", wanted=True):
         item = parts(part, "LineItem", wanted=True)[0]
-        name, net, price = text(item, "ID"), None, first(item, "Price")
+        name, net = text(item, "ID"), None
         old = state["lines"].get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
         gone = item.get("LineStatusCode") == "2"  # a line deleted
         ordered = 0 if gone else number(item, "Quantity", old.get("unit"))
@@ -272,7 +273,8 @@ def lines_of(state, body):
             )
         if "LineExtensionAmount" in item:
             net = 0 if gone else amount(item, "LineExtensionAmount", state)
-        elif price:
+        elif "Price" in item:
+            price = parts(item, "Price", wanted=True)[0]
             net = ordered * number(price, "PriceAmount", state["currency"])
             net = divide(net, optional(price, "BaseQuantity", None) or 1, state["places"])
         elif old.get("net") is not None and old["ordered"]:
@@ -282,7 +284,7 @@ def lines_of(state, body):
             "net": net,
             "unit": first(item, "Quantity", "unitCode") or old.get("unit"),
         }
-        if first(item, *UNTIL):
+        if "Delivery" in item and first(item, *UNTIL):
             lines[name]["until"] = day(first(item, *UNTIL)).isoformat()
         if "Item" in item:
             lines[name]["item"] = first(item, "Item", "SellersItemIdentification", "ID")
@@ -360,10 +362,10 @@ def take_receipt(state, record, terms):
 # --- the bills ---------------------------------------------------------------------
 
 
-def read_bill(state, record):
+def read_bill(state, record, terms):
     """Lines (quantity, net, hundredfold net with tax), charges less allowances, and the total, if these add up."""
     body, kind, currency = record["body"], LINES[record["type"]], state["currency"]
-    lines, net, tax, extra = {}, 0, 0, extra_of(state, body)
+    lines, net, tax, extra, rated, has_rates = {}, 0, 0, extra_of(state, body), 0, False
     for part in parts(body, f"{kind}Line", wanted=True):
         name, line = line_of(state, part)
         field = "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity"
@@ -371,16 +373,30 @@ def read_bill(state, record):
         asked = amount(part, "LineExtensionAmount", state, -MOST)
         if billed * asked < 0:
             raise Reject(f"line {name}: {field} {billed} and LineExtensionAmount {asked} have two signs")
-        taxed = asked * (100 + optional(first(part, "Item", "ClassifiedTaxCategory") or {}, "Percent", None))
-        lines[name] = [one + more for one, more in zip(lines.get(name, (0, 0, 0)), (billed, asked, taxed), strict=True)]
+        category = first(part, "Item", "ClassifiedTaxCategory") or {}
+        taxed = asked * (100 + optional(category, "Percent", None))
+        has_rates, rated = has_rates or "Percent" in category, rated + taxed - asked * 100
+        before = lines.get(name, (0, 0, 0))
+        lines[name] = [before[0] + billed, before[1] + asked, before[2] + taxed]
         net += asked
     for part in parts(body, "TaxTotal"):
         # A second total may give the tax in the currency of the tax office.
         if first(part, "TaxAmount", "currencyID") == currency or "TaxCurrencyCode" not in body:
             tax += amount(part, "TaxAmount", state)
+    extras = parts(body, "AllowanceCharge")
+    for part in extras:
+        rate = optional(first(part, "TaxCategory") or {}, "Percent", None)
+        rated += number(part, "Amount") * rate * (1 if part["ChargeIndicator"] else -1)
+    # Each line and charge may be rounded by itself. Rates that give another tax would shift what is held back.
+    if has_rates and abs(tax * 100 - rated) > (len(lines) + len(extras) + 1) * Decimal(100).scaleb(-state["places"]):
+        given = divide(rated, 100, state["places"])
+        raise Reject(f"{body['ID']} does not add up: tax {tax} {currency}, the rates of its lines give {given}")
     totals = parts(body, "LegalMonetaryTotal", wanted=True)[0]
     total, less = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
-    less -= number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
+    rounded = number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
+    if rounded > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
+        raise Reject(f"{body['ID']}: tax {tax} on {net + extra} {currency}, rounded by {rounded}: more than is agreed")
+    less -= rounded
     if net + extra + tax - less != total:
         said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {less}"
         raise Reject(f"{body['ID']} does not add up: {said}, PayableAmount {total} {currency}")
@@ -389,7 +405,7 @@ def read_bill(state, record):
 
 def take_invoice(state, record, terms):
     body, issued = record["body"], day(text(record["body"], "IssueDate")).isoformat()
-    lines, extra, total = read_bill(state, record)
+    lines, extra, total = read_bill(state, record, terms)
     for row in state["invoices"]:
         if row.get("response") != "RE" and [row["date"], row["amount"], row["lines"]] == [issued, total, lines]:
             raise Reject(
@@ -408,6 +424,7 @@ def take_invoice(state, record, terms):
     row |= {"due": max(due).isoformat()} if due else {}
     row |= {"discount_percent": percent, "discount_until": until.isoformat()} if percent else {}
     state["invoices"].append(row | ({"extra": extra} if extra else {}))
+    state["stage"] = "accepted"
 
 
 def invoice_of(state, part, what):
@@ -415,7 +432,7 @@ def invoice_of(state, part, what):
     named = [one for each in parts(part, "BillingReference") for one in parts(each, "InvoiceDocumentReference")]
     named = [text(one, "ID") for one in named or parts(part, "DocumentReference")]
     rows = [row for row in state["invoices"] if row["id"] in named]
-    if len(named) > 1 or (named and not rows):
+    if any(name != named[0] for name in named) or (named and not rows):
         raise Reject(f"{what} names {', '.join(named)}: one invoice of order {state['order']} is wanted")
     return rows[0] if rows else None
 
@@ -426,7 +443,7 @@ def take_credit(state, record, terms):
     row = invoice_of(state, record["body"], name)
     if row is None:
         raise Reject(f"{name}: BillingReference/InvoiceDocumentReference/ID is missing")
-    lines, extra, total = read_bill(state, record)
+    lines, extra, total = read_bill(state, record, terms)
     for line, (back, *amounts) in lines.items():
         billed, credit = row["lines"].get(line, [0, 0, 0]), [0 if keeps else back, *amounts]
         row["lines"][line] = [one - less for one, less in zip(billed, credit, strict=True)]
@@ -497,20 +514,22 @@ def match(state, terms):
     """Compare ordered, received and invoiced, invoice by invoice as they came. What agrees costs no division."""
     state["findings"] = []
     for line in state["lines"].values():
-        line |= {"accepted": kept(line), "invoiced": 0}
-        if terms.get("match") == "two-way":
-            line["accepted"] = line["ordered"]
-        elif line["accepted"] > line["ordered"]:
+        line["invoiced"] = 0
+        line["accepted"] = line["ordered"] if terms.get("match") == "two-way" else kept(line)
+        if line["accepted"] > line["ordered"]:
             most = line["ordered"] + tolerance(terms, "over_delivery", line["ordered"])
             line["accepted"] = min(line["accepted"], most)
     charges = max(state["extra"], 0)
     for row in state["invoices"]:
         charges -= match_invoice(state, row, charges, terms)
     disputed = [one["line"] for one in state["findings"]]
-    for name, line in sorted(state["lines"].items()):
+    for name in sorted(
+        name for name, line in state["lines"].items() if "short" in line or kept(line) > line["accepted"]
+    ):
+        line = state["lines"][name]
         if kept(line) > line["accepted"]:
             find(state, None, name, "over-delivery", kept(line) - line["accepted"])
-        elif line.get("short") and kept(line) < line["ordered"] and name not in disputed:
+        elif line["short"] > 0 and kept(line) < line["ordered"] and name not in disputed:
             find(state, None, name, "short delivery", min(line["short"], line["ordered"] - kept(line)))
     state["status"] = status_of(state)
 
