@@ -58,9 +58,11 @@ def fold(inputs: Iterable[dict[str, Any]], source: str, terms: dict[str, Any]) -
     return folded
 
 
-def fold_in_engine(engine: Engine, inputs: Iterable[dict[str, Any]], source: str, terms: dict[str, Any]) -> Folded:
+def fold_in_engine(
+    engine: Engine, inputs: Iterable[dict[str, Any]], source: str, terms: dict[str, Any], *, batch_inputs: int = 256
+) -> Folded:
     """The same in the engine, where contracts run."""
-    folding = Fold(engine, source, _encode(terms))
+    folding = Fold(engine, source, _encode(terms), batch_inputs=batch_inputs)
     given: list[Input] = []
     for position, one in enumerate(inputs):
         line = {name: one[name] for name in ("type", "role", "author", "time", "links", "body") if name in one}

@@ -75,6 +75,7 @@ def test_buyer_and_seller_read_every_field_so_the_contract_does_too() -> None:
     assert set(_LITERALS["SHARES"]) == set(_LITERALS["AUTHORS"])
 
 
+@pytest.mark.slow
 def test_terms_of_every_case_follow_the_schema() -> None:
     schema = draft2020(json.loads((_LIBRARY / "purchase.schema.json").read_text()))
     for case in _CASES["cases"]:
@@ -90,6 +91,7 @@ def test_every_term_of_the_schema_is_used_by_the_contract() -> None:
         assert f'"{name}"' in SOURCE or (kind in ("percent", "absolute") and f'"{family}"' in SOURCE), name
 
 
+@pytest.mark.slow
 def test_the_accounts_of_every_case_balance_after_every_step() -> None:
     for case in _CASES["cases"]:
         for end in range(1, len(case["steps"]) + 1):
@@ -110,12 +112,14 @@ def _check_balance(state: dict[str, Any], totals: dict[str, Any]) -> None:
     assert not totals["held_back"] or any(finding["held_net"] for finding in state["findings"])
 
 
+@pytest.mark.slow
 def test_a_refused_document_changes_nothing() -> None:
     for case in _CASES["cases"]:
         taken = [step for step in case["steps"] if "rejected" not in step]
         assert fold(taken, SOURCE, case.get("terms", {})).states == _folded(case).states, case["name"]
 
 
+@pytest.mark.slow
 def test_the_engine_and_plain_python_come_to_the_same(engine: Engine) -> None:  # the fixture
     for case in _CASES["cases"]:
         folded, plain = fold_in_engine(engine, case["steps"], SOURCE, case.get("terms", {})), _folded(case)

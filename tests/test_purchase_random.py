@@ -97,6 +97,7 @@ def _check(folded: Folded) -> None:
         assert bool(row["held"]) == bool(said) or not row["claim"], row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terms", _TERMS, ids=("plain", "interest", "discount and penalty"))
 def test_nothing_is_payable_that_was_not_received_at_the_agreed_price(seed: int, terms: dict[str, Any]) -> None:
     draw = random.Random(seed)

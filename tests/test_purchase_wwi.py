@@ -14,13 +14,17 @@ from typing import Any, Final
 
 import pytest
 
+from contracts.engine import Engine
 from ledger.errors import EncodingError
 from ledger.jsontext import parse
 from node.documents.wwi import encode_lines, read_purchases
-from tests.folding import Folded, fold
+from tests.engines import engine
+from tests.folding import Folded, fold, fold_in_engine
 from tests.samples import sample
 from tests.source import ROOT
 from tests.wwi_faults import FAULT_KINDS, found, order_of, plant
+
+__all__ = ["engine"]  # a fixture of these tests
 
 _SOURCE: Final = (ROOT / "contracts" / "library" / "purchase.py").read_text()
 _TERMS: Final[dict[str, Any]] = {"currency": "USD", "interest_percent": 9}
@@ -103,6 +107,21 @@ def test_what_is_held_back_is_the_fault_to_the_cent(seed: int) -> None:
     spoilt = [document for document in planted.inputs if order_of(document) in planted.expected]
     for order, row in fold(spoilt, _SOURCE, _TERMS).summaries.items():
         assert row["held_back"] == planted.held[order], order
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_inputs", [7, 256])
+def test_the_engine_comes_to_the_same_however_the_documents_are_cut(
+    engine: Engine, seed: int, batch_inputs: int
+) -> None:
+    planted = plant(_purchases(sample("datasets/wwi")), seed)
+    some = [one for one in planted.inputs if order_of(one) in planted.expected or int(order_of(one)) <= 100]
+    folded, plain = (
+        fold_in_engine(engine, some, _SOURCE, _TERMS, batch_inputs=batch_inputs),
+        fold(some, _SOURCE, _TERMS),
+    )
+    assert folded.states == plain.states and folded.summaries == plain.summaries
+    assert folded.rejected == plain.rejected
 
 
 @pytest.mark.slow
