@@ -1,0 +1,207 @@
+"""The purchases of a sample database: converted, folded to the cent, and every planted fault found at its order."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from contracts.engine import Engine
+from ledger.errors import EncodingError
+from ledger.jsontext import parse
+from node.documents.wwi import encode_lines, read_purchases
+from tests.engines import engine
+from tests.folding import Folded, fold, fold_in_engine
+from tests.samples import sample
+from tests.source import ROOT
+from tests.wwi_faults import FAULT_KINDS, found, order_of, plant
+
+__all__ = ["engine"]  # a fixture of these tests
+
+_SOURCE: Final = (ROOT / "contracts" / "library" / "purchase.py").read_text()
+_TERMS: Final[dict[str, Any]] = {"currency": "USD", "interest_percent": 9}
+
+
+@cache
+def _purchases(folder: Path) -> list[dict[str, Any]]:
+    return [asdict(document) for document in read_purchases(folder)]
+
+
+@cache
+def _whole(folder: Path) -> Folded:
+    return fold(_purchases(folder), _SOURCE, _TERMS)
+
+
+def _table(name: str) -> Iterator[dict[str, str]]:
+    """A table as it is, read without the converter."""
+    file = sample(f"datasets/wwi/{name}.csv.gz")
+    with gzip.open(file, "rt", encoding="utf-8", newline="") as text:
+        yield from csv.DictReader(text)
+
+
+def _money(text: str) -> Decimal:
+    return Decimal(text).quantize(Decimal("0.01"))
+
+
+@pytest.mark.slow
+def test_totals_are_those_of_the_tables_to_the_cent() -> None:
+    folded = _whole(sample("datasets/wwi"))
+    totals = {name: sum(row[name] for row in folded.summaries.values()) for name in ("invoiced", "paid", "outstanding")}
+    assert folded.rejected == []
+    assert len(folded.states) == 2074
+    assert sum(len(state["invoices"]) for state in folded.states.values()) == 2072
+    assert totals["invoiced"] == Decimal("1085993513.06")
+    assert totals["paid"] == Decimal("1083271834.85")
+    assert totals["outstanding"] == Decimal("2721678.21")
+    assert sum(row["ordered"] for row in folded.summaries.values()) == Decimal("946715166.50")
+    assert sum(row["received_value"] for row in folded.summaries.values()) == Decimal("944343271.90")
+
+
+@pytest.mark.slow
+def test_every_supplier_balances_with_its_transactions() -> None:
+    folded = _whole(sample("datasets/wwi"))
+    supplier_of = {row["PurchaseOrderID"]: row["SupplierID"] for row in _table("Purchasing.PurchaseOrders")}
+    tables: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in _table("Purchasing.SupplierTransactions"):
+        kind = "invoiced" if row["TransactionTypeID"] == "5" else "paid"
+        tables[row["SupplierID"]][kind] += abs(_money(row["TransactionAmount"]))  # type: ignore[assignment]  # money
+        tables[row["SupplierID"]]["outstanding"] += _money(row["OutstandingBalance"])  # type: ignore[assignment]
+    sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for order, totals in folded.summaries.items():
+        for name in ("invoiced", "paid", "outstanding"):
+            sums[supplier_of[order]][name] += totals[name]
+    assert {supplier: dict(sums[supplier]) for supplier in tables} == {one: dict(all_) for one, all_ in tables.items()}
+    open_ones = {supplier: row["outstanding"] for supplier, row in sums.items() if row["outstanding"]}
+    assert open_ones == {"4": Decimal("1871894.10"), "7": Decimal("849784.11")}
+
+
+@pytest.mark.slow
+def test_every_order_matches_and_two_wait_for_goods_and_two_for_money() -> None:
+    folded = _whole(sample("datasets/wwi"))
+    statuses = Counter(state["status"] for state in folded.states.values())
+    assert statuses == {"settled": 2070, "matched": 2, "ordered": 2}
+    assert {order for order, state in folded.states.items() if state["status"] == "ordered"} == {"2073", "2074"}
+    assert found(_purchases(sample("datasets/wwi")), folded) == {}
+    assert folded.summaries["2071"]["due_date"] == "2016-06-30"
+
+
+@pytest.mark.slow
+def test_every_planted_fault_is_found_at_its_order_and_nothing_else(seed: int) -> None:
+    planted = plant(_purchases(sample("datasets/wwi")), seed)
+    folded = fold(planted.inputs, _SOURCE, _TERMS)
+    assert found(planted.inputs, folded) == planted.expected
+    assert len(planted.expected) == 4 * FAULT_KINDS
+
+
+@pytest.mark.slow
+def test_what_is_held_back_is_the_fault_to_the_cent(seed: int) -> None:
+    planted = plant(_purchases(sample("datasets/wwi")), seed, each=12)
+    spoilt = [document for document in planted.inputs if order_of(document) in planted.expected]
+    for order, row in fold(spoilt, _SOURCE, _TERMS).summaries.items():
+        assert row["held_back"] == planted.held[order], order
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_inputs", [7, 256])
+def test_the_engine_comes_to_the_same_however_the_documents_are_cut(
+    engine: Engine, seed: int, batch_inputs: int
+) -> None:
+    planted = plant(_purchases(sample("datasets/wwi")), seed)
+    some = [one for one in planted.inputs if order_of(one) in planted.expected or int(order_of(one)) <= 100]
+    folded, plain = (
+        fold_in_engine(engine, some, _SOURCE, _TERMS, batch_inputs=batch_inputs),
+        fold(some, _SOURCE, _TERMS),
+    )
+    assert folded.states == plain.states and folded.summaries == plain.summaries
+    assert folded.rejected == plain.rejected
+
+
+@pytest.mark.slow
+def test_documents_come_in_order_of_time_and_survive_as_lines() -> None:
+    inputs = read_purchases(sample("datasets/wwi"), currency="SEK")
+    times = [document.time for document in inputs]
+    assert times == sorted(times)
+    assert Counter(document.type for document in inputs) == {
+        "order": 2074,
+        "receipt": 2072,
+        "invoice": 2072,
+        "payment": 2070,
+    }
+    for document, line in zip(inputs[::100], list(encode_lines(inputs))[::100], strict=True):
+        assert parse(line) == asdict(document)
+        assert b"SEK" in line or document.type == "receipt"
+
+
+# --- tables that are not sound -----------------------------------------------------
+
+_TABLES: Final = {
+    "Purchasing.PurchaseOrders": (
+        ",PurchaseOrderID,SupplierID,OrderDate,ExpectedDeliveryDate\n0,1,4,2013-01-01,2013-01-15\n"
+    ),
+    "Purchasing.PurchaseOrderLines": (
+        ",PurchaseOrderLineID,PurchaseOrderID,StockItemID,OrderedOuters,Description,ReceivedOuters,"
+        "ExpectedUnitPricePerOuter,LastReceiptDate\n"
+        '0,1,1,150,18,"Twelve figures, mixed",18,5.5,2013-01-02\n'
+    ),
+    "Purchasing.SupplierTransactions": (
+        ",SupplierTransactionID,SupplierID,TransactionTypeID,PurchaseOrderID,SupplierInvoiceNumber,TransactionDate,"
+        "AmountExcludingTax,TaxAmount,TransactionAmount,OutstandingBalance,FinalizationDate\n"
+        "0,134,4,5,1.0,7290.0,2013-01-02,99.0,14.85,113.85,0.0,2013-01-07\n"
+        "1,140,4,7,,,2013-01-07,0.0,0.0,-113.85,0.0,2013-01-07\n"
+    ),
+    "Purchasing.Suppliers": ",SupplierID,PaymentDays\n0,4,30\n",
+    "Warehouse.StockItems": ",StockItemID,TaxRate\n0,150,15\n",
+}
+
+
+def _folder(folder: Path, **changed: tuple[str, str]) -> Path:
+    """The small tables, with one text put for another where a table's last name says so."""
+    for name, text in _TABLES.items():
+        old, new = changed.get(name.rpartition(".")[2], ("", ""))
+        assert old in text
+        (folder / f"{name}.csv").write_text(text.replace(old, new, 1) if old else text)
+    return folder
+
+
+def test_small_tables_become_four_documents(tmp_path: Path) -> None:
+    order, receipt, invoice, payment = read_purchases(_folder(tmp_path), currency="NOK")
+    assert order.body["ID"] == "1" and receipt.body["ID"] == "1-2013-01-02"
+    assert (invoice.author, invoice.role) == ("supplier-4.example", "seller")
+    assert invoice.body["DueDate"] == "2013-02-01"
+    assert payment.body["PaidAmount"] == {"value": Decimal("113.85"), "currencyID": "NOK"}
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "said"),
+    [
+        ("SupplierTransactions", "-113.85", "-113.84", "the invoices settled on its day come to 113.85"),
+        ("SupplierTransactions", "1,140,4,7,", "1,140,5,7,", "the invoices settled on its day come to 0"),
+        ("SupplierTransactions", "1,140,4,7,", "1,140,4,8,", "supplier 4 was paid nothing on 2013-01-07"),
+        ("SupplierTransactions", "99.0", "98.0", "the lines received of order 1 come to 99.0"),
+        ("SupplierTransactions", "5,1.0", "5,2.0", "2 is in no other table"),
+        ("SupplierTransactions", "7290.0", "7290.5", "no whole number"),
+        ("PurchaseOrders", "2013-01-01", "1.1.2013", "no date"),
+        ("PurchaseOrderLines", "5.5", "NaN", "no number"),
+        ("Suppliers", "0,4,30", "0,5,30", "4 is in no other table"),
+        ("StockItems", "TaxRate", "Rate", "no number"),
+    ],
+)
+def test_tables_that_contradict_themselves_are_refused(
+    tmp_path: Path, table: str, old: str, new: str, said: str
+) -> None:
+    with pytest.raises(EncodingError, match=said):
+        read_purchases(_folder(tmp_path, **{table: (old, new)}))
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    (_folder(tmp_path) / "Purchasing.Suppliers.csv").unlink()
+    with pytest.raises(EncodingError, match="Purchasing.Suppliers: no such table"):
+        read_purchases(tmp_path)
