@@ -1,4 +1,4 @@
-"""Ready contracts: each is clean, has a schema, cases and a page, and comes to the same in any batch and any process."""
+"""Ready contracts: each is clean, with schema, cases and page, and comes to the same in any batch and any process."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from given import BUILTINS, CONTEXT
 from problems import FILE, describe
 from values import check, read, write, write_case, write_readers
 
+LITERALS = frozenset(("ROLES", "SIGNERS", "AUTHORS", "SHARES"))
 RECURSION = 200
 """Python calls inside each other. Found to end long before the 1 MiB of stack that WebAssembly has."""
 
@@ -33,7 +34,22 @@ def _translate(source):
     tree = ast.parse(source, FILE)
     for node in ast.walk(tree):
         _refuse_floats(node)
+    _leave_out_literals(tree)
     return base64.b64encode(marshal.dumps(compile(tree, FILE, "exec", dont_inherit=True))).decode()
+
+
+def _leave_out_literals(tree):
+    """The ledger reads them in the file. Here they would be built anew for each input, so those that no code names go."""
+    named = {node.id for node in ast.walk(tree) if type(node) is ast.Name and type(node.ctx) is ast.Load}
+    unused = LITERALS - named
+    tree.body = [statement for statement in tree.body if not _gives(statement, unused)]
+
+
+def _gives(statement, names):
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return name in names
+    return False
 
 
 def _refuse_floats(node):
