@@ -39,7 +39,7 @@ def _translate(source):
 
 
 def _leave_out_literals(tree):
-    """The ledger reads them in the file. Here they would be built anew for each input, so those that no code names go."""
+    """The ledger reads them in the file. Here they would be built anew for each input: unnamed ones go."""
     named = {node.id for node in ast.walk(tree) if type(node) is ast.Name and type(node.ctx) is ast.Load}
     unused = LITERALS - named
     tree.body = [statement for statement in tree.body if not _gives(statement, unused)]
