@@ -97,6 +97,7 @@ def test_a_variable_is_no_offset() -> None:
         (2, encode_vector([an_import("env", "x", b"\0\0")]), "an import of module 'env', which is not given"),
         (6, encode_vector([b"\x7e\0\x42\0\x0b"]), "type of global 0x7e"),
         (7, encode_vector([an_export("x", 4, 0)]), "kind of export 0x04"),
+        (7, encode_vector([an_export("x", 3, 0)]), "index 0, of 0 that were defined"),
         (9, encode_vector([b"\1\0\0"]), "form of elements 0x01"),
         (11, encode_vector([b"\1\0"]), "form of data 0x01"),
         (11, encode_vector([]) + b"\0", "bytes after the last entry"),
@@ -108,7 +109,14 @@ def test_what_is_not_known_in_a_module_is_refused(kind: int, content: bytes, met
 
 
 @pytest.mark.parametrize(
-    ("what", "met"), [(b"\4\0\0", "kind of import 0x04"), (b"\2\3\1\1", "limits 0x03"), (b"\2\4\1", "limits 0x04")]
+    ("what", "met"),
+    [
+        (b"\4\0\0", "kind of import 0x04"),
+        (b"\2\3\1\1", "limits 0x03"),
+        (b"\2\4\1", "limits 0x04"),
+        (b"\1\x6f\0\1", "type of table 0x6f"),
+        (b"\3\x7e\0", "type of global 0x7e"),
+    ],
 )
 def test_an_import_of_what_is_not_known_is_refused(what: bytes, met: str) -> None:
     with pytest.raises(Unreadable, match=met):
@@ -197,6 +205,7 @@ def test_an_alias_of_exports_that_were_put_together_leads_to_their_module() -> N
         (10, b"\0", "a section of kind 10, which is not known here"),
         (12, b"\0", "a section of kind 12, which is not known here"),
         (2, encode_vector([b"\0\0\0"]), "core module 0 is instantiated twice"),
+        (2, encode_vector([b"\0\1\0"]), "index 1, of 1 that were defined"),
         (2, encode_vector([b"\2"]), "core instance 0x02"),
         (6, encode_vector([b"\1\0\0"]), "sort of alias 0x01"),
         (6, encode_vector([b"\0\x10\2\0\0"]), "core sort of alias 0x10"),

@@ -10,6 +10,7 @@ Definitions", "Import and Export Definitions"; CanonicalABI.md for the options o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
@@ -97,6 +98,14 @@ def find_export(instance: Instance, name: str, reader: Reader) -> Export:
     return instance[name]
 
 
+def find(space: Sequence[T], reader: Reader) -> T:
+    """The item of an index space that the next number names."""
+    index = reader.unsigned()
+    if index >= len(space):
+        raise reader.unreadable(f"index {index}, of {len(space)} that were defined")
+    return space[index]
+
+
 class _Reading:
     """A component as far as it was read: the index spaces that its definitions count in."""
 
@@ -109,7 +118,7 @@ class _Reading:
     def read_instances(self, reader: Reader) -> None:
         for _ in reader.entries():
             if reader.expect("core instance", 0, 1) == 0:
-                module = reader.unsigned()
+                module = find(range(len(self.component.modules)), reader)
                 if any(module == number for number, _ in self.component.given):
                     raise reader.unreadable(f"core module {module} is instantiated twice")
                 self.component.given.append((module, self._read_arguments(reader)))
@@ -122,7 +131,7 @@ class _Reading:
         for _ in range(reader.unsigned()):
             name = reader.name()
             reader.expect("sort of argument", _CORE_INSTANCE)
-            given[name] = _find(self._instances, reader)
+            given[name] = find(self._instances, reader)
         return given
 
     def _read_export(self, reader: Reader) -> tuple[str, Export]:
@@ -130,14 +139,14 @@ class _Reading:
         return name, self._read_item(reader, reader.expect("sort of core export", *Kind))
 
     def _read_item(self, reader: Reader, sort: int) -> Export:
-        return _find(self._items[sort], reader)
+        return find(self._items[sort], reader)
 
     def read_aliases(self, reader: Reader) -> None:
         for _ in reader.entries():
             reader.expect("sort of alias", _CORE)
             sort = reader.expect("core sort of alias", *Kind)
             reader.expect("target of alias", 1)  # an export of a core instance
-            instance = _find(self._instances, reader)
+            instance = find(self._instances, reader)
             self._items[sort].append(find_export(instance, reader.name(), reader))
 
     def read_lifts(self, reader: Reader) -> None:
@@ -160,7 +169,7 @@ class _Reading:
                 reader.unsigned()
                 self.component.instances.append(name)
             else:
-                lift = _find(self._lifts, reader)
+                lift = find(self._lifts, reader)
                 self._lifts.append(lift)  # an export is a definition too, and counts
                 self.component.functions.append(name)
                 self._add_roots(name, lift, reader)
@@ -171,10 +180,3 @@ class _Reading:
             root = pattern.format(name)
             if self.component.roots.setdefault(root, export) != export:
                 raise reader.unreadable(f"{root} is not the same for all functions")
-
-
-def _find(space: list[T], reader: Reader) -> T:
-    index = reader.unsigned()
-    if index >= len(space):
-        raise reader.unreadable(f"index {index}, of {len(space)} that were defined")
-    return space[index]

@@ -32,7 +32,7 @@ from contracts.guest.binary import (
     encode_vector,
     read_sections,
 )
-from contracts.guest.component import Component, Export, Instance, find_export, read_component
+from contracts.guest.component import Component, Export, Instance, find, find_export, read_component
 
 OPTIMISE: Final = (
     "--remove-unused-module-elements",  # first, or time goes into what is thrown away
@@ -48,7 +48,7 @@ _OWN_EXPORTS: Final = ["exports"]
 _AS_THEY_ARE: Final = frozenset(
     {Section.TYPE, Section.FUNCTION, Section.TABLE, Section.MEMORY, Section.CODE, Section.DATA_COUNT}
 )
-_I32: Final = 0x7F
+_I32, _FUNCREF = 0x7F, 0x70
 
 
 def link(content: bytes, wit: Path, folder: Path) -> bytes:
@@ -185,12 +185,13 @@ class _Renaming:
         if kind == Kind.FUNC:
             reader.unsigned()
         elif kind == Kind.TABLE:
-            reader.byte()
+            reader.expect("type of table", _FUNCREF)
             reader.limits()
         elif kind == Kind.MEMORY:
             reader.limits()
         else:
-            reader.take(2)  # type, and whether it changes
+            reader.expect("type of global", _I32)
+            reader.expect("mutability", 0, 1)
             self._globals.append(self._constants.get(export))
         return encode_name(_module_name(export.module)) + encode_name(_export_name(export)) + reader.since(start)
 
@@ -206,8 +207,10 @@ class _Renaming:
     def _export(self, name: str, rest: bytes) -> bytes:
         export = Export(self._number, name)
         reader = Reader(rest, f"export {name} of core module {self._number}")
-        if reader.byte() == Kind.GLOBAL and (value := self._globals[reader.unsigned()]) is not None:
-            self._constants[export] = value
+        if reader.byte() == Kind.GLOBAL:
+            value = find(self._globals, reader)
+            if value is not None:
+                self._constants[export] = value
         return encode_name(_export_name(export)) + rest
 
     def _elements(self, reader: Reader) -> bytes:
