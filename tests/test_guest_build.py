@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from contracts.engine.cache import read_artifact
 from contracts.guest import build, linking, tools
 from contracts.guest.binary import (
     COMPONENT,
@@ -238,6 +239,12 @@ def test_a_component_with_more_or_fewer_exports_than_the_world_is_refused() -> N
     for functions, instances in ((names[1:], []), ([*names, "more"], []), (names, ["exports"])):
         with pytest.raises(Unreadable, match="exports of the component"):
             linking.verify_exports(Component(functions=functions, instances=instances), WIT, instances=[])
+
+
+def test_the_pinned_guest_is_one_module_with_the_exports_of_the_world() -> None:
+    pinned = read_component(read_artifact())
+    linking.verify_exports(pinned, WIT, instances=[])
+    assert len(pinned.modules) == 1 and "cabi_realloc" in pinned.roots
 
 
 # --- the tools ---------------------------------------------------------------------
