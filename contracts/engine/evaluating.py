@@ -24,6 +24,9 @@ from contracts.engine.machine import Instance, Trapped
 Lookup = Callable[[Sequence[str]], Sequence[bytes | None]]
 """Cases -> the canonical state of each, None for one that is new. Asked once for a case in a batch."""
 
+Beat = Callable[[], None]
+"""Called between any two calls of the guest: each is short, and a batch of the worst ones takes minutes."""
+
 _TRAPS: Final = {
     "fuel": "it used up the instructions that one input has",
     "stack": "it went deeper than the stack reaches",
@@ -45,7 +48,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a function answered, as the guest wrote it and to be read by `canonical`, or why there is no answer."""
+    """What a function answered, an object as canonical JSON, or why there is no answer."""
 
     text: str | None = None
     reason: Reason | None = None
@@ -83,22 +86,23 @@ def translate(instance: Instance, source: str) -> str:
     return answer[1:]
 
 
-def evaluate(program: Program, records: Sequence[str], lookup: Lookup) -> list[Outcome]:
+def evaluate(program: Program, records: Sequence[str], lookup: Lookup, beat: Beat) -> list[Outcome]:
     """The outcomes of a batch. records: JSON, checked and bounded by the caller. Raises: ContractNotRunnable."""
     assert len(records) <= limits.BATCH_INPUTS_MAX, "a batch has a bound"
-    batch = _Batch(program, records, lookup)
+    batch = _Batch(program, records, lookup, beat)
     while len(batch.outcomes) < len(records):
         batch.step()
     batch.close()
     return batch.outcomes
 
 
-def ask(program: Program, name: str, arguments: Sequence[str]) -> list[Answer]:
+def ask(program: Program, name: str, arguments: Sequence[str], beat: Beat) -> list[Answer]:
     """Call `share`, `summary` or `migrate` once for each list of arguments (JSON), by the trap rule."""
     answers: list[Answer] = []
     instance: Instance | None = None
     is_fresh = True
     while len(answers) < len(arguments):
+        beat()
         instance = instance or program.open()
         try:
             answers.append(_ask_one(instance, name, arguments[len(answers)], is_last=is_fresh))
@@ -131,8 +135,10 @@ class _Begun:
 class _Batch:
     """One batch on its way. `outcomes`: of the inputs that are done; the next one is number `len(outcomes)`."""
 
-    def __init__(self, program: Program, records: Sequence[str], lookup: Lookup) -> None:
+    def __init__(self, program: Program, records: Sequence[str], lookup: Lookup, beat: Beat) -> None:
         self.outcomes: list[Outcome] = []
+        self._beat = beat
+        self._window = limits.WINDOW_INPUTS
         self._program = program
         self._records = records
         self._lookup = lookup
@@ -150,6 +156,7 @@ class _Batch:
         if begun:
             self._know(begun)
             self._go_on(at, begun)
+            self._window = min(2 * self._window, limits.WINDOW_INPUTS)
 
     def close(self) -> None:
         if self._instance is not None:
@@ -158,6 +165,7 @@ class _Batch:
 
     def _open(self) -> Instance:
         if self._instance is None:
+            self._beat()
             self._instance = self._program.open()
         return self._instance
 
@@ -166,7 +174,8 @@ class _Batch:
         begun: list[_Begun] = []
         self._forget()
         instance = self._open()
-        for number in range(at, _window_end(self._records, at, self._trapped)):
+        for number in range(at, self._window_end(at)):
+            self._beat()
             try:
                 begun.append(_begin_one(instance, self._records[number]))
             except Trapped:
@@ -174,6 +183,18 @@ class _Batch:
                 self.close()
                 return []
         return begun
+
+    def _window_end(self, at: int) -> int:
+        """Where the window that begins at `at` ends: bounded in inputs and bytes, and before the one that traps."""
+        end = min(len(self._records), at + self._window)
+        if at < self._trapped:
+            end = min(end, self._trapped)
+        size = 0
+        for number in range(at, end):
+            size += len(self._records[number])
+            if number > at and size > limits.WINDOW_BYTES:
+                return number
+        return end
 
     def _forget(self) -> None:
         """Free what earlier windows left. A contract that tampered with the guest may make this fail."""
@@ -192,6 +213,7 @@ class _Batch:
     def _go_on(self, at: int, begun: Sequence[_Begun]) -> None:
         """Apply what was begun. Stops at an input that traps."""
         for index, one in enumerate(begun):
+            self._beat()
             try:
                 outcome = self._apply(self._open(), index, at + index, one, careful=False)
             except Trapped:
@@ -203,10 +225,12 @@ class _Batch:
     def _run_alone(self, at: int) -> None:
         self.close()
         self._trapped = -1
+        self._window = 1  # and doubled from here: else a row of traps would begin whole windows again for each
         one = _Begun(None, None, 0)
         try:
             instance = self._open()
             one = _begin_one(instance, self._records[at])
+            self._beat()
             self._know([one])
             self._keep(self._apply(instance, 0, at, one, careful=True))
         except Trapped as cause:
@@ -233,19 +257,6 @@ class _Batch:
         self.outcomes.append(outcome)
 
 
-def _window_end(records: Sequence[str], at: int, trapped: int) -> int:
-    """Where the window that begins at `at` ends: bounded in inputs and bytes, and before the one that traps."""
-    end = min(len(records), at + limits.WINDOW_INPUTS)
-    if at < trapped:
-        end = min(end, trapped)
-    size = 0
-    for number in range(at, end):
-        size += len(records[number])
-        if number > at and size > limits.WINDOW_BYTES:
-            return number
-    return end
-
-
 def _begin_one(instance: Instance, record: str) -> _Begun:
     answer, fuel = instance.call("begin", record, fuel=_fuel(record))
     if answer[:1] != "=":
@@ -258,9 +269,12 @@ def _begin_one(instance: Instance, record: str) -> _Begun:
 
 def _ask_one(instance: Instance, name: str, arguments: str, *, is_last: bool) -> Answer:
     answer, fuel = instance.call("ask", name, arguments, fuel=_fuel(arguments))
-    if answer[:1] == "=":
-        return Answer(text=answer[1:], fuel=fuel)
-    return Answer(reason=_told(answer, fuel, is_last=is_last), fuel=fuel)
+    if answer[:1] != "=":
+        return Answer(reason=_told(answer, fuel, is_last=is_last), fuel=fuel)
+    try:
+        return Answer(text=canonical(answer[1:]).decode(), fuel=fuel)
+    except AnswerWrong as cause:
+        return Answer(reason=Reason(kind="answer", message=str(cause)), fuel=fuel)
 
 
 def _settle(one: _Begun, answer: str, used: int, *, careful: bool) -> Outcome:

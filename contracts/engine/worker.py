@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ _IN: Final = 0
 _OUT: Final = 1
 _NO_MEMORY: Final = 71
 _FILES: Final = 64
+_BEAT_S: Final = 1.0
 
 
 def main() -> None:
@@ -74,21 +76,35 @@ class _Worker:
     def _load(self, key: str, source: str) -> list[Any]:
         instance = self._make()
         try:
-            self._codes[key] = evaluating.translate(instance, source)
+            code = evaluating.translate(instance, source)
         finally:
             instance.close()
-        self._program(key, "{}").open().close()
+        evaluating.Program(code=code, terms="{}", make=self._make).open().close()
+        self._codes[key] = code
         return ["loaded"]
 
     def _run(self, key: str, terms: str, records: list[str]) -> list[Any]:
-        outcomes = evaluating.evaluate(self._program(key, terms), records, _lookup)
+        outcomes = evaluating.evaluate(self._program(key, terms), records, _lookup, _Beat())
         return ["done", [_pack(outcome) for outcome in outcomes]]
 
     def _ask(self, key: str, terms: str, name: str, arguments: list[str]) -> list[evaluating.Answer]:
-        return evaluating.ask(self._program(key, terms), name, arguments)
+        return evaluating.ask(self._program(key, terms), name, arguments, _Beat())
 
     def _program(self, key: str, terms: str) -> evaluating.Program:
         return evaluating.Program(code=self._codes[key], terms=terms, make=self._make)
+
+
+class _Beat:
+    """Tells the other end, once in a while, that it is waiting for work and not for nothing."""
+
+    def __init__(self) -> None:
+        self._told_s = time.monotonic()
+
+    def __call__(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s >= _BEAT_S:
+            self._told_s = now_s
+            wire.send(_OUT, ["busy"])
 
 
 def _lookup(cases: Sequence[str]) -> Sequence[bytes | None]:
