@@ -68,11 +68,14 @@ class Program:
         instance = self.make()
         try:
             answer, _ = instance.call("load", self.code, self.terms, fuel=limits.FUEL_LOAD)
+            if answer[:1] == "=":
+                return instance
+            reason = _sentence(read_reason(answer[1:]))
         except Trapped as cause:
-            raise ContractNotRunnable(reason=_TRAPS[cause.kind]) from cause
-        if answer[:1] != "=":
-            raise ContractNotRunnable(reason=_sentence(read_reason(answer[1:])))
-        return instance
+            reason = _TRAPS[cause.kind]
+        # The error below would keep it alive, and three of them are all that the address space has room for.
+        instance.close()
+        raise ContractNotRunnable(reason=reason)
 
 
 def translate(instance: Instance, source: str) -> str:
@@ -90,9 +93,11 @@ def evaluate(program: Program, records: Sequence[str], lookup: Lookup, beat: Bea
     """The outcomes of a batch. records: JSON, checked and bounded by the caller. Raises: ContractNotRunnable."""
     assert len(records) <= limits.BATCH_INPUTS_MAX, "a batch has a bound"
     batch = _Batch(program, records, lookup, beat)
-    while len(batch.outcomes) < len(records):
-        batch.step()
-    batch.close()
+    try:
+        while len(batch.outcomes) < len(records):
+            batch.step()
+    finally:
+        batch.close()
     return batch.outcomes
 
 

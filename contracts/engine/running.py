@@ -158,6 +158,9 @@ class Engine:
             self._end()
             raise EngineFailed(reason=f"said nothing for {timeout_s:.0f} seconds, and was stopped") from None
         assert isinstance(answer, list), "messages are lists"
+        if answer[0] == "failed":
+            self._end()
+            raise EngineFailed(reason=answer[1])
         return answer
 
     def _failed(self) -> EngineFailed:

@@ -20,7 +20,7 @@ from contracts import limits
 from contracts.engine import evaluating, wire
 from contracts.engine.answers import Reason
 from contracts.engine.cache import ensure_compiled
-from contracts.engine.errors import ContractNotRunnable, EngineUnfit
+from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
 from contracts.engine.machine import Instance, load_component, make_engine
 
 _IN: Final = 0
@@ -36,6 +36,8 @@ def main() -> None:
         serve(Path(sys.argv[1]))
     except EngineUnfit as cause:
         wire.send(_OUT, ["unfit", cause.fields["reason"]])
+    except EngineFailed as cause:
+        wire.send(_OUT, ["failed", cause.fields["reason"]])
     except wire.Closed:
         pass
     except MemoryError:
