@@ -99,9 +99,7 @@ def read_reason(answer: str) -> Reason:
             raise TypeError("no list and no text")
         if not _KIND.fullmatch(kind) or kind in _OWN_KINDS:
             raise ValueError("no name of a class, or one that speaks for the engine")
-        told = tuple((_words(name, 80), line) for name, line in calls[-limits.REASON_CALLS_MAX :])
-        if not all(type(line) is int and 0 <= line < 1 << 31 for _, line in told):
-            raise ValueError("a line is no number")
+        told = tuple((_words(name, 80), _line(line)) for name, line in calls[-limits.REASON_CALLS_MAX :])
         return Reason(kind=kind[:80], message=_words(message, limits.REASON_LETTERS_MAX), calls=told)
     except (AnswerWrong, ValueError, TypeError):
         return Reason(kind="answer", message="the contract changed how errors are told")
@@ -183,6 +181,11 @@ def _check_numbers(value: Any) -> None:
             queue.extend(item)
         elif isinstance(item, int) and not -_NUMBER_END < item * 10 < _NUMBER_END * 10:
             raise AnswerWrong(f"the answer holds a number of more than {limits.NUMBER_LETTERS_MAX} digits")
+
+
+def _line(number: Any) -> int:
+    """0 for what is none: code that was made by hand has lines of all kinds."""
+    return number if type(number) is int and 0 <= number < 1 << 31 else 0
 
 
 def _words(text: Any, letters_max: int) -> str:

@@ -1,4 +1,4 @@
-"""`python -m tests.hostile.session NEIGHBOURS [NAME ...]`: run hostile programs in one worker, and print what came of it.
+"""`python -m tests.hostile.session NEIGHBOURS [NAME ...]`: run hostile programs in one worker, print what came of it.
 
 Each runs twice: alone, and with honest inputs before and behind it in one batch.
 """
