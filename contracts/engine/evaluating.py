@@ -50,7 +50,7 @@ class Outcome:
 class Answer:
     """What a function answered, an object as canonical JSON, or why there is no answer."""
 
-    text: str | None = None
+    content: bytes | None = None
     reason: Reason | None = None
     fuel: int = 0
 
@@ -277,7 +277,7 @@ def _ask_one(instance: Instance, name: str, arguments: str, *, is_last: bool) ->
     if answer[:1] != "=":
         return Answer(reason=_told(answer, fuel, is_last=is_last), fuel=fuel)
     try:
-        return Answer(text=canonical(answer[1:]).decode(), fuel=fuel)
+        return Answer(content=canonical(answer[1:]), fuel=fuel)
     except AnswerWrong as cause:
         return Answer(reason=Reason(kind="answer", message=str(cause)), fuel=fuel)
 

@@ -208,8 +208,8 @@ def _outcome(packed: list[Any]) -> Outcome:
 
 
 def _answer(packed: list[Any]) -> Answer:
-    text, reason, fuel = packed
-    return Answer(text=text, reason=_reason(reason), fuel=fuel)
+    content, reason, fuel = packed
+    return Answer(content=content, reason=_reason(reason), fuel=fuel)
 
 
 def _reason(packed: list[Any] | None) -> Reason | None:

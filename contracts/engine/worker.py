@@ -122,7 +122,7 @@ def _pack(outcome: evaluating.Outcome) -> list[Any]:
 
 
 def _pack_answer(answer: evaluating.Answer) -> list[Any]:
-    return [answer.text, None if answer.reason is None else _pack_reason(answer.reason), answer.fuel]
+    return [answer.content, None if answer.reason is None else _pack_reason(answer.reason), answer.fuel]
 
 
 def _pack_reason(reason: Reason) -> list[Any]:
