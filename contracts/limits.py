@@ -62,6 +62,9 @@ writes in 14 letters and the host in 1 and a comma. Read, it takes thirty times 
 WORKER_ADDRESS_BYTES: Final = 12 << 30
 """Address space of a worker: far above an instance and the 4 GiB reserved around it, so that it never decides."""
 
+WORKER_STACK_BYTES: Final = 4 << 20
+"""Stack of a worker's process: four times `STACK_BYTES`, or a contract that is stopped there would end the process."""
+
 WORKER_SILENT_S: Final = 120.0
 """Seconds a worker may be silent: it says once a second that it is at work, but not inside a call, and the longest
 takes 20 (`FUEL_TRANSLATE`). Longer means that the machine is at fault."""

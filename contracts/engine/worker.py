@@ -134,13 +134,14 @@ def _pack_reason(reason: Reason) -> list[Any]:
 
 def check_host() -> None:
     """Raise where memory could be refused inside an instance, where a contract would see it. Raises: EngineUnfit."""
-    for name, kind in (("address space", resource.RLIMIT_AS), ("data", resource.RLIMIT_DATA)):
+    for name, kind, needed in (
+        ("address space", resource.RLIMIT_AS, limits.WORKER_ADDRESS_BYTES),
+        ("data", resource.RLIMIT_DATA, limits.WORKER_ADDRESS_BYTES),
+        ("stack", resource.RLIMIT_STACK, limits.WORKER_STACK_BYTES),
+    ):
         _, hard = resource.getrlimit(kind)
-        if hard != resource.RLIM_INFINITY and hard < limits.WORKER_ADDRESS_BYTES:
-            reason = (
-                f"the limit of its {name} is {hard >> 20} MiB, below the {limits.WORKER_ADDRESS_BYTES >> 20} it needs"
-            )
-            raise EngineUnfit(reason=reason)
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise EngineUnfit(reason=f"the limit of its {name} is {hard >> 20} MiB, below the {needed >> 20} it needs")
         resource.setrlimit(kind, (hard, hard))
     try:
         mode = Path("/proc/sys/vm/overcommit_memory").read_text(encoding="ascii").strip()
