@@ -86,7 +86,7 @@ def test_worker_that_is_silent_is_stopped(engine: Engine, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_worker_that_is_long_at_work_is_not_taken_for_silent(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    spends = contract("for _ in range(600_000):\n    pass\nreturn {}")
+    spends = contract("for _ in range(200_000):\n    pass\nreturn {}")
     engine.load(spends)
     monkeypatch.setattr(limits, "WORKER_SILENT_S", 4.0)
     outcomes = run(engine, spends, *[record(n) for n in range(limits.BATCH_INPUTS_MAX)])
@@ -234,10 +234,10 @@ def test_answers_of_functions_have_the_bound_of_a_state(engine: Engine) -> None:
         HEAD
         + 'def apply(state, record, terms):\n    return {}\ndef summary(state):\n    return {"n": "x" * state["n"]}\n'
     )
-    sizes = [1, limits.STATE_BYTES_MAX - 8, limits.STATE_BYTES_MAX - 7, 2_200_000]
+    sizes = [1, limits.STATE_BYTES_MAX - 8, limits.STATE_BYTES_MAX - 7]
     answers = engine.ask(source, b"{}", "summary", [b'[{"n":%d}]' % n for n in sizes])
-    assert [len(one.content or b"") for one in answers] == [9, limits.STATE_BYTES_MAX, 0, 0]
-    assert [one.reason and one.reason.kind for one in answers] == [None, None, "answer", "answer"]
+    assert [len(one.content or b"") for one in answers] == [9, limits.STATE_BYTES_MAX, 0]
+    assert [one.reason and one.reason.kind for one in answers] == [None, None, "answer"]
 
 
 def test_functions_are_asked_any_number_of_times(engine: Engine) -> None:

@@ -14,26 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from contracts import limits
 from contracts.engine.answers import AnswerWrong, Reason, canonical, has_doubtful_keys, read_case, read_reason
-from contracts.engine.errors import ContractNotRunnable
 from contracts.engine.machine import Instance, Trapped
+from contracts.engine.programs import TRAPS, Program
 
 Lookup = Callable[[Sequence[str]], Sequence[bytes | None]]
 """Cases -> the canonical state of each, None for one that is new. Asked once for a case in a batch."""
 
 Beat = Callable[[], None]
 """Called between any two calls of the guest: each is short, and a batch of the worst ones takes minutes."""
-
-_TRAPS: Final = {
-    "fuel": "it used up the instructions that one input has",
-    "stack": "it went deeper than the stack reaches",
-    "memory": "it used up the memory that one input has",
-    "forbidden": "it asked for something that there is not in here, such as a clock, a file or chance",
-    "fault": "it ended the instance that it ran in",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,40 +44,6 @@ class Answer:
     content: bytes | None = None
     reason: Reason | None = None
     fuel: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """A contract, compiled, and its terms (JSON). `make` gives a fresh instance of the guest."""
-
-    code: str
-    terms: str
-    make: Callable[[], Instance]
-
-    def open(self) -> Instance:
-        """A fresh instance with the contract in it. Raises: ContractNotRunnable."""
-        instance = self.make()
-        try:
-            answer, _ = instance.call("load", self.code, self.terms, fuel=limits.FUEL_LOAD)
-            if answer[:1] == "=":
-                return instance
-            reason = _sentence(read_reason(answer[1:]))
-        except Trapped as cause:
-            reason = _TRAPS[cause.kind]
-        # The error below would keep it alive, and three of them are all that the address space has room for.
-        instance.close()
-        raise ContractNotRunnable(reason=reason)
-
-
-def translate(instance: Instance, source: str) -> str:
-    """Compile a contract, in an instance made for it alone. Raises: ContractNotRunnable."""
-    try:
-        answer, _ = instance.call("translate", source, fuel=limits.FUEL_TRANSLATE)
-    except Trapped as cause:
-        raise ContractNotRunnable(reason=_TRAPS[cause.kind]) from cause
-    if answer[:1] != "=":
-        raise ContractNotRunnable(reason=_sentence(read_reason(answer[1:])))
-    return answer[1:]
 
 
 def evaluate(program: Program, records: Sequence[str], lookup: Lookup, beat: Beat) -> list[Outcome]:
@@ -298,18 +255,13 @@ def _told(answer: str, fuel: int, *, is_last: bool) -> Reason:
     if reason.kind == "MemoryError":
         if not is_last:
             raise Trapped("memory", fuel)
-        return Reason(kind="trap", message=_TRAPS["memory"], calls=reason.calls)
+        return Reason(kind="trap", message=TRAPS["memory"], calls=reason.calls)
     return reason
 
 
 def _trap(kind: str) -> Reason:
-    return Reason(kind="trap", message=_TRAPS[kind])
+    return Reason(kind="trap", message=TRAPS[kind])
 
 
 def _fuel(*texts: str) -> int:
     return limits.FUEL_INPUT + limits.FUEL_BYTE * sum(map(len, texts))
-
-
-def _sentence(reason: Reason) -> str:
-    line = f"line {reason.calls[-1][1]}: " if reason.calls else ""
-    return f"{line}{reason.kind}: {reason.message}"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from contracts import limits
-from contracts.engine import evaluating, wire
+from contracts.engine import evaluating, programs, wire
 from contracts.engine.answers import Reason
 from contracts.engine.cache import ensure_compiled
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
@@ -78,10 +78,10 @@ class _Worker:
     def _load(self, key: str, source: str) -> list[Any]:
         instance = self._make()
         try:
-            code = evaluating.translate(instance, source)
+            code = programs.translate(instance, source)
         finally:
             instance.close()
-        evaluating.Program(code=code, terms="{}", make=self._make).open().close()
+        programs.Program(code=code, terms="{}", make=self._make).open().close()
         self._codes[key] = code
         return ["loaded"]
 
@@ -92,8 +92,8 @@ class _Worker:
     def _ask(self, key: str, terms: str, name: str, arguments: list[str]) -> list[evaluating.Answer]:
         return evaluating.ask(self._program(key, terms), name, arguments, _Beat())
 
-    def _program(self, key: str, terms: str) -> evaluating.Program:
-        return evaluating.Program(code=self._codes[key], terms=terms, make=self._make)
+    def _program(self, key: str, terms: str) -> programs.Program:
+        return programs.Program(code=self._codes[key], terms=terms, make=self._make)
 
 
 class _Beat:

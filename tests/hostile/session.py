@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from contracts.engine import ContractNotRunnable, Engine, Outcome
-from contracts.engine.evaluating import _TRAPS
+from contracts.engine.programs import TRAPS
 from tests.hostile import Program, read_programs
 
-_TRAP_OF = {sentence: kind for kind, sentence in _TRAPS.items()}
+_TRAP_OF = {sentence: kind for kind, sentence in TRAPS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
