@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import pytest
 
 from contracts import limits
 from contracts.engine import ContractNotRunnable, Engine, EngineFailed
+from ledger import limits as ledger_limits
 from tests.engines import COUNTS, HEAD, contract, record, run
 from tests.source import ROOT
 
@@ -245,3 +247,21 @@ def test_functions_are_asked_any_number_of_times(engine: Engine) -> None:
     number = 2 * limits.BATCH_INPUTS_MAX + 1
     answers = engine.ask(source, b"{}", "summary", [b'[{"n":%d}]' % n for n in range(number)])
     assert [one.content for one in answers] == [b'{"n":%d}' % n for n in range(number)]
+
+
+LARGEST: Final = (ledger_limits.BODY_BYTES_MAX - 100) // 100 * 100
+SHAPES: Final = {
+    "empty lists": "[" + "[]," * (LARGEST // 3 - 1) + "0]",
+    "lists in each other": "[" + ("[" * 28 + "]" * 28 + ",") * (LARGEST // 57 - 1) + "0]",
+    "fractions": "[" + "1.5," * (LARGEST // 4 - 1) + "0]",
+    "objects": "[" + ",".join(f'{{"{n:06}":1}}' for n in range(LARGEST // 13 - 1)) + "]",
+    "text": '"' + "x" * (LARGEST - 2) + '"',
+    "letters of four bytes": '"' + "\U0001f4a9" * (LARGEST // 4 - 1) + '"',
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_largest_record_is_read_whatever_it_holds(engine: Engine, shape: str) -> None:
+    largest = record(y="$").replace('"$"', SHAPES[shape])
+    outcomes = run(engine, COUNTS, largest, largest)
+    assert [one.state for one in outcomes] == [b'{"last":null,"n":1}', b'{"last":null,"n":2}']
