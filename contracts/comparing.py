@@ -11,7 +11,7 @@ from typing import Any
 
 from contracts import limits
 from contracts.disclosing import Disclosure, compare_rules
-from contracts.engine import Answer, AnswerWrong, Engine, Reason, canonical
+from contracts.engine import Answer, Engine, Reason
 from contracts.folding import Fold
 from contracts.streaming import Line, Lines
 from contracts.wording import describe_reason, encode_value
@@ -121,13 +121,10 @@ def _said(reason: Reason | None) -> str | None:
 
 
 def _read_state(answer: Answer) -> bytes | Reason:
-    if answer.text is None:
+    if answer.content is None:
         assert answer.reason is not None, "there is an answer or a reason"
         return answer.reason
-    try:
-        return canonical(answer.text)
-    except AnswerWrong as cause:
-        return Reason(kind="answer", message=str(cause))
+    return answer.content
 
 
 def _compare_state(case: str, old: bytes | None, new: bytes | None) -> Iterator[StateChange]:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from contracts import limits
-from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason, canonical
+from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason
 from contracts.inputs import Input, encode_record, readings
 from contracts.source import Source, read_source
 from ledger.errors import BadInput
@@ -211,12 +211,9 @@ class _Refused(Exception):
 
 
 def _object(answer: Answer) -> dict[str, Any]:
-    if answer.text is None:
+    if answer.content is None:
         assert answer.reason is not None, "there is an answer or a reason"
         raise _Refused(answer.reason)
-    try:
-        value = parse(canonical(answer.text))
-    except AnswerWrong as cause:
-        raise _Refused(Reason(kind="answer", message=str(cause))) from cause
-    assert isinstance(value, dict), "canonical takes objects only"
+    value = parse(answer.content)
+    assert isinstance(value, dict), "the engine answers with objects only"
     return value

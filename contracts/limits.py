@@ -55,17 +55,19 @@ REASON_LETTERS_MAX: Final = 1_000
 REASON_CALLS_MAX: Final = 10
 """Calls inside the contract that are told with an error, innermost last."""
 
-ANSWER_BYTES_MAX: Final = 8 << 20
-"""Bytes of one answer of the guest, before it is read: far above the largest state, escaped to the last letter."""
+ANSWER_BYTES_MAX: Final = 2 << 20
+"""Letters of one answer of the guest, before it is read: the largest state of numbers such as `0E+79`, which the guest
+writes in 14 letters and the host in 1 and a comma. Read, it takes thirty times as much of the host's memory."""
 
 WORKER_ADDRESS_BYTES: Final = 12 << 30
 """Address space of a worker: far above an instance and the 4 GiB reserved around it, so that it never decides."""
 
-WORKER_SILENT_S: Final = 60.0
-"""Seconds a worker may be silent, beside `WORKER_INPUT_S` for each input: longer means that the machine is at fault."""
+WORKER_STACK_BYTES: Final = 4 << 20
+"""Stack of a worker's process: four times `STACK_BYTES`, or a contract that is stopped there would end the process."""
 
-WORKER_INPUT_S: Final = 10.0
-"""Seconds for each input of a batch: its fuel lasts for half of one, and it is run twice if it traps."""
+WORKER_SILENT_S: Final = 120.0
+"""Seconds a worker may be silent: it says once a second that it is at work, but not inside a call, and the longest
+takes 20 (`FUEL_TRANSLATE`). Longer means that the machine is at fault."""
 
 CASES_BYTES_MAX: Final = 16 << 20
 """Bytes of a file of cases: it is read whole, by its author."""

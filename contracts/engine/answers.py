@@ -27,7 +27,13 @@ _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _LONG: Final = re.compile("[0-9]" * limits.NUMBER_LETTERS_MAX)
 # What Python's encoder makes of keys that were int, bool, None or float; a text may read the same.
 _DOUBTFUL_KEY: Final = re.compile(r'"(?:-?[0-9][^"]*|true|false|null|-?inf|nan|-?Infinity|NaN)":')
-_BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\[\]{}"]+', re.DOTALL)
+# The closing quote is optional: were a string that never ends no token, each escaped quote in it would be tried as a
+# new beginning, and an answer of 1 MB would take hours.
+_NO_BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^\[\]{}"]+', re.DOTALL)
+_NUMBER_END: Final = 10**limits.NUMBER_LETTERS_MAX
+_KIND: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OWN_KINDS: Final = frozenset({"answer", "trap"})
+_CASE_ANSWER_MAX: Final = len(r"\ud800\udc00") * limits.CASE_LETTERS_MAX + len('""')
 
 
 class AnswerWrong(Exception):
@@ -56,12 +62,7 @@ def canonical(answer: str, *, bytes_max: int = limits.STATE_BYTES_MAX) -> bytes:
     """The canonical bytes of an object that the guest wrote. Raises: AnswerWrong."""
     _check_size(answer)
     _check_depth(answer)
-    try:
-        value = _read(answer)
-    except json.JSONDecodeError as cause:
-        raise AnswerWrong(f"what came back is no JSON: {cause}") from None
-    except ValueError as cause:
-        raise AnswerWrong(str(cause)) from None
+    value = _parse(answer)
     if not isinstance(value, dict):
         raise AnswerWrong("what came back is no object")
     text = _write(value)
@@ -80,12 +81,7 @@ def canonical(answer: str, *, bytes_max: int = limits.STATE_BYTES_MAX) -> bytes:
 
 def read_case(answer: str) -> str:
     """The name of a case. Raises: AnswerWrong."""
-    _check_size(answer)
-    _check_depth(answer)
-    try:
-        value = _read(answer)
-    except ValueError as cause:
-        raise AnswerWrong(f"what came back is no text: {cause}") from None
+    value = _parse(answer) if len(answer) <= _CASE_ANSWER_MAX else None
     if not isinstance(value, str) or not 1 <= len(value) <= limits.CASE_LETTERS_MAX:
         raise AnswerWrong(f"key must answer with 1 to {limits.CASE_LETTERS_MAX} letters")
     if has_hidden(value):
@@ -98,26 +94,30 @@ def read_reason(answer: str) -> Reason:
     try:
         _check_size(answer)
         _check_depth(answer)
-        kind, message, calls = _read(answer)
-        told = tuple((_words(name, 80), line) for name, line in calls[-limits.REASON_CALLS_MAX :])
-        if not all(type(line) is int and 0 <= line < 1 << 31 for _, line in told):
-            raise ValueError("a line is no number")
-        return Reason(kind=_words(kind, 80), message=_words(message, limits.REASON_LETTERS_MAX), calls=told)
-    except (AnswerWrong, ValueError, TypeError, RecursionError):
+        kind, message, calls = _parse(answer)
+        if not isinstance(calls, list) or not isinstance(kind, str):
+            raise TypeError("no list and no text")
+        if not _KIND.fullmatch(kind) or kind in _OWN_KINDS:
+            raise ValueError("no name of a class, or one that speaks for the engine")
+        told = tuple((_words(name, 80), _line(line)) for name, line in calls[-limits.REASON_CALLS_MAX :])
+        return Reason(kind=kind[:80], message=_words(message, limits.REASON_LETTERS_MAX), calls=told)
+    except (AnswerWrong, ValueError, TypeError):
         return Reason(kind="answer", message="the contract changed how errors are told")
 
 
 # --- inside ------------------------------------------------------------------------
 
 
+def _parse(answer: str) -> Any:
+    """What the reader says is not repeated: every version of Python says it in other words, and parties compare."""
+    try:
+        return _read(answer)
+    except (ValueError, RecursionError):
+        raise AnswerWrong("what came back is no JSON, or holds a number of thousands of digits") from None
+
+
 def _no_float(text: str) -> Any:
-    raise ValueError(f"the answer holds {text[:40]}, a float; use Decimal and divide(a, b, places)")
-
-
-def _integer(text: str) -> int:
-    if len(text) > ledger_limits.NUMBER_DIGITS_MAX:
-        raise ValueError(f"a number of {len(text)} digits, the limit is {limits.NUMBER_LETTERS_MAX}")
-    return int(text)
+    raise AnswerWrong(f"the answer holds {text[:40]}, a float; use Decimal and divide(a, b, places)")
 
 
 _read: Final = json.JSONDecoder(parse_float=_no_float, parse_constant=_no_float).decode
@@ -135,7 +135,7 @@ def _check_depth(answer: str) -> None:
     """Before a recursive reader sees it, and to a depth that is the same in every version of Python."""
     if answer.count("[") + answer.count("{") <= ledger_limits.JSON_DEPTH:
         return
-    brackets = _BRACKETS.sub("", answer).replace("{", "[").replace("}", "]")
+    brackets = _NO_BRACKETS.sub("", answer).replace("{", "[").replace("}", "]")
     for _ in range(ledger_limits.JSON_DEPTH):
         if not brackets:
             return
@@ -179,8 +179,13 @@ def _check_numbers(value: Any) -> None:
             queue.extend(item.values())
         elif isinstance(item, list):
             queue.extend(item)
-        elif isinstance(item, int) and abs(item) >= 10 ** (limits.NUMBER_LETTERS_MAX - 1):
-            raise AnswerWrong(f"the answer holds an integer of {limits.NUMBER_LETTERS_MAX} digits or more")
+        elif isinstance(item, int) and not -_NUMBER_END < item * 10 < _NUMBER_END * 10:
+            raise AnswerWrong(f"the answer holds a number of more than {limits.NUMBER_LETTERS_MAX} digits")
+
+
+def _line(number: Any) -> int:
+    """0 for what is none: code that was made by hand has lines of all kinds."""
+    return number if type(number) is int and 0 <= number < 1 << 31 else 0
 
 
 def _words(text: Any, letters_max: int) -> str:

@@ -14,13 +14,14 @@ import fcntl
 import hashlib
 import lzma
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from contracts.engine.errors import EngineUnfit
 
 ARTIFACT_PATH: Final = Path(__file__).parent.parent / "guest" / "contract.wasm.xz"
 _UNUSED_S: Final = 30 * 86_400
+_COMPILING_S: Final = 3_600
 
 Tell = Callable[[str], None]
 """Takes a line for people who wait."""
@@ -83,6 +85,8 @@ def _name() -> str:
 
 def _check_private(path: Path) -> None:
     found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise EngineUnfit(reason=f"{path} is a symbolic link, and nothing here may be one")
     if found.st_uid != os.geteuid():
         raise EngineUnfit(reason=f"{path} belongs to another user")
     if stat.S_IMODE(found.st_mode) & 0o022:
@@ -100,7 +104,8 @@ def _is_sound(path: Path) -> bool:
         with path.open("rb") as file:
             got = hashlib.file_digest(file, "sha256").hexdigest()
         is_sound = sum_path.read_text(encoding="ascii") == got
-        os.utime(sum_path)  # used: see `_remove_unused`
+        with suppress(OSError):  # whoever installed it may have left nothing here to write
+            os.utime(sum_path)  # used: see `_remove_unused`
         return is_sound
     except (FileNotFoundError, UnicodeDecodeError):
         return False
@@ -137,11 +142,14 @@ def _compile_into(path: Path) -> None:
 
 
 def _remove_unused(folder: Path) -> None:
-    """Other versions of this program keep theirs here, too: only what nobody has used for long goes."""
+    """What nobody has used for long, and what a compiler that was killed left; other versions keep theirs here, too."""
     for sum_path in folder.glob("engine-*.sum"):
-        if time.time() - sum_path.stat().st_mtime > _UNUSED_S:
+        if time.time() - sum_path.lstat().st_mtime > _UNUSED_S:
             sum_path.unlink(missing_ok=True)
             sum_path.with_suffix(".aot").unlink(missing_ok=True)
+    for left in folder.glob("compiling-*"):
+        if time.time() - left.lstat().st_mtime > _COMPILING_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -14,23 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from contracts import limits
 from contracts.engine.answers import AnswerWrong, Reason, canonical, has_doubtful_keys, read_case, read_reason
-from contracts.engine.errors import ContractNotRunnable
 from contracts.engine.machine import Instance, Trapped
+from contracts.engine.programs import TRAPS, Program
 
 Lookup = Callable[[Sequence[str]], Sequence[bytes | None]]
 """Cases -> the canonical state of each, None for one that is new. Asked once for a case in a batch."""
 
-_TRAPS: Final = {
-    "fuel": "it used up the instructions that one input has",
-    "stack": "it went deeper than the stack reaches",
-    "memory": "it used up the memory that one input has",
-    "forbidden": "it asked for something that there is not in here, such as a clock, a file or chance",
-    "fault": "it ended the instance that it ran in",
-}
+Beat = Callable[[], None]
+"""Called between any two calls of the guest: each is short, and a batch of the worst ones takes minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,60 +39,32 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a function answered, as the guest wrote it and to be read by `canonical`, or why there is no answer."""
+    """What a function answered, an object as canonical JSON, or why there is no answer."""
 
-    text: str | None = None
+    content: bytes | None = None
     reason: Reason | None = None
     fuel: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """A contract, compiled, and its terms (JSON). `make` gives a fresh instance of the guest."""
-
-    code: str
-    terms: str
-    make: Callable[[], Instance]
-
-    def open(self) -> Instance:
-        """A fresh instance with the contract in it. Raises: ContractNotRunnable."""
-        instance = self.make()
-        try:
-            answer, _ = instance.call("load", self.code, self.terms, fuel=limits.FUEL_LOAD)
-        except Trapped as cause:
-            raise ContractNotRunnable(reason=_TRAPS[cause.kind]) from cause
-        if answer[:1] != "=":
-            raise ContractNotRunnable(reason=_sentence(read_reason(answer[1:])))
-        return instance
-
-
-def translate(instance: Instance, source: str) -> str:
-    """Compile a contract, in an instance made for it alone. Raises: ContractNotRunnable."""
-    try:
-        answer, _ = instance.call("translate", source, fuel=limits.FUEL_TRANSLATE)
-    except Trapped as cause:
-        raise ContractNotRunnable(reason=_TRAPS[cause.kind]) from cause
-    if answer[:1] != "=":
-        raise ContractNotRunnable(reason=_sentence(read_reason(answer[1:])))
-    return answer[1:]
-
-
-def evaluate(program: Program, records: Sequence[str], lookup: Lookup) -> list[Outcome]:
+def evaluate(program: Program, records: Sequence[str], lookup: Lookup, beat: Beat) -> list[Outcome]:
     """The outcomes of a batch. records: JSON, checked and bounded by the caller. Raises: ContractNotRunnable."""
     assert len(records) <= limits.BATCH_INPUTS_MAX, "a batch has a bound"
-    batch = _Batch(program, records, lookup)
-    while len(batch.outcomes) < len(records):
-        batch.step()
-    batch.close()
+    batch = _Batch(program, records, lookup, beat)
+    try:
+        while len(batch.outcomes) < len(records):
+            batch.step()
+    finally:
+        batch.close()
     return batch.outcomes
 
 
-def ask(program: Program, name: str, arguments: Sequence[str]) -> list[Answer]:
+def ask(program: Program, name: str, arguments: Sequence[str], beat: Beat) -> list[Answer]:
     """Call `share`, `summary` or `migrate` once for each list of arguments (JSON), by the trap rule."""
     answers: list[Answer] = []
     instance: Instance | None = None
     is_fresh = True
     while len(answers) < len(arguments):
+        beat()
         instance = instance or program.open()
         try:
             answers.append(_ask_one(instance, name, arguments[len(answers)], is_last=is_fresh))
@@ -131,8 +97,10 @@ class _Begun:
 class _Batch:
     """One batch on its way. `outcomes`: of the inputs that are done; the next one is number `len(outcomes)`."""
 
-    def __init__(self, program: Program, records: Sequence[str], lookup: Lookup) -> None:
+    def __init__(self, program: Program, records: Sequence[str], lookup: Lookup, beat: Beat) -> None:
         self.outcomes: list[Outcome] = []
+        self._beat = beat
+        self._window = limits.WINDOW_INPUTS
         self._program = program
         self._records = records
         self._lookup = lookup
@@ -150,6 +118,7 @@ class _Batch:
         if begun:
             self._know(begun)
             self._go_on(at, begun)
+            self._window = min(2 * self._window, limits.WINDOW_INPUTS)
 
     def close(self) -> None:
         if self._instance is not None:
@@ -158,6 +127,7 @@ class _Batch:
 
     def _open(self) -> Instance:
         if self._instance is None:
+            self._beat()
             self._instance = self._program.open()
         return self._instance
 
@@ -166,7 +136,8 @@ class _Batch:
         begun: list[_Begun] = []
         self._forget()
         instance = self._open()
-        for number in range(at, _window_end(self._records, at, self._trapped)):
+        for number in range(at, self._window_end(at)):
+            self._beat()
             try:
                 begun.append(_begin_one(instance, self._records[number]))
             except Trapped:
@@ -174,6 +145,18 @@ class _Batch:
                 self.close()
                 return []
         return begun
+
+    def _window_end(self, at: int) -> int:
+        """Where the window that begins at `at` ends: bounded in inputs and bytes, and before the one that traps."""
+        end = min(len(self._records), at + self._window)
+        if at < self._trapped:
+            end = min(end, self._trapped)
+        size = 0
+        for number in range(at, end):
+            size += len(self._records[number])
+            if number > at and size > limits.WINDOW_BYTES:
+                return number
+        return end
 
     def _forget(self) -> None:
         """Free what earlier windows left. A contract that tampered with the guest may make this fail."""
@@ -192,6 +175,7 @@ class _Batch:
     def _go_on(self, at: int, begun: Sequence[_Begun]) -> None:
         """Apply what was begun. Stops at an input that traps."""
         for index, one in enumerate(begun):
+            self._beat()
             try:
                 outcome = self._apply(self._open(), index, at + index, one, careful=False)
             except Trapped:
@@ -203,10 +187,12 @@ class _Batch:
     def _run_alone(self, at: int) -> None:
         self.close()
         self._trapped = -1
+        self._window = 1  # and doubled from here: else a row of traps would begin whole windows again for each
         one = _Begun(None, None, 0)
         try:
             instance = self._open()
             one = _begin_one(instance, self._records[at])
+            self._beat()
             self._know([one])
             self._keep(self._apply(instance, 0, at, one, careful=True))
         except Trapped as cause:
@@ -233,19 +219,6 @@ class _Batch:
         self.outcomes.append(outcome)
 
 
-def _window_end(records: Sequence[str], at: int, trapped: int) -> int:
-    """Where the window that begins at `at` ends: bounded in inputs and bytes, and before the one that traps."""
-    end = min(len(records), at + limits.WINDOW_INPUTS)
-    if at < trapped:
-        end = min(end, trapped)
-    size = 0
-    for number in range(at, end):
-        size += len(records[number])
-        if number > at and size > limits.WINDOW_BYTES:
-            return number
-    return end
-
-
 def _begin_one(instance: Instance, record: str) -> _Begun:
     answer, fuel = instance.call("begin", record, fuel=_fuel(record))
     if answer[:1] != "=":
@@ -258,9 +231,12 @@ def _begin_one(instance: Instance, record: str) -> _Begun:
 
 def _ask_one(instance: Instance, name: str, arguments: str, *, is_last: bool) -> Answer:
     answer, fuel = instance.call("ask", name, arguments, fuel=_fuel(arguments))
-    if answer[:1] == "=":
-        return Answer(text=answer[1:], fuel=fuel)
-    return Answer(reason=_told(answer, fuel, is_last=is_last), fuel=fuel)
+    if answer[:1] != "=":
+        return Answer(reason=_told(answer, fuel, is_last=is_last), fuel=fuel)
+    try:
+        return Answer(content=canonical(answer[1:]), fuel=fuel)
+    except AnswerWrong as cause:
+        return Answer(reason=Reason(kind="answer", message=str(cause)), fuel=fuel)
 
 
 def _settle(one: _Begun, answer: str, used: int, *, careful: bool) -> Outcome:
@@ -279,18 +255,13 @@ def _told(answer: str, fuel: int, *, is_last: bool) -> Reason:
     if reason.kind == "MemoryError":
         if not is_last:
             raise Trapped("memory", fuel)
-        return Reason(kind="trap", message=_TRAPS["memory"], calls=reason.calls)
+        return Reason(kind="trap", message=TRAPS["memory"], calls=reason.calls)
     return reason
 
 
 def _trap(kind: str) -> Reason:
-    return Reason(kind="trap", message=_TRAPS[kind])
+    return Reason(kind="trap", message=TRAPS[kind])
 
 
 def _fuel(*texts: str) -> int:
     return limits.FUEL_INPUT + limits.FUEL_BYTE * sum(map(len, texts))
-
-
-def _sentence(reason: Reason) -> str:
-    line = f"line {reason.calls[-1][1]}: " if reason.calls else ""
-    return f"{line}{reason.kind}: {reason.message}"

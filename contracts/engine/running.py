@@ -43,6 +43,7 @@ class Engine:
         self._lock = threading.Lock()
         self._worker: subprocess.Popen[bytes] | None = None  # owned by whoever holds the lock
         self._loaded: set[str] = set()  # in this worker's life; owned as the worker is
+        self._owes = False  # whether it was asked something and has not answered to the end; owned as the worker is
 
     def __enter__(self) -> Self:
         return self
@@ -76,22 +77,27 @@ class Engine:
         """
         with self._lock:
             key = self._load(source)
-            answer = self._exchange(["run", key, terms.decode(), list(records)], inputs=len(records))
+            answer = self._exchange(["run", key, terms.decode(), list(records)])
             while answer[0] == "need":
-                answer = self._exchange(self._look_up(lookup, answer[1]), inputs=len(records))
+                states = list(lookup(answer[1]))
+                assert len(states) == len(answer[1]), "one state for each case"
+                answer = self._exchange(states)
             return [_outcome(one) for one in _expect("done", answer)[0]]
 
     def ask(self, source: str, terms: bytes, name: str, arguments: Sequence[bytes]) -> list[Answer]:
         """Call `share`, `summary` or `migrate` of a contract, once for each JSON list of arguments.
 
-        The answers are what the guest wrote, and untrusted: `contracts.engine.answers` reads them.
+        The answers are canonical, and no more is known of them: what they say is for the caller to check.
         Raises: ContractNotRunnable, EngineFailed, EngineUnfit.
         """
         with self._lock:
             key = self._load(source)
-            message = ["ask", key, terms.decode(), name, [one.decode() for one in arguments]]
-            answer = self._exchange(message, inputs=len(arguments))
-            return [_answer(one) for one in _expect("answers", answer)[0]]
+            answers: list[Answer] = []
+            for start in range(0, len(arguments), limits.BATCH_INPUTS_MAX):
+                texts = [one.decode() for one in arguments[start : start + limits.BATCH_INPUTS_MAX]]
+                answer = self._exchange(["ask", key, terms.decode(), name, texts])
+                answers += [_answer(one) for one in _expect("answers", answer)[0]]
+            return answers
 
     def close(self) -> None:
         with self._lock:
@@ -107,18 +113,10 @@ class Engine:
             self._loaded.add(key)
         return key
 
-    def _look_up(self, lookup: Lookup, cases: list[str]) -> list[bytes | None]:
-        states: list[bytes | None] | None = None
-        try:
-            states = list(lookup(cases))
-        finally:
-            if states is None:
-                self._end()  # the worker waits for states, and would take the next message for them
-        assert len(states) == len(cases), "one state for each case"
-        return states
-
     def _ready(self) -> subprocess.Popen[bytes]:
-        if self._worker is not None and self._worker.poll() is None:
+        # One that owes an answer was left in the middle, by an error or an interrupt: it goes, or what it says next
+        # would be taken for the answer to another question.
+        if self._worker is not None and not self._owes and self._worker.poll() is None:
             return self._worker
         self._end()
         self._worker = worker = _spawn(self._folder)
@@ -134,14 +132,20 @@ class Engine:
                     assert answer == ["ready"], "the worker says that it is ready"
                     return worker
 
-    def _exchange(self, message: list[Any], *, inputs: int = 1) -> list[Any]:
-        worker = self._ready()
-        assert worker.stdin is not None, "it was started with a pipe"
+    def _exchange(self, message: list[Any]) -> list[Any]:
+        """Send a message and wait for what it is answered with. A worker that is gone is not started anew here."""
+        worker = self._worker
+        assert worker is not None and worker.stdin is not None, "it was started, with a pipe"
+        self._owes = True
         try:
             wire.send(worker.stdin.fileno(), message)
         except wire.Closed:
             raise self._failed() from None
-        return self._receive(limits.WORKER_SILENT_S + inputs * limits.WORKER_INPUT_S)
+        answer = ["busy"]
+        while answer == ["busy"]:
+            answer = self._receive(limits.WORKER_SILENT_S)
+        self._owes = answer[0] == "need"
+        return answer
 
     def _receive(self, timeout_s: float) -> list[Any]:
         worker = self._worker
@@ -154,6 +158,9 @@ class Engine:
             self._end()
             raise EngineFailed(reason=f"said nothing for {timeout_s:.0f} seconds, and was stopped") from None
         assert isinstance(answer, list), "messages are lists"
+        if answer[0] == "failed":
+            self._end()
+            raise EngineFailed(reason=answer[1])
         return answer
 
     def _failed(self) -> EngineFailed:
@@ -166,6 +173,7 @@ class Engine:
     def _end(self) -> None:
         worker, self._worker = self._worker, None
         self._loaded.clear()
+        self._owes = False
         if worker is not None:
             worker.kill()
             worker.wait()
@@ -200,8 +208,8 @@ def _outcome(packed: list[Any]) -> Outcome:
 
 
 def _answer(packed: list[Any]) -> Answer:
-    text, reason, fuel = packed
-    return Answer(text=text, reason=_reason(reason), fuel=fuel)
+    content, reason, fuel = packed
+    return Answer(content=content, reason=_reason(reason), fuel=fuel)
 
 
 def _reason(packed: list[Any] | None) -> Reason | None:

@@ -11,21 +11,23 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from contracts import limits
-from contracts.engine import evaluating, wire
+from contracts.engine import evaluating, programs, wire
 from contracts.engine.answers import Reason
 from contracts.engine.cache import ensure_compiled
-from contracts.engine.errors import ContractNotRunnable, EngineUnfit
+from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
 from contracts.engine.machine import Instance, load_component, make_engine
 
 _IN: Final = 0
 _OUT: Final = 1
 _NO_MEMORY: Final = 71
 _FILES: Final = 64
+_BEAT_S: Final = 1.0
 
 
 def main() -> None:
@@ -34,6 +36,8 @@ def main() -> None:
         serve(Path(sys.argv[1]))
     except EngineUnfit as cause:
         wire.send(_OUT, ["unfit", cause.fields["reason"]])
+    except EngineFailed as cause:
+        wire.send(_OUT, ["failed", cause.fields["reason"]])
     except wire.Closed:
         pass
     except MemoryError:
@@ -74,21 +78,35 @@ class _Worker:
     def _load(self, key: str, source: str) -> list[Any]:
         instance = self._make()
         try:
-            self._codes[key] = evaluating.translate(instance, source)
+            code = programs.translate(instance, source)
         finally:
             instance.close()
-        self._program(key, "{}").open().close()
+        programs.Program(code=code, terms="{}", make=self._make).open().close()
+        self._codes[key] = code
         return ["loaded"]
 
     def _run(self, key: str, terms: str, records: list[str]) -> list[Any]:
-        outcomes = evaluating.evaluate(self._program(key, terms), records, _lookup)
+        outcomes = evaluating.evaluate(self._program(key, terms), records, _lookup, _Beat())
         return ["done", [_pack(outcome) for outcome in outcomes]]
 
     def _ask(self, key: str, terms: str, name: str, arguments: list[str]) -> list[evaluating.Answer]:
-        return evaluating.ask(self._program(key, terms), name, arguments)
+        return evaluating.ask(self._program(key, terms), name, arguments, _Beat())
 
-    def _program(self, key: str, terms: str) -> evaluating.Program:
-        return evaluating.Program(code=self._codes[key], terms=terms, make=self._make)
+    def _program(self, key: str, terms: str) -> programs.Program:
+        return programs.Program(code=self._codes[key], terms=terms, make=self._make)
+
+
+class _Beat:
+    """Tells the other end, once in a while, that it is waiting for work and not for nothing."""
+
+    def __init__(self) -> None:
+        self._told_s = time.monotonic()
+
+    def __call__(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s >= _BEAT_S:
+            self._told_s = now_s
+            wire.send(_OUT, ["busy"])
 
 
 def _lookup(cases: Sequence[str]) -> Sequence[bytes | None]:
@@ -104,7 +122,7 @@ def _pack(outcome: evaluating.Outcome) -> list[Any]:
 
 
 def _pack_answer(answer: evaluating.Answer) -> list[Any]:
-    return [answer.text, None if answer.reason is None else _pack_reason(answer.reason), answer.fuel]
+    return [answer.content, None if answer.reason is None else _pack_reason(answer.reason), answer.fuel]
 
 
 def _pack_reason(reason: Reason) -> list[Any]:
@@ -116,13 +134,14 @@ def _pack_reason(reason: Reason) -> list[Any]:
 
 def check_host() -> None:
     """Raise where memory could be refused inside an instance, where a contract would see it. Raises: EngineUnfit."""
-    for name, kind in (("address space", resource.RLIMIT_AS), ("data", resource.RLIMIT_DATA)):
+    for name, kind, needed in (
+        ("address space", resource.RLIMIT_AS, limits.WORKER_ADDRESS_BYTES),
+        ("data", resource.RLIMIT_DATA, limits.WORKER_ADDRESS_BYTES),
+        ("stack", resource.RLIMIT_STACK, limits.WORKER_STACK_BYTES),
+    ):
         _, hard = resource.getrlimit(kind)
-        if hard != resource.RLIM_INFINITY and hard < limits.WORKER_ADDRESS_BYTES:
-            reason = (
-                f"the limit of its {name} is {hard >> 20} MiB, below the {limits.WORKER_ADDRESS_BYTES >> 20} it needs"
-            )
-            raise EngineUnfit(reason=reason)
+        if hard != resource.RLIM_INFINITY and hard < needed:
+            raise EngineUnfit(reason=f"the limit of its {name} is {hard >> 20} MiB, below the {needed >> 20} it needs")
         resource.setrlimit(kind, (hard, hard))
     try:
         mode = Path("/proc/sys/vm/overcommit_memory").read_text(encoding="ascii").strip()

@@ -1,0 +1,193 @@
+"""Machine code is run as it lies in the cache: nothing is taken that others may have written, or time broke."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from contracts.engine import Engine, EngineUnfit, cache
+from contracts.engine.cache import default_folder, ensure_compiled
+from tests.source import ROOT
+
+COMPILE: Final = (
+    "import sys; from pathlib import Path; from contracts.engine.cache import ensure_compiled;"
+    "ensure_compiled(Path(sys.argv[1]), print)"
+)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Path:
+    with Engine() as engine:
+        engine.start()
+    return ensure_compiled(default_folder(), lambda line: None)
+
+
+@pytest.fixture
+def path(compiled: Path, tmp_path: Path) -> Path:
+    """The code in a cache of its own, with its sum beside it."""
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o700)
+    for one in (compiled, compiled.with_suffix(".sum")):
+        shutil.copy(one, folder)
+    return folder / compiled.name
+
+
+def no_compiling(line: str) -> None:
+    raise AssertionError("it was there already")
+
+
+def start_compiling(folder: Path, limit: str = "") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", limit + COMPILE, str(folder)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_code_that_is_sound_is_taken_as_it_lies(path: Path) -> None:
+    assert ensure_compiled(path.parent, no_compiling) == path
+
+
+def change(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def become_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir(mode=0o700)
+
+
+def become_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+BREAK: Final[dict[str, Callable[[Path], object]]] = {
+    "a bit changed": lambda path: change(path, len(path.read_bytes()) // 2),
+    "the last bit changed": lambda path: change(path, -1),
+    "truncated": lambda path: os.truncate(path, 1 << 20),
+    "empty": lambda path: os.truncate(path, 0),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
+    "gone": lambda path: path.unlink(),
+    "a folder": become_folder,
+    "a pipe": become_pipe,
+    "its sum changed": lambda path: change(path.with_suffix(".sum"), 7),
+    "its sum empty": lambda path: os.truncate(path.with_suffix(".sum"), 0),
+    "its sum no text": lambda path: path.with_suffix(".sum").write_bytes(b"\xff" * 64),
+    "its sum gone": lambda path: path.with_suffix(".sum").unlink(),
+    "its sum a folder": lambda path: become_folder(path.with_suffix(".sum")),
+}
+
+
+@pytest.mark.parametrize("how", BREAK)
+def test_code_that_is_broken_is_not_taken(path: Path, how: str) -> None:
+    assert cache._is_sound(path)
+    BREAK[how](path)
+    assert not cache._is_sound(path)
+
+
+@pytest.mark.parametrize("which", ["folder", "code", "sum"])
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_what_others_may_write_is_refused_by_name(path: Path, which: str, mode: int) -> None:
+    found = {"folder": path.parent, "code": path, "sum": path.with_suffix(".sum")}[which]
+    found.chmod(mode)
+    with pytest.raises(EngineUnfit, match=f"others may write {found}; "):
+        ensure_compiled(path.parent, no_compiling)
+
+
+@pytest.mark.parametrize("which", ["folder", "code", "sum"])
+def test_symbolic_link_is_refused_by_name(path: Path, which: str) -> None:
+    found = {"folder": path.parent, "code": path, "sum": path.with_suffix(".sum")}[which]
+    found.rename(found.with_name("elsewhere"))
+    found.symlink_to(found.with_name("elsewhere"))
+    with pytest.raises(EngineUnfit, match=f"{found} is a symbolic link"):
+        ensure_compiled(path.parent, no_compiling)
+
+
+def test_lock_that_is_a_symbolic_link_is_not_followed(path: Path) -> None:
+    path.unlink()
+    (path.parent / "lock").symlink_to(path.parent / "made")
+    with pytest.raises(EngineUnfit, match="cannot keep the compiled engine in"):
+        ensure_compiled(path.parent, no_compiling)
+    assert not (path.parent / "made").exists()
+
+
+def test_what_belongs_to_another_user_is_refused(path: Path) -> None:
+    found = path if os.geteuid() == 0 else Path("/")
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    with pytest.raises(EngineUnfit, match="belongs to another user"):
+        cache._check_private(found)
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EngineUnfit, match=f"in {tmp_path}/file/cache: Not a directory"):
+        ensure_compiled(tmp_path / "file" / "cache", no_compiling)
+
+
+def test_default_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert default_folder() == Path("/somewhere/tallystick")
+    for relative in ("", "somewhere"):
+        monkeypatch.setenv("XDG_CACHE_HOME", relative)
+        assert default_folder() == Path.home() / ".cache" / "tallystick"
+
+
+def test_only_what_nobody_used_for_long_is_removed(path: Path) -> None:
+    long_ago = time.time() - 40 * 86_400
+    for name, seconds in (("engine-old", long_ago), ("engine-other", time.time())):
+        for suffix in (".aot", ".sum"):
+            (path.parent / f"{name}{suffix}").write_text("x")
+            os.utime(path.parent / f"{name}{suffix}", (seconds, seconds))
+    for name, seconds in (("compiling-old", long_ago), ("compiling-now", time.time())):
+        (path.parent / name).mkdir()
+        (path.parent / name / "code").write_text("x")
+        os.utime(path.parent / name, (seconds, seconds))
+    cache._remove_unused(path.parent)
+    left = {path.name, path.with_suffix(".sum").name, "engine-other.aot", "engine-other.sum", "compiling-now"}
+    assert {one.name for one in path.parent.iterdir()} == left
+
+
+@pytest.mark.slow
+@pytest.mark.crash
+def test_compiler_that_was_killed_leaves_nothing_that_is_taken_and_two_then_make_one(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    killed = start_compiling(folder)
+    while not list(folder.glob("compiling-*")):
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert not list(folder.glob("engine-*"))
+
+    both = [start_compiling(folder) for _ in range(2)]
+    told = [one.communicate()[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert sorted(told) == ["", "Compiling the contract engine (once, about ten seconds) ...\nCompiled.\n"]
+    assert ensure_compiled(folder, no_compiling).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.slow
+@pytest.mark.crash
+def test_disk_without_room_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    """A bound on the size of files stands for the full disk: the write fails at the same place."""
+    folder = tmp_path / "cache"
+    bound = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20));"
+    failed = start_compiling(folder, bound)
+    assert "EngineUnfit" in failed.communicate()[1] and failed.returncode == 1
+    assert [one.name for one in folder.iterdir()] == ["lock"]
