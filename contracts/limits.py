@@ -13,7 +13,7 @@ FUEL_INPUT: Final = 200_000_000
 FUEL_BYTE: Final = 2_000
 """Further instructions for each byte of record and state: reading JSON takes about 300, writing it as many again."""
 
-FUEL_LOAD: Final = 2_000_000_000
+FUEL_LOAD: Final = 400_000_000
 """Instructions to load a contract into an instance, terms included. About 1 million for 4 KB of source."""
 
 FUEL_TRANSLATE: Final = 20_000_000_000

@@ -17,19 +17,29 @@ from typing import Any, Final
 
 from contracts import limits
 from ledger import limits as ledger_limits
-from ledger.letters import has_hidden
 
 MARK: Final = "\ud800"
 
 # A `"` with a mark behind it and no backslash before it begins a string: inside of one it would be escaped.
 _MARKED: Final = re.compile(r'(?<!\\)"\ud800([^"]*)"(:?)')
 _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-_LONG: Final = re.compile("[0-9]" * limits.NUMBER_LETTERS_MAX)
 # What Python's encoder makes of keys that were int, bool, None or float; a text may read the same.
 _DOUBTFUL_KEY: Final = re.compile(r'"(?:-?[0-9][^"]*|true|false|null|-?inf|nan|-?Infinity|NaN)":')
 # The closing quote is optional: were a string that never ends no token, each escaped quote in it would be tried as a
 # new beginning, and an answer of 1 MB would take hours.
 _NO_BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^\[\]{}"]+', re.DOTALL)
+# Of Unicode 14, and so for ever: asked of the host, the answer would change with its version of Python. Control and
+# format letters, blanks but the space, ends of lines, surrogates, private use, and what `ledger.letters` calls blank.
+_UNSEEN: Final = re.compile(
+    "[\0-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5"
+    "\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f\u2800\u3000\u3164\ud800-\uf8ff\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U00013438\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U000ffffd\U00100000-\U0010fffd]"
+)
+_BRACKETS_ALIKE: Final = bytes.maketrans(b"{}", b"[]")
+_REST: Final = bytes(set(range(256)) - set(b'[]{}"\\'))
+_DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG: Final = b"0" * limits.NUMBER_LETTERS_MAX
 _NUMBER_END: Final = 10**limits.NUMBER_LETTERS_MAX
 _KIND: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OWN_KINDS: Final = frozenset({"answer", "trap"})
@@ -68,12 +78,12 @@ def canonical(answer: str, *, bytes_max: int = limits.STATE_BYTES_MAX) -> bytes:
     text = _write(value)
     if MARK in text:
         text = _MARKED.sub(_unmark, text)
-    if _LONG.search(text):
-        _check_numbers(value)
     try:
         content = text.encode()
     except UnicodeEncodeError:
         raise AnswerWrong("the answer holds half of a surrogate pair, which is no text") from None
+    if _LONG in content.translate(_DIGITS_ALIKE):
+        _check_numbers(value)
     if len(content) > bytes_max:
         raise AnswerWrong(f"the answer has {len(content)} bytes, the limit is {bytes_max}")
     return content
@@ -84,7 +94,7 @@ def read_case(answer: str) -> str:
     value = _parse(answer) if len(answer) <= _CASE_ANSWER_MAX else None
     if not isinstance(value, str) or not 1 <= len(value) <= limits.CASE_LETTERS_MAX:
         raise AnswerWrong(f"key must answer with 1 to {limits.CASE_LETTERS_MAX} letters")
-    if has_hidden(value):
+    if _UNSEEN.search(value):
         raise AnswerWrong("the case holds a letter that cannot be seen")
     return value
 
@@ -135,7 +145,11 @@ def _check_depth(answer: str) -> None:
     """Before a recursive reader sees it, and to a depth that is the same in every version of Python."""
     if answer.count("[") + answer.count("{") <= ledger_limits.JSON_DEPTH:
         return
-    brackets = _NO_BRACKETS.sub("", answer).replace("{", "[").replace("}", "]")
+    # Strings without escapes or brackets, which most are, leave two quotes and go quickly; else they are looked at.
+    left = answer.replace('"\\ud800', '"').encode("ascii", "replace").translate(_BRACKETS_ALIKE, _REST)
+    brackets = left.replace(b'""', b"").decode()
+    if '"' in brackets or "\\" in brackets:
+        brackets = _NO_BRACKETS.sub("", answer).replace("{", "[").replace("}", "]")
     for _ in range(ledger_limits.JSON_DEPTH):
         if not brackets:
             return

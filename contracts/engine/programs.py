@@ -15,9 +15,9 @@ from contracts.engine.errors import ContractNotRunnable
 from contracts.engine.machine import Instance, Trapped
 
 TRAPS: Final = {
-    "fuel": "it used up the instructions that one input has",
+    "fuel": "it used up the instructions that it has",
     "stack": "it went deeper than the stack reaches",
-    "memory": "it used up the memory that one input has",
+    "memory": "it used up the memory that it has",
     "forbidden": "it asked for something that there is not in here, such as a clock, a file or chance",
     "fault": "it ended the instance that it ran in",
 }

@@ -27,6 +27,7 @@ _IN: Final = 0
 _OUT: Final = 1
 _NO_MEMORY: Final = 71
 _FILES: Final = 64
+_WRITTEN_BYTES: Final = 1 << 20  # its last words, where they go to a file
 _BEAT_S: Final = 1.0
 
 
@@ -153,10 +154,10 @@ def check_host() -> None:
 
 
 def confine() -> None:
-    """From here on: no file is written, no core dumped, few are open, and address space ends far above what is used."""
+    """From here on: no large file written, no core dumped, few files open, an end to address space far above need."""
     resource.setrlimit(resource.RLIMIT_AS, (limits.WORKER_ADDRESS_BYTES, limits.WORKER_ADDRESS_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_WRITTEN_BYTES, _WRITTEN_BYTES))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
 
 

@@ -145,6 +145,7 @@ class WitWorld(wit_world.WitWorld):
 # Everything is done once while the image is built, so that a fresh instance starts warm.
 gc.disable()
 sys.setrecursionlimit(RECURSION)
+sys.unraisablehook = lambda _: None  # an error in a __del__ would be printed, and there is nothing to print on
 _WARM = """
 import datetime
 import re

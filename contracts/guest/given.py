@@ -19,6 +19,7 @@ import re
 from decimal import Decimal
 from types import ModuleType
 
+import _pylong  # noqa: F401  Python loads it when it first divides a giant number
 from problems import Reject
 
 CONTEXT = decimal.Context(

@@ -17,19 +17,19 @@ class Reject(Exception):
 
 def describe(fault):
     """Kind, message, and the calls inside the contract with their lines, innermost last; nothing of the guest."""
+    try:
+        return json.dumps(_tell(fault))
+    except BaseException:  # its class or its text fails, too: whoever wrote it meant it to
+        return json.dumps(["Exception", "an error whose text cannot be had", []])
+
+
+def _tell(fault):
+    kind = str(type(fault).__name__)[:80]
     if isinstance(fault, SyntaxError) and fault.filename == FILE:
-        return _text(type(fault).__name__, fault.msg, [["<module>", fault.lineno or 0]])
+        return [kind, str(fault.msg)[:MESSAGE], [["<module>", fault.lineno or 0]]]
     calls, trace = [], fault.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == FILE:
-            calls.append([trace.tb_frame.f_code.co_name, trace.tb_lineno])
+            calls.append([trace.tb_frame.f_code.co_name[:80], trace.tb_lineno])
         trace = trace.tb_next
-    try:
-        message = str(fault)
-    except BaseException:
-        message = "an error whose text cannot be had"
-    return _text(type(fault).__name__, message, calls[-CALLS:])
-
-
-def _text(kind, message, calls):
-    return json.dumps([str(kind)[:80], str(message)[:MESSAGE], calls])
+    return [kind, str(fault)[:MESSAGE], calls[-CALLS:]]

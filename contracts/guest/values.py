@@ -13,7 +13,7 @@ from json.encoder import c_make_encoder, encode_basestring_ascii
 
 DEPTH = 32  # limits.JSON_DEPTH
 MARK = "\ud800"
-_CONTAINERS = frozenset((dict, list, tuple))
+_CONTAINERS = (dict, list, tuple)
 
 
 def _no_number(text):
@@ -57,13 +57,13 @@ def check(value):
     for _ in range(DEPTH):
         below = []
         for item in level:
-            if type(item) is dict:
+            if isinstance(item, dict):
                 try:
                     "".join(item)  # the encoder would write the key 1 as "1" without a word
                 except TypeError:
                     raise TypeError("the answer has a dict with a key that is no text; write str(key)") from None
                 item = item.values()
-            below += [one for one in item if type(one) in _CONTAINERS]
+            below += [one for one in item if isinstance(one, _CONTAINERS)]
         if not below:
             return
         level = below
