@@ -83,11 +83,7 @@ class Fold:
 
     def shares(self, inputs: Sequence[Input]) -> list[Added | Reason]:
         """What `share` adds for each record: pattern -> roles, checked; nothing where the contract has no `share`."""
-        if not self.source.has_share:
-            return [{} for _ in inputs]
-        arguments = [b"[%b,%b]" % (encode_record(self.source, one).encode(), self._terms) for one in inputs]
-        answers = self._engine.ask(self._text, self._terms, "share", arguments)
-        return [_added(answer, self.source.roles) for answer in answers]
+        return self._shares([encode_record(self.source, one) for one in inputs])
 
     def readings(self, one: Input) -> list[tuple[str, frozenset[str]]] | Reason:
         """Every field of a record with the roles that read it, `share` included."""
@@ -100,8 +96,13 @@ class Fold:
     # --- inside ---
 
     def _run(self, inputs: Sequence[Input], states: dict[str, bytes]) -> list[Filed]:
-        rules = self._rules(inputs)
-        taken = [one for one, found in zip(inputs, rules, strict=True) if not isinstance(found, Reason)]
+        records = [_encode(self.source, one) for one in inputs]
+        rules = self._rules(inputs, records)
+        taken = [
+            record
+            for record, found in zip(records, rules, strict=True)
+            if isinstance(record, str) and not isinstance(found, Reason)
+        ]
         done = iter(self._evaluate(taken, states))
         filed = [
             Filed(outcome=Outcome(case=None, reason=found), rules=_NOBODY)
@@ -114,19 +115,28 @@ class Fold:
                 states[outcome.case] = outcome.state
         return filed
 
-    def _rules(self, inputs: Sequence[Input]) -> list[Rules | Reason]:
+    def _rules(self, inputs: Sequence[Input], records: Sequence[str | Reason]) -> list[Rules | Reason]:
         """By which rules each is read, or why the author's node would not record it: by the literals, or by `share`."""
-        found: list[Rules | Reason] = [_refuse(self.source, one) or self.source.rules[one.type] for one in inputs]
+        found: list[Rules | Reason] = [
+            record if isinstance(record, Reason) else self.source.rules[one.type]
+            for one, record in zip(inputs, records, strict=True)
+        ]
         if self.source.has_share:
-            asked = [at for at, rules in enumerate(found) if not isinstance(rules, Reason)]
-            for at, added in zip(asked, self.shares([inputs[at] for at in asked]), strict=True):
+            asked = {at: record for at, record in enumerate(records) if isinstance(record, str)}
+            for at, added in zip(asked, self._shares(list(asked.values())), strict=True):
                 found[at] = _united(self.source, inputs[at], added)
         return found
 
-    def _evaluate(self, inputs: Sequence[Input], states: Mapping[str, bytes]) -> list[Outcome]:
+    def _shares(self, records: Sequence[str]) -> list[Added | Reason]:
+        if not self.source.has_share:
+            return [{} for _ in records]
+        arguments = [b"[%b,%b]" % (record.encode(), self._terms) for record in records]
+        answers = self._engine.ask(self._text, self._terms, "share", arguments)
+        return [_added(answer, self.source.roles) for answer in answers]
+
+    def _evaluate(self, records: Sequence[str], states: Mapping[str, bytes]) -> list[Outcome]:
         if "apply" not in self.source.functions:
-            return [Outcome(case=None) for _ in inputs]
-        records = [encode_record(self.source, one) for one in inputs]
+            return [Outcome(case=None) for _ in records]
         return self._engine.run(self._text, self._terms, records, lambda cases: [states.get(case) for case in cases])
 
 
@@ -145,17 +155,16 @@ def hash_states(states: Mapping[str, bytes]) -> Digest:
 # --- inside ------------------------------------------------------------------------
 
 
-def _refuse(source: Source, one: Input) -> Reason | None:
-    """What a node would not have recorded at all."""
+def _encode(source: Source, one: Input) -> str | Reason:
+    """The record as it is passed, or why a node would not have recorded it at all."""
     if one.type not in source.rules:
         return Reason(kind="not-allowed", message=f"SHARES does not know the type {one.type!r}")
     if one.role not in source.authors.get(one.type, frozenset()):
         return Reason(kind="not-allowed", message=f"the role {one.role!r} may not file the type {one.type!r}")
     try:
-        cut(one.body, source.rules[one.type])
+        return encode_record(source, one)
     except BadInput as cause:  # a pattern that lands on an element of an array, or too many fields
         return Reason(kind="not-allowed", message=str(cause))
-    return None
 
 
 def _united(source: Source, one: Input, added: Added | Reason) -> Rules | Reason:
