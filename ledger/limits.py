@@ -199,6 +199,9 @@ CUSTODY_INPUTS_MAX: Final = 1 << 18
 SHIPMENTS_FILE_BYTES_MAX: Final = 32 << 20
 """Bytes of one delivery history, unpacked: ten times the largest that is known, and small enough to be held whole."""
 
+PURCHASES_TABLE_BYTES_MAX: Final = 32 << 20
+"""Bytes of one table of purchases, unpacked: some 300,000 lines of orders, all held while they are joined."""
+
 CAPTURE_REFUSED_MAX: Final = 1000
 """Refusals that the answer to one EPCIS file lists, besides how many more there are: enough to see what is wrong."""
 

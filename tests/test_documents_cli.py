@@ -56,7 +56,7 @@ def test_documents_become_lines_in_the_order_given(invoice: Path, order: Path) -
     check_strict(second.encode())
     assert list(json.loads(second)) == ["type", "role", "source", "body"]
     assert done.code == ExitCode.OK
-    assert done.err.splitlines() == [f"{order}: left out: Order/UBLExtensions", "documents: 2, wrong: 0"]
+    assert done.err.splitlines() == [f"{order}: left out: Order/UBLExtensions", "documents: 2, inputs: 2, wrong: 0"]
 
 
 def test_role_can_be_given(order: Path) -> None:
@@ -91,7 +91,7 @@ def test_rules_are_told_of_per_file_and_fatal_ones_count(rules: Path, invoice: P
         f"{unnumbered}: MADE-01 (fatal) at /Invoice[1]: An invoice has a number.",
         f"{unnumbered}: MADE-02 (warning) at /: ",
         f"{order}: left out: Order/UBLExtensions",
-        "documents: 3, wrong: 1",
+        "documents: 3, inputs: 3, wrong: 1",
     ]
     assert tally("contract", "inputs", invoice, "--rules", rules).code == ExitCode.OK
 

@@ -14,6 +14,7 @@ import pytest
 
 from ledger import limits
 from ledger.errors import TooLarge
+from node.documents.kinds import Encoding
 from node.documents.lines import encode_lines
 from node.documents.scms import ShipmentsMalformed, read_shipments
 from tests.plain_contract import fold, library_source
@@ -84,7 +85,7 @@ def test_byte_order_mark_and_gzip_change_nothing() -> None:
 
 def test_letters_are_those_of_the_encoding_that_is_named() -> None:
     text = table({"Country": "Côte d'Ivoire"}).decode().encode("cp1252")
-    body = read_shipments(text, encoding="cp1252").inputs[0]["body"]
+    body = read_shipments(text, encoding=Encoding.WINDOWS).inputs[0]["body"]
     assert body["FinalDestinationCountry"] == {"Name": "Côte d'Ivoire"}
     with pytest.raises(ShipmentsMalformed, match="line 2, letters: not utf-8-sig"):
         read_shipments(text)

@@ -2,107 +2,158 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ledger.errors import TallyError
 from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import read_file
 from node.cli.session import Needs, Session, command
+from node.documents.kinds import Encoding, Kind
 
 if TYPE_CHECKING:
-    from node.documents.en16931 import Rules
-    from node.documents.ubl import Input
+    from node.cli.turning import Choices, Source
 
-_Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="UBL document in XML.", exists=True, dir_okay=False)]
+_ONLY: Final = {
+    "rules": Kind.UBL,
+    "role": Kind.UBL,
+    "order": Kind.UBL,
+    "currency": Kind.PURCHASES,
+    "encoding": Kind.SHIPMENTS,
+    "shipper": Kind.SHIPMENTS,
+    "receiver": Kind.SHIPMENTS,
+    "places": Kind.EVENTS,
+    "members": Kind.EVENTS,
+}
+"""Options that one kind alone has."""
+_LINES_AT_ONCE: Final = 1000
+
+_Paths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PATH",
+        help="UBL document in XML, folder with tables of purchases, CSV of deliveries, or EPCIS events in JSON.",
+        exists=True,
+    ),
+]
+_Kind = Annotated[Kind | None, typer.Option(help="What every PATH is. Default: what each looks like.")]
 _Rules = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Check invoices and credit notes by the rules of EN 16931 that were published in this folder.",
+        help="ubl: check invoices and credit notes by the rules of EN 16931 that were published in this folder.",
         exists=True,
         file_okay=False,
     ),
 ]
-_Role = Annotated[str | None, typer.Option(help="Role of who files them. Default: by the kind of document.")]
+_Role = Annotated[str | None, typer.Option(help="ubl: role of who files them. Default: by the kind of document.")]
+_Order = Annotated[
+    str | None, typer.Option(metavar="ID", help="ubl: the order of the documents that name none themselves.")
+]
+_Currency = Annotated[str | None, typer.Option(help="purchases: currency of all amounts. Default: USD.")]
+_Encoding = Annotated[
+    Encoding | None, typer.Option(help="shipments: how its letters were written. Default: utf-8-sig.")
+]
+_Shipper = Annotated[str | None, typer.Option(help="shipments: member who ships. Default: shipper.example.")]
+_Receiver = Annotated[str | None, typer.Option(help="shipments: member who receives. Default: receiver.example.")]
+_Places = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="events: JSON object, place -> party whose place it is.", exists=True, dir_okay=False
+    ),
+]
+_Members = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="events: JSON object, party -> member that files for it.", exists=True, dir_okay=False
+    ),
+]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Count:
+    inputs: int = 0
+    wrong: int = 0
 
 
 def register(contract: typer.Typer) -> None:
     command(contract, "inputs", needs=Needs.NOTHING)(inputs)
 
 
-def inputs(session: Session, files: _Files, *, rules: _Rules = None, role: _Role = None) -> ExitCode:
-    """Turn UBL documents into inputs of a contract: one JSON object a line, in the order given.
+def inputs(
+    session: Session,
+    paths: _Paths,
+    *,
+    kind: _Kind = None,
+    rules: _Rules = None,
+    role: _Role = None,
+    order: _Order = None,
+    currency: _Currency = None,
+    encoding: _Encoding = None,
+    shipper: _Shipper = None,
+    receiver: _Receiver = None,
+    places: _Places = None,
+    members: _Members = None,
+) -> ExitCode:
+    """Turn documents into inputs of a contract: one JSON object a line, in the order given.
 
-    A document that cannot be read, or fails a rule that is fatal, is told of, and the exit code is 1; the others
-    are written nevertheless.
+    What cannot be read, or fails a rule that is fatal, is told of, and the exit code is 1; the others are written
+    nevertheless. An option that only some kind has is refused where a PATH is of another.
     """
-    wrong = 0
+    from node.cli import turning
+
+    sources = [turning.find_source(path, kind) for path in paths]
+    given = {
+        "rules": rules,
+        "role": role,
+        "order": order,
+        "currency": currency,
+        "encoding": encoding,
+        "shipper": shipper,
+        "receiver": receiver,
+        "places": places,
+        "members": members,
+    }
+    _refuse_strangers(sources, {name for name, value in given.items() if value is not None})
+    count = _Count()
     with ExitStack() as stack:
-        compiled = None if rules is None else stack.enter_context(_compile(rules))
-        for file in files:
-            try:
-                wrong += not _turn(session, file, compiled, role)
-            except TallyError as error:
-                wrong += 1
-                session.out.say(f"{file}: {error}")
-                session.out.say(f"  code: {error.code}")
-                session.out.say(f"  hint: {error.hint}")
-    session.out.say(f"documents: {len(files)}, wrong: {wrong}")
-    return ExitCode.REFUSED if wrong else ExitCode.OK
+        choices = turning.choose(given, stack)
+        for source in sources:
+            _write(session, source, choices, count)
+    session.out.say(f"documents: {len(sources)}, inputs: {count.inputs}, wrong: {count.wrong}")
+    return ExitCode.REFUSED if count.wrong else ExitCode.OK
 
 
-def _turn(session: Session, file: Path, rules: Rules | None, role: str | None) -> bool:
-    """Write one document as an input; False if it fails a rule that is fatal."""
-    from ledger import limits
-    from node.documents.en16931 import CHECKED
-    from node.documents.ubl import read
-
-    content = read_file(file, bytes_max=limits.DOCUMENT_FILE_BYTES_MAX)
-    found = read(content)
-    for path, count in found.left_out.items():
-        session.out.say(f"{file}: left out: {path}" + (f" ({count} times)" if count > 1 else ""))
-    is_met = True
-    if rules is not None and found.kind in CHECKED:
-        is_met = _check(session, file, rules, content)
-    session.out.raw(_line(found, file=file, content=content, role=role or found.role))
-    return is_met
+def _refuse_strangers(sources: list[Source], given: set[str]) -> None:
+    """Refuse an option that the kind of some source does not have. What has no kind is told of in its turn."""
+    for name in (name for name in _ONLY if name in given):
+        for source in sources:
+            if source.kind not in (None, _ONLY[name]):
+                kinds = f"--{name} is an option of the kind {_ONLY[name]} alone, and {source.path} is {source.kind}"
+                raise UsageWrong(reason=f"{kinds}: give kinds that differ in commands of their own")
 
 
-def _check(session: Session, file: Path, rules: Rules, content: bytes) -> bool:
-    failures = rules.check(content)
-    for failure in failures:
-        session.out.say(f"{file}: {failure.rule} ({failure.flag}) at {failure.location}: {failure.text}")
-    return not any(failure.is_fatal for failure in failures)
+def _write(session: Session, source: Source, choices: Choices, count: _Count) -> None:
+    """Write the inputs of one source, and tell what is odd or wrong with it."""
+    from node.cli.turning import turn
+    from node.documents.lines import encode_lines
 
-
-def _line(found: Input, *, file: Path, content: bytes, role: str) -> bytes:
-    """Put together as text, so that every number of the body stays as it is."""
-    from ledger.jsontext import encode_string
-
-    head = {"type": found.type, "role": role} | ({} if found.time is None else {"time": found.time})
-    members = [b'"%b":%b' % (name.encode(), encode_string(value)) for name, value in head.items()]
-    # The file's name alone: the folders around it are nobody's business.
-    name, digest = encode_string(_visible(file.name)), hashlib.sha256(content).hexdigest().encode()
-    members += [b'"source":{"file":%b,"sha256":"%b"}' % (name, digest), b'"body":' + found.body]
-    return b"{" + b",".join(members) + b"}\n"
-
-
-def _visible(name: str) -> str:
-    """A file name may hold bytes that are no UTF-8."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _compile(folder: Path) -> Rules:
     try:
-        from node.documents.en16931 import Rules
-
-        return Rules(folder)
-    except TallyError as cause:
-        wrong = UsageWrong(reason=str(cause))
-        wrong.hint = cause.hint
-        raise wrong from cause
+        turned = turn(source, choices)
+    except TallyError as error:
+        count.wrong += 1
+        session.out.say(f"{source.path}: {error}")
+        session.out.say(f"  code: {error.code}")
+        session.out.say(f"  hint: {error.hint}")
+        return
+    count.wrong += not turned.is_met
+    for note in turned.notes:
+        session.out.say(f"{source.path}: {note}")
+    lines = encode_lines(turned.inputs)
+    while part := list(islice(lines, _LINES_AT_ONCE)):
+        count.inputs += len(part)
+        session.out.answer(b"".join(part))

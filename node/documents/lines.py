@@ -9,7 +9,10 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 Input: TypeAlias = dict[str, Any]
-"""role, author, type, body, and time if the document tells when it was said. Numbers are int and Decimal."""
+"""role, author, type, body, and time if the document tells when it was said. Numbers are int and Decimal.
+
+A body that is JSON text already is a `msgspec.Raw`. source: file and sha256, where one file says all of it.
+"""
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 

@@ -23,13 +23,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from ledger import limits
 from ledger.errors import BadInput, TooLarge
+from node.documents.kinds import Encoding
 from node.documents.lines import Doubt, Input
 
 CURRENCY: Final = "USD"
+COLUMNS: Final = (
+    "ID", "Project Code", "PQ #", "PO / SO #", "ASN/DN #", "Country", "Fulfill Via", "Vendor INCO Term",
+    "Shipment Mode", "PQ First Sent to Client Date", "PO Sent to Vendor Date", "Scheduled Delivery Date",
+    "Delivered to Client Date", "Delivery Recorded Date", "Vendor", "Item Description", "Brand", "Dosage",
+    "Unit of Measure (Per Pack)", "Line Item Quantity", "Line Item Value", "Pack Price", "Unit Price",
+    "Manufacturing Site", "Weight (Kilograms)", "Freight Cost (USD)", "Line Item Insurance (USD)",
+)  # fmt: skip
 
 Row = Mapping[str, str]
 
@@ -41,13 +49,6 @@ _NUMBER: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?\Z")
 _REFERENCE: Final = re.compile(r"See ((?:ASN|DN)-[0-9]+) \(ID#:([0-9]+)\)\Z")
 _WORD_LETTERS: Final = 80  # of a cell that is shown in a message
 _CENTURY: Final = 2000  # years have two digits, and the system began in 2005
-_COLUMNS: Final = (
-    "ID", "Project Code", "PQ #", "PO / SO #", "ASN/DN #", "Country", "Fulfill Via", "Vendor INCO Term",
-    "Shipment Mode", "PQ First Sent to Client Date", "PO Sent to Vendor Date", "Scheduled Delivery Date",
-    "Delivered to Client Date", "Delivery Recorded Date", "Vendor", "Item Description", "Brand", "Dosage",
-    "Unit of Measure (Per Pack)", "Line Item Quantity", "Line Item Value", "Pack Price", "Unit Price",
-    "Manufacturing Site", "Weight (Kilograms)", "Freight Cost (USD)", "Line Item Insurance (USD)",
-)  # fmt: skip
 _WORDED: Final = ("PQ First Sent to Client Date", "PO Sent to Vendor Date", "Weight (Kilograms)", "Freight Cost (USD)")
 _ABSENT: Final = frozenset({"", "N/A", "N/A - From RDC", "Pre-PQ Process"})
 
@@ -74,7 +75,7 @@ def read_shipments(
     *,
     shipper: str = "shipper.example",
     receiver: str = "receiver.example",
-    encoding: Literal["utf-8-sig", "cp1252", "latin-1"] = "utf-8-sig",
+    encoding: Encoding = Encoding.UTF_8,
 ) -> Shipments:
     """Read a delivery history, CSV with or without byte order mark, as it is or in gzip.
 
@@ -98,7 +99,7 @@ def read_shipments(
 # --- the table ----------------------------------------------------------------------------------
 
 
-def _text(file: bytes, encoding: str) -> str:
+def _text(file: bytes, encoding: Encoding) -> str:
     if file.startswith(_GZIP):
         try:
             with gzip.open(io.BytesIO(file)) as packed:
@@ -120,7 +121,7 @@ def _rows(text: str) -> Iterator[tuple[int, Row]]:
     table = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(table, [])
-        missing = [name for name in _COLUMNS if header.count(name) != 1]
+        missing = [name for name in COLUMNS if header.count(name) != 1]
         if missing:
             raise ShipmentsMalformed(line=1, column=missing[0], reason="no such column, or two of them")
         for cells in filter(None, table):  # empty lines are none

@@ -16,98 +16,62 @@ What the tables do not say, and how it is filled in:
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final
 
-import msgspec
-
-from ledger.errors import EncodingError
-
-Json = str | int | Decimal | bool | None | list["Json"] | dict[str, "Json"]
-Row = Mapping[str, str]
-_T = TypeVar("_T")
+from node.documents.lines import Input
+from node.documents.wwitables import Row, Tables, day_of, find, identifier, number, read_tables, refused, transactions
 
 UNIT: Final = "NAR"
 """UN/ECE recommendation 20: number of articles; here outers."""
 BUYER: Final = "importer.example"
+CURRENCY: Final = "USD"
 _INVOICE: Final = "5"
 _PAYMENT: Final = "7"
-_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 _HOURS: Final = {"order": "08", "receipt": "09", "invoice": "10", "payment": "11"}
 """The tables know days alone; of one day, documents come in this order."""
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+_DIGITS: Final = 60  # of any product of two numbers of the tables, so that none is rounded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """One document, as a contract takes it in."""
-
-    type: str
-    role: str
-    author: str
-    time: str
-    body: dict[str, Json]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tables:
-    """currency: of all amounts. lines: order -> its lines. paid_days: supplier -> days until its invoices are due."""
-
-    currency: str
-    orders: list[Row]
-    lines: dict[str, list[Row]]
-    transactions: list[Row]
-    tax_rates: dict[str, Decimal]
-    paid_days: dict[str, int]
-
-
-def read_purchases(folder: Path, *, currency: str = "USD") -> list[Input]:
+def read_purchases(folder: Path, *, currency: str = CURRENCY) -> list[Input]:
     """All documents of the tables in `folder`, by day; of one day orders first, then receipts, invoices, payments.
 
-    Raises: EncodingError where a table is missing, a value is none, or amounts contradict each other.
+    Raises: PurchasesMalformed where a table is missing, a value is none, or amounts contradict each other; TooLarge.
     """
-    tables = _read_tables(folder, currency)
-    found = [*_orders(tables), *_receipts(tables), *_invoices(tables), *_payments(tables)]
-    return sorted(found, key=lambda document: document.time)
-
-
-def encode_lines(inputs: Iterable[Input]) -> Iterator[bytes]:
-    """One line of JSON each, line feed included; numbers keep the text that they have in the tables."""
-    for document in inputs:
-        yield _encode(document) + b"\n"
+    tables = read_tables(folder, currency)
+    with localcontext(Context(prec=_DIGITS)):
+        found = [*_orders(tables), *_receipts(tables), *_invoices(tables), *_payments(tables)]
+    return sorted(found, key=lambda document: str(document["time"]))
 
 
 # --- documents ---------------------------------------------------------------------
 
 
-def _orders(tables: _Tables) -> Iterator[Input]:
+def _orders(tables: Tables) -> Iterator[Input]:
     for row in tables.orders:
-        order = _identifier(row, "PurchaseOrderID")
-        body: dict[str, Json] = {
+        order = identifier(row, "PurchaseOrderID")
+        body: dict[str, Any] = {
             "ID": order,
-            "IssueDate": _day(row, "OrderDate"),
+            "IssueDate": day_of(row, "OrderDate"),
             "DocumentCurrencyCode": tables.currency,
-            "SellerSupplierParty": {"CustomerAssignedAccountID": _identifier(row, "SupplierID")},
-            "Delivery": [{"RequestedDeliveryPeriod": {"EndDate": _day(row, "ExpectedDeliveryDate")}}],
-            "OrderLine": [{"LineItem": _line_item(tables, line)} for line in _of(tables.lines, row, "PurchaseOrderID")],
+            "SellerSupplierParty": {"CustomerAssignedAccountID": identifier(row, "SupplierID")},
+            "Delivery": [{"RequestedDeliveryPeriod": {"EndDate": day_of(row, "ExpectedDeliveryDate")}}],
+            "OrderLine": [
+                {"LineItem": _line_item(tables, line)} for line in find(tables.lines, row, "PurchaseOrderID")
+            ],
         }
-        yield _input("order", BUYER, _day(row, "OrderDate"), body)
+        yield _input("order", BUYER, day_of(row, "OrderDate"), body)
 
 
-def _line_item(tables: _Tables, line: Row) -> dict[str, Json]:
-    ordered = _number(line, "OrderedOuters")
-    price = _number(line, "ExpectedUnitPricePerOuter")
+def _line_item(tables: Tables, line: Row) -> dict[str, Any]:
+    ordered = number(line, "OrderedOuters")
+    price = number(line, "ExpectedUnitPricePerOuter")
     return {
-        "ID": _identifier(line, "PurchaseOrderLineID"),
+        "ID": identifier(line, "PurchaseOrderLineID"),
         "Quantity": _quantity(ordered),
         "LineExtensionAmount": _amount(tables, ordered * price),
         "Price": {"PriceAmount": {"value": price, "currencyID": tables.currency}},
@@ -115,15 +79,15 @@ def _line_item(tables: _Tables, line: Row) -> dict[str, Json]:
     }
 
 
-def _receipts(tables: _Tables) -> Iterator[Input]:
+def _receipts(tables: Tables) -> Iterator[Input]:
     """One for each order and day on which lines of it were last received; what was not received has none."""
     for order, lines in tables.lines.items():
         days = defaultdict(list)
         for line in lines:
-            if _number(line, "ReceivedOuters"):
-                days[_day(line, "LastReceiptDate")].append(line)
+            if number(line, "ReceivedOuters"):
+                days[day_of(line, "LastReceiptDate")].append(line)
         for day, received in sorted(days.items()):
-            body: dict[str, Json] = {
+            body: dict[str, Any] = {
                 "ID": f"{order}-{day}",
                 "IssueDate": day,
                 "OrderReference": [{"ID": order}],
@@ -132,46 +96,52 @@ def _receipts(tables: _Tables) -> Iterator[Input]:
             yield _input("receipt", BUYER, day, body)
 
 
-def _receipt_line(line: Row) -> dict[str, Json]:
-    name = _identifier(line, "PurchaseOrderLineID")
-    received = _quantity(_number(line, "ReceivedOuters"))
+def _receipt_line(line: Row) -> dict[str, Any]:
+    name = identifier(line, "PurchaseOrderLineID")
+    received = _quantity(number(line, "ReceivedOuters"))
     return {"ID": name, "ReceivedQuantity": received, "OrderLineReference": {"LineID": name}, "Item": _item(line)}
 
 
-def _invoices(tables: _Tables) -> Iterator[Input]:
-    for row in _transactions(tables, _INVOICE):
-        order = _identifier(row, "PurchaseOrderID")
-        lines: list[Json] = []
+def _invoices(tables: Tables) -> Iterator[Input]:
+    for row in transactions(tables, _INVOICE):
+        order = identifier(row, "PurchaseOrderID")
+        lines: list[Any] = []
         net = Decimal(0)
-        for line in _of(tables.lines, row, "PurchaseOrderID"):
-            billed = _number(line, "ReceivedOuters")
+        for line in find(tables.lines, row, "PurchaseOrderID"):
+            billed = number(line, "ReceivedOuters")
             if billed:
-                amount = billed * _number(line, "ExpectedUnitPricePerOuter")
+                amount = billed * number(line, "ExpectedUnitPricePerOuter")
                 lines.append(_invoice_line(tables, line, billed, amount))
                 net += amount
-        if net != _number(row, "AmountExcludingTax"):
-            raise _refused(row, "AmountExcludingTax", f"the lines received of order {order} come to {net}")
-        day = _day(row, "TransactionDate")
-        due = date.fromisoformat(day) + timedelta(_of(tables.paid_days, row, "SupplierID"))
-        body: dict[str, Json] = {
-            "ID": _identifier(row, "SupplierInvoiceNumber"),
+        if net != number(row, "AmountExcludingTax"):
+            raise refused(row, "AmountExcludingTax", f"the lines received of order {order} come to {net}")
+        day = day_of(row, "TransactionDate")
+        body: dict[str, Any] = {
+            "ID": identifier(row, "SupplierInvoiceNumber"),
             "IssueDate": day,
-            "DueDate": due.isoformat(),
+            "DueDate": _due(tables, row, day),
             "DocumentCurrencyCode": tables.currency,
             "OrderReference": {"ID": order},
-            "TaxTotal": [{"TaxAmount": _amount(tables, _number(row, "TaxAmount"))}],
+            "TaxTotal": [{"TaxAmount": _amount(tables, number(row, "TaxAmount"))}],
             "LegalMonetaryTotal": {
                 "LineExtensionAmount": _amount(tables, net),
-                "PayableAmount": _amount(tables, _number(row, "TransactionAmount")),
+                "PayableAmount": _amount(tables, number(row, "TransactionAmount")),
             },
             "InvoiceLine": lines,
         }
-        yield _input("invoice", f"supplier-{_identifier(row, 'SupplierID')}.example", day, body)
+        yield _input("invoice", f"supplier-{identifier(row, 'SupplierID')}.example", day, body)
 
 
-def _invoice_line(tables: _Tables, line: Row, billed: Decimal, amount: Decimal) -> dict[str, Json]:
-    name = _identifier(line, "PurchaseOrderLineID")
-    rate = _of(tables.tax_rates, line, "StockItemID")
+def _due(tables: Tables, row: Row, day: str) -> str:
+    try:
+        return (date.fromisoformat(day) + timedelta(find(tables.paid_days, row, "SupplierID"))).isoformat()
+    except OverflowError as cause:
+        raise refused(row, "SupplierID", "its PaymentDays end after all calendars") from cause
+
+
+def _invoice_line(tables: Tables, line: Row, billed: Decimal, amount: Decimal) -> dict[str, Any]:
+    name = identifier(line, "PurchaseOrderLineID")
+    rate = find(tables.tax_rates, line, "StockItemID")
     return {
         "ID": name,
         "InvoicedQuantity": _quantity(billed),
@@ -181,120 +151,50 @@ def _invoice_line(tables: _Tables, line: Row, billed: Decimal, amount: Decimal) 
     }
 
 
-def _payments(tables: _Tables) -> Iterator[Input]:
+def _payments(tables: Tables) -> Iterator[Input]:
     settled = defaultdict(list)
-    for row in _transactions(tables, _INVOICE):
+    for row in transactions(tables, _INVOICE):
         if row.get("FinalizationDate"):
-            settled[_identifier(row, "SupplierID"), _day(row, "FinalizationDate")].append(row)
-    for payment in _transactions(tables, _PAYMENT):
-        rows = settled.pop((_identifier(payment, "SupplierID"), _day(payment, "TransactionDate")), [])
-        paid = {_identifier(row, "SupplierTransactionID"): _settled(row) for row in rows}
-        if sum(paid.values()) != -_number(payment, "TransactionAmount"):
-            raise _refused(
-                payment, "TransactionAmount", f"the invoices settled on its day come to {sum(paid.values())}"
-            )
+            settled[identifier(row, "SupplierID"), day_of(row, "FinalizationDate")].append(row)
+    for payment in transactions(tables, _PAYMENT):
+        rows = settled.pop((identifier(payment, "SupplierID"), day_of(payment, "TransactionDate")), [])
+        paid = {identifier(row, "SupplierTransactionID"): _settled(row) for row in rows}
+        if sum(paid.values()) != -number(payment, "TransactionAmount"):
+            raise refused(payment, "TransactionAmount", f"the invoices settled on its day come to {sum(paid.values())}")
         for row in rows:
-            name = _identifier(row, "SupplierTransactionID")
-            body: dict[str, Json] = {
-                "ID": f"{_identifier(payment, 'SupplierTransactionID')}-{name}",
-                "PaidDate": _day(payment, "TransactionDate"),
-                "OrderReference": {"ID": _identifier(row, "PurchaseOrderID")},
+            name = identifier(row, "SupplierTransactionID")
+            body: dict[str, Any] = {
+                "ID": f"{identifier(payment, 'SupplierTransactionID')}-{name}",
+                "PaidDate": day_of(payment, "TransactionDate"),
+                "OrderReference": {"ID": identifier(row, "PurchaseOrderID")},
                 "PaidAmount": _amount(tables, paid[name]),
-                "BillingReference": [{"InvoiceDocumentReference": {"ID": _identifier(row, "SupplierInvoiceNumber")}}],
+                "BillingReference": [{"InvoiceDocumentReference": {"ID": identifier(row, "SupplierInvoiceNumber")}}],
             }
-            yield _input("payment", BUYER, _day(payment, "TransactionDate"), body)
+            yield _input("payment", BUYER, day_of(payment, "TransactionDate"), body)
     for (supplier, day), rows in settled.items():
-        raise _refused(rows[0], "FinalizationDate", f"supplier {supplier} was paid nothing on {day}")
+        raise refused(rows[0], "FinalizationDate", f"supplier {supplier} was paid nothing on {day}")
 
 
 def _settled(row: Row) -> Decimal:
-    return _number(row, "TransactionAmount") - _number(row, "OutstandingBalance")
+    return number(row, "TransactionAmount") - number(row, "OutstandingBalance")
 
 
-def _input(kind: str, author: str, day: str, body: dict[str, Json]) -> Input:
+def _input(kind: str, author: str, day: str, body: dict[str, Any]) -> Input:
     role = "seller" if kind == "invoice" else "buyer"
-    return Input(type=kind, role=role, author=author, time=f"{day}T{_HOURS[kind]}:00:00.000Z", body=body)
+    return {"role": role, "author": author, "type": kind, "time": f"{day}T{_HOURS[kind]}:00:00.000Z", "body": body}
 
 
-def _item(line: Row) -> dict[str, Json]:
+def _item(line: Row) -> dict[str, Any]:
     return {
         "Name": line.get("Description") or "",
-        "SellersItemIdentification": {"ID": _identifier(line, "StockItemID")},
+        "SellersItemIdentification": {"ID": identifier(line, "StockItemID")},
     }
 
 
-def _quantity(value: Decimal) -> Json:
+def _quantity(value: Decimal) -> dict[str, Any]:
     return {"value": value, "unitCode": UNIT}
 
 
-def _amount(tables: _Tables, value: Decimal) -> Json:
+def _amount(tables: Tables, value: Decimal) -> dict[str, Any]:
     """Money as it is written, with two decimals; the tables drop trailing zeros."""
     return {"value": value.quantize(Decimal("0.01")), "currencyID": tables.currency}
-
-
-# --- tables ------------------------------------------------------------------------
-
-
-def _read_tables(folder: Path, currency: str) -> _Tables:
-    lines: defaultdict[str, list[Row]] = defaultdict(list)
-    for line in _table(folder, "Purchasing.PurchaseOrderLines"):
-        lines[_identifier(line, "PurchaseOrderID")].append(line)
-    items = _table(folder, "Warehouse.StockItems")
-    suppliers = _table(folder, "Purchasing.Suppliers")
-    return _Tables(
-        currency=currency,
-        orders=_table(folder, "Purchasing.PurchaseOrders"),
-        lines=dict(lines),
-        transactions=_table(folder, "Purchasing.SupplierTransactions"),
-        tax_rates={_identifier(item, "StockItemID"): _number(item, "TaxRate") for item in items},
-        paid_days={_identifier(row, "SupplierID"): int(_number(row, "PaymentDays")) for row in suppliers},
-    )
-
-
-def _table(folder: Path, name: str) -> list[Row]:
-    """The rows of a table, packed or not."""
-    for file in (folder / f"{name}.csv.gz", folder / f"{name}.csv"):
-        if file.exists():
-            text = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-            return list(csv.DictReader(io.StringIO(text.decode(), newline=""), strict=True))
-    raise EncodingError(field=name, reason="no such table in the folder")
-
-
-def _transactions(tables: _Tables, kind: str) -> list[Row]:
-    return [row for row in tables.transactions if _identifier(row, "TransactionTypeID") == kind]
-
-
-def _of(rows: Mapping[str, _T], row: Row, column: str) -> _T:
-    """What `rows` has for the identifier in `column`, which another table must have."""
-    name = _identifier(row, column)
-    if name not in rows:
-        raise _refused(row, column, f"{name} is in no other table")
-    return rows[name]
-
-
-def _identifier(row: Row, column: str) -> str:
-    """A whole number as text; columns with gaps were written as `7290.0`."""
-    value = _number(row, column)
-    if value != value.to_integral_value() or value < 0:
-        raise _refused(row, column, "no whole number")
-    return str(int(value))
-
-
-def _number(row: Row, column: str) -> Decimal:
-    """The number in `column`, whole ones without a fraction."""
-    text = row.get(column) or ""
-    if not _NUMBER.fullmatch(text):
-        raise _refused(row, column, "no number")
-    value = Decimal(text)
-    return value.to_integral_value() if value == value.to_integral_value() else value
-
-
-def _day(row: Row, column: str) -> str:
-    try:
-        return date.fromisoformat(row.get(column) or "").isoformat()
-    except ValueError as cause:
-        raise _refused(row, column, "no date") from cause
-
-
-def _refused(row: Row, column: str, reason: str) -> EncodingError:
-    return EncodingError(field=f"{column} of row {row.get('', '?')}", reason=reason)
