@@ -1,0 +1,53 @@
+"""What `share` answers is believed only as far as it adds readers that the contract has."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.engine import Engine, Reason
+from contracts.folding import Fold
+from tests.engines import HEAD, engine, inputs
+
+__all__ = ["engine"]
+
+
+def _fold(engine: Engine, answer: str) -> Fold:
+    return Fold(engine, HEAD + f"def share(record, terms):\n    return {answer}\n", b"{}")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ('{"/x": {"stranger"}}', "share names the role 'stranger', which ROLES does not have"),
+        ('{"x": {"a"}}', "the pattern 'x'"),
+        ('["/x"]', "share must answer with a dict"),
+        ('{"/x": "a"}', "roles stand in a set, list or tuple"),
+        ('{"/x": [1, "a"]}', "not supported between"),
+        ('{"/x": [["a"]]}', "pattern -> roles"),
+        ('{f"/x{n}": ["a"] for n in range(65)}', "share adds 65 patterns, the limit is 64"),
+        ('{"/x": {"a"}}["y"]', "'y'"),
+    ],
+)
+def test_what_share_answers_counts_only_if_it_adds_roles_of_the_contract(
+    engine: Engine, answer: str, words: str
+) -> None:
+    fold = _fold(engine, answer)
+    (said,) = fold.shares(inputs(HEAD, [{"x": 1}]))
+    assert isinstance(said, Reason) and words in said.message, said
+    (outcome,) = fold.add(inputs(HEAD, [{"x": 1}]))
+    assert outcome.reason == said, "its author's node would not record it"
+
+
+@pytest.mark.parametrize("answer", ["{}", '{"/x": []}', '{"/x": {"b"}}', '{"/secret": ()}'])
+def test_share_takes_no_reader_away(engine: Engine, answer: str) -> None:
+    (one,) = inputs(HEAD, [{"x": 1, "secret": 2}])
+    found = _fold(engine, answer).readings(one)
+    assert not isinstance(found, Reason), found
+    assert dict(found) == {"/x": {"a", "b"}, "/secret": {"a"}}
+
+
+def test_share_adds_a_reader_to_this_record_alone(engine: Engine) -> None:
+    fold = _fold(engine, '{"/secret": {"b"}} if record["body"]["x"] > 8 else {}')
+    cool, warm = inputs(HEAD, [{"x": 8, "secret": 1}, {"x": 9, "secret": 1}])
+    assert dict(fold.readings(cool))["/secret"] == {"a"}  # type: ignore[arg-type]
+    assert dict(fold.readings(warm))["/secret"] == {"a", "b"}  # type: ignore[arg-type]
