@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import limits
+from contracts.engine import answers
 from contracts.engine.answers import (
     MARK,
     AnswerWrong,
@@ -23,6 +24,7 @@ from contracts.engine.answers import (
     read_case,
     read_reason,
 )
+from contracts.engine.quick import canonicalise
 from ledger import jsontext
 from ledger.letters import is_hidden
 
@@ -246,3 +248,29 @@ def test_case_of_as_many_letters_as_may_be_is_read() -> None:
         assert read_case(json.dumps(letter * limits.CASE_LETTERS_MAX)) == letter * limits.CASE_LETTERS_MAX
         with pytest.raises(AnswerWrong, match="letters"):
             read_case(json.dumps(letter * (limits.CASE_LETTERS_MAX + 1)))
+
+
+@given(hostile_texts | objects.map(write))
+def test_the_quick_way_comes_to_the_same_or_to_nothing(text: str) -> None:
+    check_quick(text)
+
+
+def check_quick(text: str) -> None:
+    try:
+        answers._check_depth(text)
+        exact: bytes | None = answers.canonicalise_exactly(text)
+    except AnswerWrong:
+        exact = None
+    assert canonicalise(text) in (None, exact)
+
+
+@given(objects, st.data())
+def test_the_quick_way_is_not_led_astray_by_what_is_cut_in(value: dict[str, Any], data: st.DataObject) -> None:
+    answer = write(value)
+    at = data.draw(st.integers(0, len(answer)))
+    inner = data.draw(fragments | st.sampled_from(["$~:", '"$~:1"', '\\"\\ud8001"', "0.5", "-0", "1:"]))
+    check_quick(answer[:at] + inner + answer[at:])
+
+
+def test_most_answers_go_the_quick_way() -> None:
+    assert canonicalise('{"b":"\\ud80012.50","a":[1,"x\\u00e9",null]}') == '{"a":[1,"xé",null],"b":12.50}'.encode()

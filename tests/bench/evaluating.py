@@ -10,20 +10,28 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from contracts import limits
 from contracts.engine import Engine, Lookup
 from contracts.engine.cache import default_folder, ensure_compiled
 from contracts.engine.machine import Instance, load_component, make_engine
+from contracts.folding import Fold
 from contracts.inputs import decode_input, encode_record
 from contracts.source import read_source
+from node.documents.lines import encode_lines
+from node.documents.wwi import read_purchases
+from tests import samples
 from tests.bench.meters import own_cpu_s, pss_bytes
-from tests.bench.rows import Row, at_least, at_most, make_row
+from tests.bench.rows import Row, at_least, at_most, make_row, median_ratio
 from tests.bench.stage import Stage
+from tests.source import ROOT
 
-NAMES: Final = ("evaluate", "evaluate-alone", "engine-compile", "engine-load", "engine-start", "engine-idle")
+NAMES: Final = (
+    "evaluate", "evaluate-plain", "evaluate-alone", "fold-purchases", "engine-compile", "engine-load", "engine-start", "engine-idle",
+)  # fmt: skip
 SOURCE: Final = (Path(__file__).parent / "realistic.contract").read_text(encoding="utf-8")
 TERMS: Final = b'{"roles":["carrier","buyer","auditor"]}'
 _ROUNDS: Final = 5
@@ -40,8 +48,14 @@ def measure(stage: Stage) -> Iterator[Row]:
             for size, found in rates.items():
                 stage.say(f"evaluate, round {number + 1} of {_ROUNDS}: batches of {size}")
                 found.append(_rate(engine, records[:size], lookup, stage.sizes.evaluate_s))
-        yield at_least(2_500)(make_row("evaluate", rates[batch], "inputs/s per core"))
+        plain = [_plain_rate(records, lookup, stage.sizes.evaluate_s) for _ in range(_ROUNDS)]
+        ratio = median_ratio(rates[batch], plain)
+        yield at_least(2_500)(make_row("evaluate", rates[batch], "inputs/s per core", ratio=ratio))
+        yield make_row("evaluate-plain", plain, "inputs/s per core")
         yield at_least(350)(make_row("evaluate-alone", rates[1], "inputs/s per core"))
+        yield from _fold_purchases(stage, engine)
+    with Engine() as engine:
+        engine.start()
         idle = pss_bytes(_worker(engine)) / 1e6
     yield at_most(10)(make_row("engine-compile", [_compile(stage)], "s"))
     yield at_most(50)(make_row("engine-load", [_load() for _ in range(_ROUNDS)], "ms"))
@@ -94,6 +108,44 @@ def _rate(engine: Engine, records: Sequence[str], lookup: Lookup, seconds: float
         done += len(outcomes)
         assert all(outcome.state is not None for outcome in outcomes), "none is rejected"
     return done / (own_cpu_s(worker) + own_cpu_s(here) - before)
+
+
+def _plain_rate(records: Sequence[str], lookup: Lookup, seconds: float) -> float:
+    """The same contract in this Python, without any wall: what the sandbox is compared with (`ratio` of evaluate)."""
+    names: dict[str, Any] = {"Decimal": Decimal, "Reject": ValueError}
+    exec(compile(SOURCE, "realistic.contract", "exec"), names)
+    states = [(state or b"null").decode() for state in lookup([f"PO-{n}" for n in range(len(records))])]
+    terms = json.loads(TERMS)
+    before, done, end = time.process_time(), 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for record, state in zip(records, states, strict=True):
+            read = json.loads(record, parse_float=Decimal)
+            names["key"](read)
+            json.dumps(names["apply"](json.loads(state, parse_float=Decimal), read, terms), default=str)
+        done += len(records)
+    return done / (time.process_time() - before)
+
+
+def _fold_purchases(stage: Stage, engine: Engine) -> Iterator[Row]:
+    """The purchases of the sample database through the contract `purchase`, from its tables to the last state."""
+    folder = samples.FOLDER / "datasets" / "wwi"
+    if not folder.is_dir():
+        stage.say(f"fold-purchases: there is no {folder} (TALLY_SAMPLES)")
+        return
+    text = (ROOT / "contracts" / "library" / "purchase.py").read_text(encoding="utf-8")
+    engine.load(text)
+    stage.say("fold-purchases: the purchases of a sample database")
+    start = time.perf_counter()
+    fold = Fold(engine, text, b"{}")
+    source, after, inputs = fold.source, None, []
+    for position, line in enumerate(encode_lines(read_purchases(folder))):
+        one = decode_input(line, source, position=position, after=after)
+        after = one.ordered
+        inputs.append(one)
+    outcomes = fold.add(inputs[: stage.sizes.purchases])
+    seconds = time.perf_counter() - start
+    assert all(outcome.state is not None for outcome in outcomes), "none is rejected"
+    yield at_most(10)(make_row("fold-purchases", [seconds], "s"))
 
 
 def _worker(engine: Engine) -> int:

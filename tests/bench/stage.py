@@ -30,16 +30,17 @@ class Sizes:
     latencies: int
     idle_s: float
     evaluate_s: float  # of each round
+    purchases: int  # inputs
     full_records: int
 
 
 USUAL: Final = Sizes(
     rounds=6, bulk_records=20_000, post_records=6_000, clients=32, copy_rounds=3, copy_records=120_000,
-    latencies=200, idle_s=250.0, evaluate_s=4.0, full_records=5_000_000,
+    latencies=200, idle_s=250.0, evaluate_s=4.0, purchases=1 << 20, full_records=5_000_000,
 )  # fmt: skip
 QUICK: Final = Sizes(
     rounds=2, bulk_records=300, post_records=64, clients=32, copy_rounds=1, copy_records=600,
-    latencies=5, idle_s=0.0, evaluate_s=0.1, full_records=1_200,
+    latencies=5, idle_s=0.0, evaluate_s=0.1, purchases=300, full_records=1_200,
 )  # fmt: skip
 """For trying that all of it works. What it measures means nothing."""
 
