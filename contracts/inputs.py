@@ -105,7 +105,7 @@ def decode_input(
         raise InputMalformed(where=where, reason="it has no `body` that is an object")
     rest: dict[str, Any] = {name: parse(text) for name, text in given.items() if name != "body"}
     type_name = _text(rest, "type", where, None)
-    role = _text(rest, "role", where, _only_author(source, type_name))
+    role = _text(rest, "role", where, _default_role(source, type_name, where) if "role" not in given else None)
     time = _text(rest, "time", where, _time_at(position))
     _check_time(time, where)
     ordered = time if after is None or time > after else after
@@ -142,9 +142,12 @@ def _text(given: Mapping[str, Any], name: str, where: str, default: str | None) 
     return value
 
 
-def _only_author(source: Source, type_name: str) -> str | None:
-    roles = source.authors.get(type_name, frozenset())
-    return next(iter(roles)) if len(roles) == 1 else None
+def _default_role(source: Source, type_name: str, where: str) -> str:
+    """The only role that may file the type; for a type that nobody may file any, as it is rejected for that."""
+    roles = sorted(source.authors.get(type_name) or source.roles)
+    if len(roles) > 1 and type_name in source.authors:
+        raise InputMalformed(where=where, reason=f"it has no `role`, and {', '.join(roles)} may file {type_name!r}")
+    return roles[0]
 
 
 def _check_time(text: str, where: str) -> None:

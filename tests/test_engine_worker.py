@@ -86,6 +86,28 @@ def test_worker_that_is_silent_is_stopped(engine: Engine, monkeypatch: pytest.Mo
     check_works(engine)
 
 
+def test_worker_that_takes_no_more_is_stopped(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_works(engine)
+    monkeypatch.setattr(limits, "WORKER_SILENT_S", 0.5)
+    os.kill(pid_of(engine), signal.SIGSTOP)
+    with pytest.raises(EngineFailed, match="said nothing"):
+        run(engine, COUNTS, *[record(n, x="x" * 100_000) for n in range(8)])  # more than a pipe holds
+    monkeypatch.undo()
+    check_works(engine)
+
+
+def test_start_that_was_interrupted_leaves_no_word_for_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(self: Engine, timeout_s: float) -> list[object]:
+        raise KeyboardInterrupt
+
+    with Engine() as engine:
+        monkeypatch.setattr(Engine, "_receive", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            engine.start()
+        monkeypatch.undo()
+        check_works(engine)
+
+
 @pytest.mark.slow
 def test_worker_that_is_long_at_work_is_not_taken_for_silent(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     spends = contract("for _ in range(200_000):\n    pass\nreturn {}")

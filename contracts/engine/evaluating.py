@@ -153,7 +153,7 @@ class _Batch:
             end = min(end, self._trapped)
         size = 0
         for number in range(at, end):
-            size += len(self._records[number])
+            size += _length(self._records[number])
             if number > at and size > limits.WINDOW_BYTES:
                 return number
         return end
@@ -191,7 +191,7 @@ class _Batch:
         one = _Begun(None, None, 0)
         try:
             instance = self._open()
-            one = _begin_one(instance, self._records[at])
+            one = _begin_one(instance, self._records[at], is_last=True)
             self._beat()
             self._know([one])
             self._keep(self._apply(instance, 0, at, one, careful=True))
@@ -207,7 +207,10 @@ class _Batch:
         left = _fuel(self._records[at], text) - one.fuel
         answer, used = instance.call("advance", index, text, careful, fuel=left)
         if answer[:1] == "=" and has_doubtful_keys(answer):
-            looked, more = instance.call("look", fuel=left - used)
+            try:
+                looked, more = instance.call("look", fuel=left - used)
+            except Trapped as cause:
+                raise Trapped(cause.kind, used + cause.fuel) from None
             used += more
             if looked[:1] != "=":
                 answer = looked
@@ -219,10 +222,10 @@ class _Batch:
         self.outcomes.append(outcome)
 
 
-def _begin_one(instance: Instance, record: str) -> _Begun:
+def _begin_one(instance: Instance, record: str, *, is_last: bool = False) -> _Begun:
     answer, fuel = instance.call("begin", record, fuel=_fuel(record))
     if answer[:1] != "=":
-        return _Begun(None, _told(answer, fuel, is_last=False), fuel)
+        return _Begun(None, _told(answer, fuel, is_last=is_last), fuel)
     try:
         return _Begun(read_case(answer[1:]), None, fuel)
     except AnswerWrong as cause:
@@ -264,4 +267,8 @@ def _trap(kind: str) -> Reason:
 
 
 def _fuel(*texts: str) -> int:
-    return limits.FUEL_INPUT + limits.FUEL_BYTE * sum(map(len, texts))
+    return limits.FUEL_INPUT + limits.FUEL_BYTE * sum(map(_length, texts))
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())

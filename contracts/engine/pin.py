@@ -7,9 +7,11 @@ Spec: docs/spec/contract-engine.md, "The pin".
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from contracts import limits
+from ledger.jsontext import encode_canonical
 
 ARTIFACT: Final = "c80547ad6147313475a63cb0e13815825ed4515e445d8020fba1091e3bab8b39"
 """SHA-256 of the guest, uncompressed, as hexadecimal digits."""
@@ -25,11 +27,20 @@ TARGET: Final = "x86_64-unknown-linux-gnu"
 BASELINE: Final = "x86-64"
 
 
+_DECIDING: Final = (
+    "ANSWER_BYTES_MAX", "BATCH_INPUTS_MAX", "CASE_LETTERS_MAX", "FUEL_LOAD", "FUEL_TRANSLATE", "NUMBER_LETTERS_MAX",
+    "REASON_CALLS_MAX", "REASON_LETTERS_MAX", "SHARE_PATTERNS_MAX", "STATE_BYTES_MAX", "SUMMARY_COLUMNS_MAX",
+    "WINDOW_BYTES", "WINDOW_INPUTS",
+)  # fmt: skip
+"""Further bounds on which it depends what an input comes to, or with how much fuel."""
+
+
 def make_pin() -> dict[str, str | int]:
     """The pin as a document of our own: text and integers."""
     return {
         "artifact": ARTIFACT,
         "baseline": BASELINE,
+        "bounds": hash_bounds(),
         "fuel_byte": limits.FUEL_BYTE,
         "fuel_input": limits.FUEL_INPUT,
         "memory_bytes": limits.MEMORY_BYTES,
@@ -38,3 +49,8 @@ def make_pin() -> dict[str, str | int]:
         "v": 1,
         "wasmtime": WASMTIME,
     }
+
+
+def hash_bounds() -> str:
+    bounds: dict[str, int] = {name: getattr(limits, name) for name in _DECIDING}
+    return hashlib.sha256(encode_canonical(bounds)).hexdigest()

@@ -72,7 +72,8 @@ class Engine:
     def run(self, source: str, terms: bytes, records: Sequence[str], lookup: Lookup) -> list[Outcome]:
         """Evaluate one batch; see `contracts.engine.evaluating`.
 
-        terms, records: strict JSON. lookup: gives the states of cases; called on this thread, while the worker waits.
+        terms, records: strict JSON. lookup: gives the states of cases; called on this thread, while the worker
+        waits, and must not call this engine.
         Raises: ContractNotRunnable, EngineFailed, EngineUnfit. In each case nothing of the batch counts.
         """
         with self._lock:
@@ -120,6 +121,7 @@ class Engine:
             return self._worker
         self._end()
         self._worker = worker = _spawn(self._folder)
+        self._owes = True  # the word that it is ready
         while True:
             answer = self._receive(_START_S)
             match answer:
@@ -130,6 +132,7 @@ class Engine:
                     raise EngineUnfit(reason=reason)
                 case _:
                     assert answer == ["ready"], "the worker says that it is ready"
+                    self._owes = False
                     return worker
 
     def _exchange(self, message: list[Any]) -> list[Any]:
@@ -138,9 +141,11 @@ class Engine:
         assert worker is not None and worker.stdin is not None, "it was started, with a pipe"
         self._owes = True
         try:
-            wire.send(worker.stdin.fileno(), message)
+            wire.send(worker.stdin.fileno(), message, timeout_s=limits.WORKER_SILENT_S)
         except wire.Closed:
             raise self._failed() from None
+        except wire.Silent:
+            raise self._silent(limits.WORKER_SILENT_S) from None
         answer = ["busy"]
         while answer == ["busy"]:
             answer = self._receive(limits.WORKER_SILENT_S)
@@ -155,13 +160,16 @@ class Engine:
         except wire.Closed:
             raise self._failed() from None
         except wire.Silent:
-            self._end()
-            raise EngineFailed(reason=f"said nothing for {timeout_s:.0f} seconds, and was stopped") from None
+            raise self._silent(timeout_s) from None
         assert isinstance(answer, list), "messages are lists"
         if answer[0] == "failed":
             self._end()
             raise EngineFailed(reason=answer[1])
         return answer
+
+    def _silent(self, timeout_s: float) -> EngineFailed:
+        self._end()
+        return EngineFailed(reason=f"said nothing for {timeout_s:.0f} seconds, and was stopped")
 
     def _failed(self) -> EngineFailed:
         worker = self._worker
@@ -188,11 +196,14 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
     environment["PYTHONPATH"] = str(_ROOT)
     try:
-        return subprocess.Popen(
+        worker = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment, cwd="/"
         )
     except OSError as cause:
         raise EngineFailed(reason=f"cannot be started: {cause.strerror}") from cause
+    assert worker.stdin is not None, "it was started with a pipe"
+    os.set_blocking(worker.stdin.fileno(), False)  # one that reads no more must not hold its caller for ever
+    return worker
 
 
 def _expect(kind: str, answer: list[Any]) -> list[Any]:

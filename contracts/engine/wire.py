@@ -23,12 +23,14 @@ class Silent(Exception):
     """The other end said nothing for too long."""
 
 
-def send(descriptor: int, message: Any) -> None:
-    """Raises: Closed."""
+def send(descriptor: int, message: Any, *, timeout_s: float | None = None) -> None:
+    """Send a message. Raises: Closed; Silent, if a descriptor that does not block did not take it after `timeout_s`."""
     content = _encode(message)
     view = memoryview(_LENGTH.pack(len(content)) + content)
+    end = None if timeout_s is None else time.monotonic() + timeout_s
     try:
         while view:
+            _wait([], [descriptor], end)
             view = view[os.write(descriptor, view) :]
     except BrokenPipeError:
         raise Closed from None
@@ -41,13 +43,17 @@ def receive(descriptor: int, *, timeout_s: float | None = None) -> Any:
     return _decode(_read(descriptor, length, end))
 
 
+def _wait(reading: list[int], writing: list[int], end: float | None) -> None:
+    if end is not None:
+        left = end - time.monotonic()
+        if left <= 0 or not any(select.select(reading, writing, [], left)):
+            raise Silent
+
+
 def _read(descriptor: int, length: int, end: float | None) -> bytes:
     parts = []
     while length:
-        if end is not None:
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-                raise Silent
+        _wait([descriptor], [], end)
         part = os.read(descriptor, min(length, 1 << 20))
         if not part:
             raise Closed

@@ -14,6 +14,7 @@ import decimal
 import gc
 import marshal
 import sys
+import warnings
 
 import wit_world
 from given import BUILTINS, CONTEXT
@@ -31,6 +32,8 @@ _last = None
 
 
 def _translate(source):
+    # What Python would warn of (`x is "note"`, "\\d") it says with the line; elsewhere a warning has nobody to reach.
+    warnings.simplefilter("error", SyntaxWarning)
     tree = ast.parse(source, FILE)
     for node in ast.walk(tree):
         _refuse_floats(node)
@@ -75,6 +78,7 @@ def _namespace():
     decimal.setcontext(CONTEXT.copy())
     names = {"__name__": "contract", "__builtins__": BUILTINS.copy()}
     exec(_code, names)
+    decimal.setcontext(CONTEXT.copy())
     return names
 
 
@@ -144,6 +148,7 @@ class WitWorld(wit_world.WitWorld):
 
 # Everything is done once while the image is built, so that a fresh instance starts warm.
 gc.disable()
+warnings.simplefilter("ignore")
 sys.setrecursionlimit(RECURSION)
 sys.unraisablehook = lambda _: None  # an error in a __del__ would be printed, and there is nothing to print on
 _WARM = """

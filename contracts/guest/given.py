@@ -5,6 +5,7 @@ Everything that could be imported is loaded here, while the image is built: afte
 Spec: docs/spec/contract-engine.md, "What a contract may use".
 """
 
+import _strptime  # noqa: F401  these two when it first formats or parses a date
 import builtins
 import collections
 import dataclasses
@@ -16,10 +17,11 @@ import itertools
 import json
 import math
 import re
+import time  # noqa: F401
 from decimal import Decimal
 from types import ModuleType
 
-import _pylong  # noqa: F401  Python loads it when it first divides a giant number
+import _pylong  # noqa: F401  Python loads it when it first divides a giant number,
 from problems import Reject
 
 CONTEXT = decimal.Context(

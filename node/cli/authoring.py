@@ -64,7 +64,7 @@ def new(
         session.out.line(f"Wrote {path}.")
     session.out.say(
         f"Change {name}.py to what you agreed; then `tally contract lint {name}.py`, `tally contract test {name}.py`, "
-        f"`tally contract run {name}.py --inputs FILE.ndjson`, and `tally contract propose {name}.py --party ...`."
+        f"and `tally contract run {name}.py --inputs FILE.ndjson --terms TERMS.json`."
     )
 
 

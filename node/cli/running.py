@@ -12,6 +12,7 @@ import typer
 
 from contracts import limits
 from node.cli.authoring import Contract, NoLint, describe, read_contract, read_terms
+from node.cli.exits import UsageWrong
 from node.cli.lines import read_parts
 from node.cli.progress import Progress
 from node.cli.session import Session
@@ -45,6 +46,8 @@ def run(
     from contracts.folding import Fold
     from contracts.streaming import Run, batches
 
+    if save is not None and any(one is not None and save.resolve() == one.resolve() for one in (file, inputs, terms)):
+        raise UsageWrong(reason=f"--save would write over {save}, which is read here")
     text = read_contract(session, file, no_lint=no_lint)
     checked = read_terms(terms, file)
     with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):

@@ -30,7 +30,8 @@ from tests.bench.stage import Stage
 from tests.source import ROOT
 
 NAMES: Final = (
-    "evaluate", "evaluate-plain", "evaluate-alone", "fold-purchases", "engine-compile", "engine-load", "engine-start", "engine-idle",
+    "evaluate", "evaluate-plain", "evaluate-alone", "fold-purchases",
+    "engine-compile", "engine-load", "engine-start", "engine-idle",
 )  # fmt: skip
 SOURCE: Final = (Path(__file__).parent / "realistic.contract").read_text(encoding="utf-8")
 TERMS: Final = b'{"roles":["carrier","buyer","auditor"]}'
