@@ -46,7 +46,7 @@ NUMBER_LETTERS_MAX: Final = 80
 SUMMARY_COLUMNS_MAX: Final = 64
 """Columns of a summary: it is a row of a table for people."""
 
-SHARE_PATTERNS_MAX: Final = 64
+SHARE_PATTERNS_MAX: Final = 256
 """Patterns that `share` may add to one record: each is compared with every field."""
 
 REASON_LETTERS_MAX: Final = 1_000

@@ -24,7 +24,7 @@ def _fold(engine: Engine, answer: str) -> Fold:
         ('{"/x": "a"}', "roles stand in a set, list or tuple"),
         ('{"/x": [1, "a"]}', "not supported between"),
         ('{"/x": [["a"]]}', "pattern -> roles"),
-        ('{f"/x{n}": ["a"] for n in range(65)}', "share adds 65 patterns, the limit is 64"),
+        ('{f"/x{n}": ["a"] for n in range(257)}', "share adds 257 patterns, the limit is 256"),
         ('{"/x": {"a"}}["y"]', "'y'"),
     ],
 )

@@ -274,3 +274,9 @@ def test_the_quick_way_is_not_led_astray_by_what_is_cut_in(value: dict[str, Any]
 
 def test_most_answers_go_the_quick_way() -> None:
     assert canonicalise('{"b":"\\ud80012.50","a":[1,"x\\u00e9",null]}') == '{"a":[1,"xé",null],"b":12.50}'.encode()
+
+
+@pytest.mark.parametrize("text", ["\U00011f51", "\u0661", "1_0", " 1", "1 ", "nan", "+1", "1e5", "\uff11"])
+def test_number_is_what_decimals_print_and_no_digits_of_other_alphabets(text: str) -> None:
+    with pytest.raises(AnswerWrong, match="half of a surrogate pair"):
+        answers.canonical(json.dumps({"n": "\ud800" + text}))

@@ -13,10 +13,10 @@ from typing import Final
 from contracts import limits
 from ledger.jsontext import encode_canonical
 
-ARTIFACT: Final = "c80547ad6147313475a63cb0e13815825ed4515e445d8020fba1091e3bab8b39"
+ARTIFACT: Final = "b4eecb01202fe4fbe234d715131cd8ff1285dea78e09376a44a28ef63dc1df59"
 """SHA-256 of the guest, uncompressed, as hexadecimal digits."""
 
-ARTIFACT_BYTES: Final = 15127357
+ARTIFACT_BYTES: Final = 15538042
 
 WASMTIME: Final = "50.0.1"
 """The exact version: how much fuel an instruction costs and how deep the stack reaches is its own affair."""

@@ -90,7 +90,8 @@ def _save(done: Run, path: Path) -> None:
     from contracts.streaming import encode_states
 
     part = path.with_name(f".{path.name}.part")  # so that half a file is never taken for the whole
-    with part.open("wb") as file:
+    part.unlink(missing_ok=True)
+    with part.open("xb") as file:  # not through a link that somebody laid there
         for line in encode_states(done.fold):
             file.write(line + b"\n")
     part.replace(path)
