@@ -74,7 +74,8 @@ def test_plain_python_and_the_engine_refuse_the_same(engine: Engine, name: str, 
     said = read_source(library(name))
     kinds = set()
     for case in draw.sample(file["cases"], 8):
-        steps = [_mistaken(draw, step, said) for step in case["steps"]]
+        steps = [{**case["steps"][0], "role": role} for role in sorted(said.roles)]
+        steps += [_mistaken(draw, step, said) for step in case["steps"]]
         given = (steps, library(name), case.get("terms", file["terms"]))
         plain = fold(*given)
         assert _results(plain) == _results(fold_in_engine(engine, *given)), case["name"]
