@@ -1,4 +1,4 @@
-"""The library's custody contract: its cases, its terms, and what no order of steps can do."""
+"""The library's custody contract: its terms, and what no order of steps can do."""
 
 from __future__ import annotations
 
@@ -6,26 +6,20 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.plain_contract import LIBRARY, check_case, fold, library_source, load_cases
+from tests.plain_fold import LIBRARY, cases, fold, library
 
-CASES: Final = load_cases("custody")
-SOURCE: Final = library_source("custody")
+CASES: Final = cases("custody")
+SOURCE: Final = library("custody")
 TERMS: Final = CASES["terms"]
 _TYPES: Final = (
     "title-offer", "title-acceptance", "title-withdrawal", "handover", "handover-confirmation", "pledge",
     "pledge-confirmation", "pledge-release", "packing", "unpacking", "use", "loss", "finding", "destruction",
 )  # fmt: skip
 _MEMBERS: Final = {"a.example": "maker", "b.example": "buyer"}
-
-
-@pytest.mark.parametrize("case", CASES["cases"], ids=lambda case: case["name"])
-def test_case_comes_out_as_told(case: dict[str, Any]) -> None:
-    check_case(CASES, case, SOURCE)
 
 
 def test_terms_of_the_cases_follow_the_schema() -> None:

@@ -15,9 +15,9 @@ from ledger.names import decode_name
 from node.documents.gdst import Custody, read_custody
 from node.documents.gdstevents import EventsMalformed, member_of
 from node.documents.lines import encode_lines
-from tests.plain_contract import fold, library_source
+from tests.plain_fold import fold, library
 
-SOURCE: Final = library_source("custody")
+SOURCE: Final = library("custody")
 TERMS: Final = {"return_days": 30, "holder_may_use": True}
 LOT: Final = "urn:gdst:x.example:product:lot:class:maker.fish.1"
 PARTY: Final = "urn:gdst:x.example:party:"
@@ -114,10 +114,10 @@ def test_a_package_moves_with_all_that_is_in_it() -> None:
         for i, parent in enumerate(("urn:box", "urn:pallet"))
     ]
     custody = read_custody(file(caught(), packed | {"childQuantityList": lot()}, outer, *moved, *emptied))
-    outcome = fold(custody.inputs, SOURCE, TERMS)
-    assert outcome.rejected == {}
-    assert {state["holder"] for state in outcome.states.values()} == {"processor.example"}
-    assert {state["packed_in"] for state in outcome.states.values()} == {None}
+    folded = fold(custody.inputs, SOURCE, TERMS)
+    assert folded.rejected == {}
+    assert {state["holder"] for state in folded.states.values()} == {"processor.example"}
+    assert {state["packed_in"] for state in folded.states.values()} == {None}
 
 
 def test_packages_in_a_circle_end() -> None:

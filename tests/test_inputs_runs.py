@@ -15,7 +15,7 @@ from ledger.jsontext import parse
 from node.cli.exits import ExitCode
 from tests.make_chain import ORDER, write_chain
 from tests.make_cli import tally
-from tests.plain_contract import LIBRARY
+from tests.plain_fold import LIBRARY
 from tests.samples import sample
 from tests.test_gdst import LOT, caught, file, lot, told
 from tests.test_gdst import TERMS as CUSTODY_TERMS

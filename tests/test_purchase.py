@@ -1,53 +1,29 @@
-"""The contract `purchase` against its cases, and what holds for all of them."""
+"""The contract `purchase`: what holds for all of its cases."""
 
 from __future__ import annotations
 
 import ast
 import json
-from decimal import Decimal
 from typing import Any, Final
 
 import pytest
 
-from contracts.engine import Engine
 from ledger.fields import compile_rules, cut
-from tests.engines import engine
-from tests.folding import fold, fold_in_engine
 from tests.json_schemas import draft2020
-from tests.source import ROOT
+from tests.plain_fold import LIBRARY, Folded, cases, fold, library
 
-__all__ = ["engine"]  # a fixture of these tests
-
-_LIBRARY: Final = ROOT / "contracts" / "library"
-SOURCE: Final = (_LIBRARY / "purchase.py").read_text()
-_CASES: Final = json.loads((_LIBRARY / "purchase.cases.json").read_text(), parse_float=Decimal)
+SOURCE: Final = library("purchase")
+_CASES: Final = cases("purchase")
 _NAMES: Final = ("AUTHORS", "SHARES", "SIGNERS")
 _LITERALS: Final[dict[str, Any]] = {
     node.targets[0].id: ast.literal_eval(node.value)
     for node in ast.parse(SOURCE).body
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in _NAMES
 }
-_BY_NAME: Final = {case["name"]: case for case in _CASES["cases"]}
 
 
-def _folded(case: dict[str, Any]) -> Any:
+def _folded(case: dict[str, Any]) -> Folded:
     return fold(case["steps"], SOURCE, case.get("terms", _CASES["terms"]))
-
-
-def _members(expected: dict[str, Any], got: dict[str, Any]) -> dict[str, Any]:
-    return {name: {member: got[name][member] for member in members} for name, members in expected.items()}
-
-
-@pytest.mark.parametrize("name", _BY_NAME)
-def test_case_comes_out_as_written(name: str) -> None:
-    case = _BY_NAME[name]
-    folded = _folded(case)
-    refused = dict(folded.rejected)
-    for position, step in enumerate(case["steps"]):
-        assert ("rejected" in step) == (position in refused), refused.get(position, f"step {position} was applied")
-        assert step.get("rejected", "") in refused.get(position, "")
-    assert _members(case.get("states", {}), folded.states) == case.get("states", {})
-    assert _members(case.get("summaries", {}), folded.summaries) == case.get("summaries", {})
 
 
 def test_each_role_reads_the_fields_that_the_cases_say() -> None:
@@ -77,7 +53,7 @@ def test_buyer_and_seller_read_every_field_so_the_contract_does_too() -> None:
 
 @pytest.mark.slow
 def test_terms_of_every_case_follow_the_schema() -> None:
-    schema = draft2020(json.loads((_LIBRARY / "purchase.schema.json").read_text()))
+    schema = draft2020(json.loads((LIBRARY / "purchase.schema.json").read_text()))
     for case in _CASES["cases"]:
         schema.validate(json.loads(json.dumps(case.get("terms", _CASES["terms"]), default=float)))
     assert not schema.is_valid({"quantity_percent": -1}) and not schema.is_valid({"tolerance": 1})
@@ -85,7 +61,7 @@ def test_terms_of_every_case_follow_the_schema() -> None:
 
 
 def test_every_term_of_the_schema_is_used_by_the_contract() -> None:
-    schema = json.loads((_LIBRARY / "purchase.schema.json").read_text())
+    schema = json.loads((LIBRARY / "purchase.schema.json").read_text())
     for name in schema["properties"]:
         family, _, kind = name.rpartition("_")
         assert f'"{name}"' in SOURCE or (kind in ("percent", "absolute") and f'"{family}"' in SOURCE), name
@@ -117,12 +93,3 @@ def test_a_refused_document_changes_nothing() -> None:
     for case in _CASES["cases"]:
         taken = [step for step in case["steps"] if "rejected" not in step]
         assert fold(taken, SOURCE, case.get("terms", {})).states == _folded(case).states, case["name"]
-
-
-@pytest.mark.slow
-def test_the_engine_and_plain_python_come_to_the_same(engine: Engine) -> None:  # the fixture
-    for case in _CASES["cases"]:
-        folded, plain = fold_in_engine(engine, case["steps"], SOURCE, case.get("terms", {})), _folded(case)
-        assert folded.states == plain.states, case["name"]
-        assert folded.summaries == plain.summaries, case["name"]
-        assert [position for position, _ in folded.rejected] == [position for position, _ in plain.rejected]

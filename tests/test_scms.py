@@ -17,7 +17,7 @@ from ledger.errors import TooLarge
 from node.documents.kinds import Encoding
 from node.documents.lines import encode_lines
 from node.documents.scms import ShipmentsMalformed, read_shipments
-from tests.plain_contract import fold, library_source
+from tests.plain_fold import fold, library
 from tests.samples import sample
 
 TERMS: Final = {
@@ -100,7 +100,7 @@ def test_no_handover_reading_or_time_is_invented() -> None:
     inputs = read_shipments(table({})).inputs
     assert [given["type"] for given in inputs] == ["consignment", "delivery"]
     assert not any("eventTime" in given["body"] or "time" in given for given in inputs)
-    state = fold(inputs, library_source("cold_chain"), TERMS).states["7"]
+    state = fold(inputs, library("cold_chain"), TERMS).states["7"]
     assert (state["verdict"], state["liability"], state["delivery"]["countersigned"]) == ("not monitored", {}, False)
 
 
@@ -183,9 +183,9 @@ def test_a_packed_file_is_not_unpacked_beyond_the_limit(monkeypatch: pytest.Monk
 def test_the_whole_history_comes_out_to_the_cent() -> None:
     file = sample("datasets/scms/SCMS_Delivery_History_Dataset.csv.gz").read_bytes()
     shipments = read_shipments(file)
-    outcome = fold(shipments.inputs, library_source("cold_chain"), TERMS)
-    states = outcome.states.values()
-    assert (len(states), outcome.rejected) == (10_324, {})
+    folded = fold(shipments.inputs, library("cold_chain"), TERMS)
+    states = folded.states.values()
+    assert (len(states), folded.rejected) == (10_324, {})
     assert Counter(state["delivery"]["punctuality"] for state in states) == {
         "late": 1_186,
         "early": 2_814,

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
-from tests.folding import Folded
+from tests.plain_fold import Folded
 
 Document = dict[str, Any]
 Purchase = dict[str, Document]
@@ -62,7 +62,7 @@ def found(inputs: list[Document], folded: Folded) -> dict[str, set[str]]:
     for order, state in folded.states.items():
         seen[order] |= {finding["what"] for finding in state["findings"]}
         seen[order] |= {"late payment"} if folded.summaries[order]["interest"] else set()
-    for position, reason in folded.rejected:
+    for position, reason in folded.rejected.items():
         kind = next((name for part, name in _REFUSALS.items() if part in reason), reason)
         seen[order_of(inputs[position])].add(kind)
     return {order: kinds for order, kinds in seen.items() if kinds}
