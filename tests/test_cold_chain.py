@@ -53,7 +53,7 @@ def test_state_does_not_grow_with_the_readings() -> None:
 
 def test_excursions_are_bounded_and_none_is_left_out() -> None:
     told = [(minute, 9 if minute % 2 else 4) for minute in range(260)]
-    inputs = [consignment(), *(reading(*told[i : i + 40]) for i in range(0, 260, 40))]
+    inputs = [consignment(), *(reading(*told[i : i + 80]) for i in range(0, 260, 80))]
     state = fold(inputs, SOURCE, TERMS).states["C-1"]
     assert len(state["excursions"]) == 100
     assert state["minutes_outside"] >= 130

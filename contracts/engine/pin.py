@@ -13,10 +13,10 @@ from typing import Final
 from contracts import limits
 from ledger.jsontext import encode_canonical
 
-ARTIFACT: Final = "b4eecb01202fe4fbe234d715131cd8ff1285dea78e09376a44a28ef63dc1df59"
+ARTIFACT: Final = "39b2933992ead9771a6442e19e04a1a8212524ee604987cd649929c08dbb46ff"
 """SHA-256 of the guest, uncompressed, as hexadecimal digits."""
 
-ARTIFACT_BYTES: Final = 15538042
+ARTIFACT_BYTES: Final = 15580884
 
 WASMTIME: Final = "50.0.1"
 """The exact version: how much fuel an instruction costs and how deep the stack reaches is its own affair."""

@@ -17,19 +17,33 @@ class Reject(Exception):
 
 def describe(fault):
     """Kind, message, and the calls inside the contract with their lines, innermost last; nothing of the guest."""
+    kind = _safely(lambda: str(type(fault).__name__)[:80], "Exception")
+    message = _safely(lambda: _message(fault), "an error whose text cannot be had")
+    return json.dumps([kind, message, _safely(lambda: _calls(fault), [])])
+
+
+def _safely(tell, otherwise):
+    """What a class and a text of the contract's own say, unless they fail: then their author meant them to."""
     try:
-        return json.dumps(_tell(fault))
-    except BaseException:  # its class or its text fails, too: whoever wrote it meant it to
-        return json.dumps(["Exception", "an error whose text cannot be had", []])
+        return tell()
+    except BaseException:
+        return otherwise
 
 
-def _tell(fault):
-    kind = str(type(fault).__name__)[:80]
-    if isinstance(fault, SyntaxError) and fault.filename == FILE:
-        return [kind, str(fault.msg)[:MESSAGE], [["<module>", fault.lineno or 0]]]
+def _message(fault):
+    return str(fault.msg if _is_of_reading(fault) else fault)[:MESSAGE]
+
+
+def _calls(fault):
+    if _is_of_reading(fault):
+        return [["<module>", fault.lineno or 0]]
     calls, trace = [], fault.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == FILE:
             calls.append([trace.tb_frame.f_code.co_name[:80], trace.tb_lineno])
         trace = trace.tb_next
-    return [kind, str(fault)[:MESSAGE], calls[-CALLS:]]
+    return calls[-CALLS:]
+
+
+def _is_of_reading(fault):
+    return isinstance(fault, SyntaxError) and fault.filename == FILE
