@@ -355,7 +355,12 @@ def take_receipt(state, record, terms):
         if late > 0 and came > back and line["net"] and "penalty_percent_per_day" in terms:
             percent = min(terms["penalty_percent_per_day"] * late, terms.get("penalty_cap_percent", 100))
             penalty = line["net"] * min(came - back, line["ordered"]) * percent
-            state["penalty"] += divide(penalty, line["ordered"] * 100, state["places"])
+            penalty = divide(penalty, line["ordered"] * 100, state["places"])
+            # The cap is of the line, however often its goods come, go back and come again.
+            most = divide(line["net"] * terms.get("penalty_cap_percent", 100), 100, state["places"])
+            penalty = max(min(penalty, most - line.get("penalty", 0)), 0)
+            line["penalty"] = line.get("penalty", 0) + penalty
+            state["penalty"] += penalty
     state["stage"] = "accepted"
 
 
@@ -476,6 +481,9 @@ def take_payment(state, record, terms):
         total += value
         value = -value if record["role"] == "seller" else value
         row = invoice_of(state, part, what)
+        paid = state["on_account"] if row is None else row["paid"]
+        if value < 0 and paid + value < 0:
+            raise Reject(f"{what}: {-value} {state['currency']} are no refund of the {paid} that were paid")
         if row is None:
             state["on_account"] += value
             continue
@@ -545,15 +553,17 @@ def match_invoice(state, row, charges, terms):
     agreed, extra = charges, row.get("extra", 0)
     if state["extra"] < 0:  # an allowance, of which each invoice grants its share
         agreed = divide(state["extra"] * net, net_ordered(state) or 1, places)
-    if net and extra - agreed > terms.get("amount_absolute", 0):
-        find(state, row, None, "charge", extra - agreed, extra - agreed)
-        held += divide((extra - agreed) * gross, net, 12)
-    if held:
+    over, bare = extra - agreed, not net and claim > 0  # bare: a claim for nothing, or for what it takes back itself
+    if bare or (net and over > terms.get("amount_absolute", 0)):
+        find(state, row, None, "charge", claim if bare else over, claim if bare else over)
+        held += 0 if bare else divide(over * gross, net, 12)
+    if held and net:
         gross += divide(max(extra, 0) * gross, net, 12)
         back, share = divide(held, 100, places), divide(claim * held, gross, places)
         # What is held back is the line with its tax, or its share where the total has allowances or prepayments.
         back = back if abs(back - share) <= Decimal(1).scaleb(-places) else share
         held = claim if held == gross else max(min(back, claim), 0)
+    held = claim if bare else held
     due, early = claim - held, row.get("paid_early", 0)
     if early > 0:
         percent = row["discount_percent"]
@@ -583,7 +593,7 @@ def match_line(state, row, name, terms):
     if matched != line["ordered"]:
         agreed = divide(agreed * matched, line["ordered"] or 1, state["places"])
     over = max(due - agreed, 0)
-    if over and over <= max(tolerance(terms, "price", agreed, matched), terms.get("amount_absolute", 0)):
+    if over and matched and over <= max(tolerance(terms, "price", agreed, matched), terms.get("amount_absolute", 0)):
         over = 0
     if matched != billed:
         what = "returned" if line.get("rejected") else "short delivery" if line["accepted"] else "not received"
