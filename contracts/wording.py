@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from contracts.engine import Reason
 
+_PLAIN_DIGITS_MAX: Final = 100  # a state has numbers of 80 letters at most
 _SENTENCES: Final = frozenset(("Reject", "answer", "not-allowed", "trap"))
 """Kinds whose messages are sentences of their own; of any other exception the class is half of what is said."""
 
@@ -42,7 +43,8 @@ def encode_value(value: object) -> str:
     """JSON of what `ledger.jsontext.parse` made, in which a Decimal is the plain text of its digits."""
     match value:
         case Decimal():
-            return format(value, "f")
+            # Whoever writes 1e400000000 into a file of cases is shown that, and not all of its digits.
+            return format(value, "f") if abs(value.adjusted()) <= _PLAIN_DIGITS_MAX else str(value)
         case Mapping():
             members = (f"{json.dumps(name, ensure_ascii=False)}: {encode_value(item)}" for name, item in value.items())
             return "{" + ", ".join(members) + "}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from contracts.cases import Failure, run_case
 from contracts.engine import Engine
 from contracts.inputs import InputMalformed
 from contracts.source import read_source
+from contracts.wording import encode_value
 from node.terms import SchemaWrong, TermsWrong, check_terms
 from tests.make_crates import FILES, TERMS, TEXT, source
 
@@ -257,3 +259,8 @@ def test_terms_that_the_schema_allows_are_taken() -> None:
 def test_a_schema_that_is_none_or_lies_elsewhere_is_refused(schema: bytes) -> None:
     with pytest.raises(SchemaWrong):
         check_terms(TERMS, schema)
+
+
+def test_expected_number_of_a_billion_digits_is_not_written_out() -> None:
+    assert encode_value(Decimal("1e999999999999999")) == "1E+999999999999999"
+    assert encode_value(Decimal("1e3")) == "1000"

@@ -24,7 +24,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from node.documents.lines import Input
-from node.documents.wwitables import Row, Tables, day_of, find, identifier, number, read_tables, refused, transactions
+from node.documents.wwitables import (
+    PurchasesMalformed,
+    Row,
+    Tables,
+    day_of,
+    find,
+    identifier,
+    number,
+    read_tables,
+    refused,
+    transactions,
+)
 
 UNIT: Final = "NAR"
 """UN/ECE recommendation 20: number of articles; here outers."""
@@ -196,5 +207,8 @@ def _quantity(value: Decimal) -> dict[str, Any]:
 
 
 def _amount(tables: Tables, value: Decimal) -> dict[str, Any]:
-    """Money as it is written, with two decimals; the tables drop trailing zeros."""
-    return {"value": value.quantize(Decimal("0.01")), "currencyID": tables.currency}
+    """Money as it is written, with two decimals; the tables drop trailing zeros. Nothing is rounded."""
+    cents = value.quantize(Decimal("0.01"))
+    if cents != value:
+        raise PurchasesMalformed(field="an amount", reason=f"{value} has more than two decimals")
+    return {"value": cents, "currencyID": tables.currency}
