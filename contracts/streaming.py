@@ -23,6 +23,15 @@ from ledger.jsontext import encode_string
 Line = tuple[int, bytes]
 """The number of a line in its file, from 1, and its text."""
 
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+class SummaryMissing(BadInput):
+    code = "summary-missing"
+    template = "the contract has no `summary`, so there is no table of its cases"
+    hint = "Give it a function summary(state) that answers with flat columns, or use --save."
+
+
 _KIND_LETTERS: Final = 80
 
 
@@ -122,6 +131,27 @@ def encode_states(fold: Fold) -> Iterator[bytes]:
             yield made + _summary(found.get(case)) + b"}"
 
 
+def tabulate(fold: Fold) -> Iterator[list[str]]:
+    """The summaries as rows of a table: names of columns, then a row for each case, by name.
+
+    Numbers are plain digits. A text that a spreadsheet would take for a formula has a `'` in front.
+    Raises: SummaryMissing, if the contract has none.
+    """
+    if "summary" not in fold.source.functions:
+        raise SummaryMissing
+    found = {}
+    cases = sorted(fold.states)
+    for start in range(0, len(cases), limits.BATCH_INPUTS_MAX):
+        found.update(fold.summaries(cases[start : start + limits.BATCH_INPUTS_MAX]))
+    columns = list(dict.fromkeys(name for row in found.values() if not isinstance(row, Reason) for name in row))
+    yield ["case", *map(_cell, columns), "no summary because"]
+    for case, row in found.items():
+        if isinstance(row, Reason):
+            yield [_cell(case), *["" for _ in columns], _cell(describe_reason(row))]
+        else:
+            yield [_cell(case), *[_cell(row.get(name)) for name in columns], ""]
+
+
 # --- inside ------------------------------------------------------------------------
 
 
@@ -132,6 +162,17 @@ def _decode(line: bytes, source: Source, place: tuple[int, str | None], where: s
         raise
     except BadInput as cause:
         raise InputMalformed(where=where, reason=str(cause)) from cause
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str() if value.startswith(_FORMULA):
+            return f"'{value}"
+        case str():
+            return value
+    return encode_value(value)
 
 
 def _hex(state: bytes) -> bytes:

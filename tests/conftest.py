@@ -12,10 +12,13 @@ import os
 import random
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from contracts.engine import Engine
 
 ALLOWED_SKIPS: Final = Path(__file__).with_name("allowed-skips.txt")
 _IN_CI: Final = os.environ.get("CI", "").lower() not in ("", "0", "false")
@@ -43,6 +46,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 def seed() -> int:
     """The seed of everything random in this run: TALLY_SEED, or a fresh one printed at the top."""
     return _SEED
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """Runs contracts: one worker for all tests of a process, with the compiled guest of this user."""
+    from contracts.engine import Engine  # most runs of a few tests need none
+
+    with Engine() as one:
+        yield one
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,12 +1,10 @@
-"""A shared engine for tests, contracts to run on it, and records to give them."""
+"""Contracts of tests, and records to give them; the engine that runs them is a fixture of `conftest.py`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
-
-import pytest
 
 from contracts.engine import Engine, Outcome
 from contracts.inputs import Input, decode_input
@@ -30,13 +28,6 @@ COUNTS: Final = HEAD + (
     "def apply(state, record, terms):\n"
     '    return {"n": (state or {"n": 0})["n"] + 1, "last": record["body"].get("x")}\n'
 )
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """One worker for all tests of a process, with the compiled guest of this user."""
-    with Engine() as one:
-        yield one
 
 
 def contract(body: str, *, head: str = HEAD) -> str:

@@ -17,8 +17,6 @@ from contracts.wording import encode_value
 from node.terms import SchemaWrong, TermsWrong, check_terms
 from tests.make_crates import FILES, TERMS, TEXT, source
 
-pytest_plugins = ("tests.engines",)
-
 SHARED = '''"""Who reads the temperature depends on it."""
 ROLES = {"carrier", "insurer"}
 SIGNERS = {"carrier"}

@@ -13,8 +13,6 @@ from contracts.streaming import Line
 from tests.make_crates import TERMS, TEXT, changed, lines
 from tests.test_contract_cases import SHARED
 
-pytest_plugins = ("tests.engines",)
-
 STREAM = lines("sent A 10", "returned A 4", "sent B 2", "returned B 3")
 
 

@@ -22,10 +22,8 @@ from contracts.folding import Fold, hash_states
 from contracts.inputs import decode_input, encode_record
 from contracts.source import read_source
 from ledger.jsontext import parse
-from tests.engines import COUNTS, HEAD, contract, engine, inputs, record, result, run
+from tests.engines import COUNTS, HEAD, contract, inputs, record, result, run
 from tests.source import ROOT
-
-__all__ = ["engine"]
 
 SPIN = contract('while record["body"].get("spin"):\n    pass\nreturn {"n": (state or {"n": 0})["n"] + 1}')
 

@@ -6,9 +6,7 @@ import pytest
 
 from contracts.engine import Engine, Reason
 from contracts.folding import Fold
-from tests.engines import HEAD, engine, inputs
-
-__all__ = ["engine"]
+from tests.engines import HEAD, inputs
 
 
 def _fold(engine: Engine, answer: str) -> Fold:

@@ -8,11 +8,10 @@ from contracts import limits
 from contracts.engine import Engine
 from contracts.folding import Fold
 from contracts.inputs import InputMalformed
-from contracts.streaming import Run, batches, encode_states
+from contracts.streaming import Run, SummaryMissing, batches, encode_states, tabulate
 from ledger.jsontext import parse
+from tests.engines import COUNTS, inputs
 from tests.make_crates import TERMS, TEXT, lines
-
-pytest_plugins = ("tests.engines",)
 
 
 def test_a_stream_is_folded_the_same_in_batches_of_any_size(engine: Engine) -> None:
@@ -58,3 +57,15 @@ def test_a_summary_that_fails_is_saved_as_such(engine: Engine) -> None:
     (row,) = encode_states(run.fold)
     assert parse(row)["summary"] is None
     assert "'a'" in parse(row)["summary_refused"]["message"]
+
+
+def test_text_that_a_spreadsheet_would_compute_is_no_formula_in_the_table(engine: Engine) -> None:
+    source = COUNTS + '\n\ndef summary(state):\n    return {"=1+1": "=2+2", "n": -state["n"], "x": None}\n'
+    fold = Fold(engine, source, b"{}")
+    fold.add(inputs(source, [{"case": "@a"}]))
+    assert list(tabulate(fold)) == [["case", "'=1+1", "n", "x", "no summary because"], ["'@a", "'=2+2", "-1", "", ""]]
+
+
+def test_contract_without_a_summary_has_no_table(engine: Engine) -> None:
+    with pytest.raises(SummaryMissing):
+        list(tabulate(Fold(engine, COUNTS, b"{}")))

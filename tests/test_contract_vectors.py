@@ -7,11 +7,8 @@ from typing import Any, Final
 
 from contracts.engine import Engine, make_pin
 from contracts.folding import hash_state, hash_states
-from tests.engines import engine
 from tests.source import ROOT
 from tests.vectors.make_contracts import build
-
-__all__ = ["engine"]
 
 VECTORS: Final = json.loads((ROOT / "tests" / "vectors" / "contracts.json").read_text(encoding="utf-8"))
 

@@ -20,11 +20,8 @@ from contracts.folding import Fold
 from contracts.inputs import Input
 from contracts.source import Source, lint, read_source
 from node.terms import check_terms
-from tests.engines import engine
 from tests.plain_fold import LIBRARY, Folded, cases, fold, fold_in_engine, library, write
 from tests.source import ROOT
-
-__all__ = ["engine"]
 
 RUNNING: Final = ("cold_chain", "custody", "data_sharing", "purchase", "receivable")
 FOLDING: Final = tuple(name for name in RUNNING if name != "data_sharing")

@@ -21,12 +21,9 @@ from ledger.jsontext import parse
 from node.documents.lines import encode_lines
 from node.documents.wwi import read_purchases
 from node.documents.wwitables import PurchasesMalformed
-from tests.engines import engine
 from tests.plain_fold import Folded, fold, fold_in_engine, library
 from tests.samples import sample
 from tests.wwi_faults import FAULT_KINDS, found, order_of, plant
-
-__all__ = ["engine"]  # a fixture of these tests
 
 _SOURCE: Final = library("purchase")
 _TERMS: Final[dict[str, Any]] = {"currency": "USD", "interest_percent": 9}

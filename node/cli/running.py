@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
@@ -36,6 +38,9 @@ def run(
     inputs: Inputs,
     terms: Terms = None,
     save: Annotated[Path | None, typer.Option(help="Write every case's state here, one a line.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Write every case's summary here, a row of CSV: what is owed, held back ...")
+    ] = None,
     batch: Annotated[
         int, typer.Option(help="Inputs that share an instance.", min=1, max=limits.BATCH_INPUTS_MAX)
     ] = limits.BATCH_INPUTS_MAX,
@@ -44,10 +49,9 @@ def run(
     """Run a contract on a stream of inputs: what is applied, what is rejected and why, and the states' hash."""
     from contracts.engine import Engine
     from contracts.folding import Fold
-    from contracts.streaming import Run, batches
+    from contracts.streaming import Run, batches, encode_states, tabulate
 
-    if save is not None and any(one is not None and save.resolve() == one.resolve() for one in (file, inputs, terms)):
-        raise UsageWrong(reason=f"--save would write over {save}, which is read here")
+    _check_written([save, table], read=[file, inputs, terms])
     text = read_contract(session, file, no_lint=no_lint)
     checked = read_terms(terms, file)
     with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
@@ -60,11 +64,16 @@ def run(
                 read += sum(len(line) + 1 for _, line in part)
                 progress.update(read, done.applied, len(done.rejected))
         if save is not None:
-            _save(done, save)
+            _write(save, (line + b"\n" for line in encode_states(done.fold)))
+        if table is not None:
+            _write(table, _csv(tabulate(done.fold)))
     if session.as_json:
         session.out.emit(_document(done))
     else:
-        _tell(session, done, save)
+        _tell(session, done)
+        for path, what in ((save, "states"), (table, "summaries")):
+            if path is not None:
+                session.out.say(f"Wrote the {what} to {path}.")
 
 
 @contextmanager
@@ -86,14 +95,28 @@ def read_lines(stream: BinaryIO) -> Iterator[Line]:
 # --- inside -------------------------------------------------------------------------
 
 
-def _save(done: Run, path: Path) -> None:
-    from contracts.streaming import encode_states
+def _check_written(paths: Sequence[Path | None], *, read: Sequence[Path | None]) -> None:
+    taken = {path.resolve() for path in read if path is not None}
+    for path in paths:
+        if path is not None and path.resolve() in taken:
+            raise UsageWrong(reason=f"it would write over {path}, which is read or written here")
+        taken |= set() if path is None else {path.resolve()}
 
+
+def _csv(rows: Iterable[list[str]]) -> Iterator[bytes]:
+    made = io.StringIO()
+    for row in rows:
+        csv.writer(made).writerow(row)
+        yield made.getvalue().encode()
+        made.seek(0)
+        made.truncate()
+
+
+def _write(path: Path, lines: Iterable[bytes]) -> None:
     part = path.with_name(f".{path.name}.part")  # so that half a file is never taken for the whole
     part.unlink(missing_ok=True)
     with part.open("xb") as file:  # not through a link that somebody laid there
-        for line in encode_states(done.fold):
-            file.write(line + b"\n")
+        file.writelines(lines)
     part.replace(path)
 
 
@@ -112,7 +135,7 @@ def _document(done: Run) -> dict[str, Any]:
     }
 
 
-def _tell(session: Session, done: Run, save: Path | None) -> None:
+def _tell(session: Session, done: Run) -> None:
     for one in done.rejected[:SHOWN]:
         case = "" if one.case is None else f" {one.case}:"
         session.out.line(f"line {one.line}:{case} {describe(one.reason)}")
@@ -129,5 +152,3 @@ def _tell(session: Session, done: Run, save: Path | None) -> None:
             "fuel": f"{done.fuel} in all, at most {done.fuel_most} for one input",
         }
     )
-    if save is not None:
-        session.out.say(f"Wrote the states to {save}.")
