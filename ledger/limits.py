@@ -124,6 +124,9 @@ CONTRACT_WORDS_MAX: Final = 32_768
 CONTRACT_SCOPES_MAX: Final = 32
 """Functions and classes of a contract that stand in each other: a name is looked up in all that are around it."""
 
+CONTRACT_DEPTH_MAX: Final = 200
+"""Levels of nesting of a contract's code: far below where any version of Python's parser gives up."""
+
 CONTRACT_PATTERNS_MAX: Final = 1024
 """Patterns of one contract over all its types, for the reason of `PATTERNS_MAX`."""
 

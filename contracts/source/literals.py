@@ -19,6 +19,7 @@ from typing import Final
 
 from contracts.source.bindings import find_bindings
 from contracts.source.text import find_foreign, find_hidden
+from contracts.source.versions import find_newer
 from ledger import limits
 from ledger.letters import has_hidden
 
@@ -98,7 +99,11 @@ def read_outline(text: str) -> tuple[Outline | None, list[Finding]]:
     if foreign is not None:
         message = "a letter beyond ASCII stands outside of strings and comments"
         return None, [Finding(line=foreign, code="hidden-text", message=message, instead="use the letters a-z")]
-    return _Reader(lines).read(tree)
+    newer = [
+        Finding(line=line, code="not-alike", message=message, instead=instead)
+        for line, message, instead in find_newer(lines, tree)
+    ]
+    return (None, newer) if newer else _Reader(lines).read(tree)
 
 
 # --- text to tree ------------------------------------------------------------------
