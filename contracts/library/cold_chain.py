@@ -91,6 +91,7 @@ def consign(record, terms):
     said["quantity"] = quantity and {"value": 0 + quantity["value"], "unitCode": text(quantity, "unitCode")}
     begins = moment(body, "eventTime", record) if "eventTime" in body else None
     first = {"custodian": record["author"], "from": begins, "deviceID": body.get("deviceID")}
+    said |= {"receiver": text(body, "receiver")} if "receiver" in body else {}
     said |= {"custody": [first], "handover": None, "read_until": None, "excursions": [], "gaps": []}
     return said | {"minutes_outside": 0, "breaches": [], "liability": {}, "delivery": None, "claims": {}}
 
@@ -125,6 +126,8 @@ def deliver(state, record, terms):
     body, holder, pending = record["body"], state["custody"][-1], state["handover"]
     if state["delivery"]:
         raise Reject(f"delivered on {state['delivery']['date']} already")
+    if state.get("receiver", record["author"]) != record["author"]:
+        raise Reject(f"{state['consignment']} goes to {state['receiver']}, not to {record['author']}")
     if pending and pending["to"] == record["author"]:
         raise Reject(f"handover {pending['ID']} to {record['author']} is open: confirm it before the delivery")
     time = moment(body, "eventTime", record) if "eventTime" in body or state["readings"] else None
@@ -242,6 +245,8 @@ def claim(state, record, terms):
         raise Reject(f"claim {name}: {against} broke nothing; liable: {', '.join(sorted(state['liability'])) or '-'}")
     if not delivery or now > utc(delivery["filed"], minutes=terms["claim_days"] * 1440):
         raise Reject(f"claim {name}: filed at {now}, not within {terms['claim_days']} days after the delivery was")
+    if record["author"] not in (state["custody"][0]["custodian"], delivery["by"]):
+        raise Reject(f"claim {name}: {record['author']} neither consigned nor received {state['consignment']}")
     if name in state["claims"] or len(state["claims"]) == PARTS_MAX:
         raise Reject(f"claim {name}: filed before, or one of more than {PARTS_MAX}")
     together = sum((made["amount"] for made in state["claims"].values()), amount)

@@ -104,6 +104,9 @@ def apply(state, record, terms):
         state = new_order(body, terms) | {"parties": {"buyer": record["author"]}}
     elif f"{kind} {name}" in state["documents"] or kind == "order":
         raise Reject(f"{kind} {name} is filed already: a duplicate")
+    elif sum(one.startswith(f"{kind} ") for one in state["documents"]) >= 100:
+        # A state has a greatest size, and one side could fill it so that the other files nothing more.
+        raise Reject(f"{kind} {name}: order {state['order']} has 100 documents of this kind")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
         raise Reject(f"{kind} {name} is in {body['DocumentCurrencyCode']}, the order in {state['currency']}")
     elif state["stage"] in ("cancelled", "refused") and kind not in STILL:

@@ -62,6 +62,8 @@ def apply(state, record, terms):
     document = f"{kind} {_text(body, 'ID')}"
     if document in state["documents"]:
         raise Reject(f"{document} was filed before")
+    if sum(one.startswith(f"{kind} ") for one in state["documents"]) >= 100:  # or one side fills the state
+        raise Reject(f"{document}: order {state['order']} has 100 of its kind")
     if record["role"] in ("debtor", "seller"):  # a role may have several members, an order has one
         party = state[record["role"]] = state[record["role"]] or author
         if party != author:
@@ -295,6 +297,6 @@ def _several(value):
 
 
 def _text(body, name):
-    if not isinstance(body.get(name), str) or not body[name].strip():
-        raise Reject(f"{name} is missing")
+    if not isinstance(body.get(name), str) or not 0 < len(body[name].strip()) <= len(body[name]) <= 200:
+        raise Reject(f"{name} is missing, or no text of 1 to 200 letters")
     return body[name]
