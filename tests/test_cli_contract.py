@@ -264,31 +264,3 @@ def test_migrate_is_offered_and_says_what_it_fails_for(folder: Path) -> None:
     ]
     assert compare("new.py", "--migrate", "--json").json["migrated"]["carried"] == 1
     assert compare("crates_2.py", "--migrate").code == 3
-
-
-@pytest.mark.parametrize("name", ["crates.py", "crates.ndjson", "terms.json"])
-def test_states_are_not_written_over_what_is_read(folder: Path, name: str) -> None:
-    before = (folder / name).read_bytes()
-    said = run("--save", name)
-    assert (said.code, f"write over {name}" in said.err) == (3, True), said
-    assert (folder / name).read_bytes() == before
-
-
-def test_type_that_nobody_knows_is_rejected_and_the_run_goes_on(folder: Path) -> None:
-    lines = (folder / "crates.ndjson").read_text(encoding="utf-8")
-    (folder / "crates.ndjson").write_text('{"type":"snt","body":{}}\n' + lines, encoding="utf-8")
-    assert "SHARES does not know the type 'snt'" in run().out
-
-
-def test_summaries_are_a_table_for_people(folder: Path) -> None:
-    said = run("--table", "owed.csv", "--save", "states.ndjson")
-    assert said.code == 0, said.err
-    head, *rows = (folder / "owed.csv").read_text(encoding="utf-8").splitlines()
-    states = [json.loads(line) for line in (folder / "states.ndjson").read_text(encoding="utf-8").splitlines()]
-    assert head.split(",") == ["case", *states[0]["summary"], "no summary because"]
-    assert [row.split(",")[0] for row in rows] == [state["case"] for state in states]
-
-
-def test_table_is_not_written_where_the_states_are(folder: Path) -> None:
-    assert run("--table", "x", "--save", "./x").code == 3
-    assert not (folder / "x").exists()

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from contracts.cases import Failure
     from contracts.engine import Reason
 
-_PARTS: Final = (".py", ".schema.json", ".cases.json")
+CASES: Final = ".cases.json"
+TERMS: Final = ".terms.json"
+_PARTS: Final = (".py", ".schema.json", CASES)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 
 Contract = Annotated[Path, typer.Argument(metavar="FILE", help="Contract file (Python).", exists=True, dir_okay=False)]
@@ -62,10 +64,12 @@ def new(
         return
     for path in written:
         session.out.line(f"Wrote {path}.")
-    session.out.say(
-        f"Change {name}.py to what you agreed; then `tally contract lint {name}.py`, `tally contract test {name}.py`, "
-        f"and `tally contract run {name}.py --inputs FILE.ndjson --terms TERMS.json`."
-    )
+    terms = f" --terms {name}{TERMS}" if Path(name + TERMS) in written else ""
+    steps = [f"`tally contract lint {name}.py`"]
+    if Path(name + CASES) in written:
+        steps.append(f"`tally contract test {name}.py`")
+    steps.append(f"`tally contract run {name}.py --inputs FILE.ndjson{terms}`")
+    session.out.say(f"Change {name}.py to what you agreed; then {', '.join(steps)}.")
 
 
 def try_cases(
@@ -179,11 +183,16 @@ def _list(session: Session, titles: Mapping[str, str]) -> None:
 
 
 def _copy(template: str, name: str) -> list[Path]:
+    from ledger.jsontext import members
+
     sources = {Path(name + part): _library() / (template + part) for part in _PARTS}
-    for path in sources:
+    found = {path: source.read_bytes() for path, source in sources.items() if source.is_file()}
+    terms = members(found.get(Path(name + CASES), b"{}")).get("terms", b"{}")
+    if terms != b"{}":  # those of its worked example, to be changed
+        found[Path(name + TERMS)] = terms + b"\n"
+    for path in (*sources, Path(name + TERMS)):
         if path.exists() or path.is_symlink():
             raise FileThere(path=path)
-    found = {path: source.read_bytes() for path, source in sources.items() if source.is_file()}
     for path, content in found.items():
         with path.open("xb") as file:
             file.write(content)
