@@ -40,6 +40,13 @@ IN_APPLY: Final = [
     Pair("float-used", 'return {"rate": 0.05}  # here', 'return {"rate": Decimal("0.05")}'),
     Pair("float-used", 'return {"rate": abs(2j)}  # here', 'return {"rate": abs(-2)}'),
     Pair("float-used", 'return {"rate": float(terms["rate"])}  # here', 'return {"rate": Decimal(terms["rate"])}'),
+    Pair("python-warns", 'return {"a": state is "x"}  # here', 'return {"a": state is None or state == "x"}'),
+    Pair("python-warns", 'assert (state, "x")  # here\nreturn {}', 'assert state, "x"\nreturn {}'),
+    Pair(
+        "python-warns",
+        "import re\nreturn {'a': re.findall('\\d', 'x')}  # here",
+        "import re\nreturn {'a': re.findall(r'\\d', 'x')}",
+    ),
     Pair("division-used", 'return {"part": 1 / 3}  # here', 'return {"part": divide(1, 3, 2), "whole": 7 // 3}'),
     Pair("division-used", "a = 7\na /= 2  # here\nreturn {'a': a}", "a = 7\na //= 2\nreturn {'a': a}"),
     Pair("import-refused", "import os  # here\nreturn {'a': os.sep}", "import math\nreturn {'a': math.isqrt(9)}"),

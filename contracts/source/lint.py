@@ -22,6 +22,7 @@ from contracts.source.reading import Source, examine
 from contracts.source.scopes import Code, read_code
 from contracts.source.sets import check_sets
 from contracts.source.unseen import check_fields
+from contracts.source.warned import check_warned
 from ledger import limits
 
 _CHECKS: Final[tuple[Callable[[Code], Iterator[Finding]], ...]] = (
@@ -39,18 +40,18 @@ def lint(text: str) -> list[Finding]:
     if outline is not None:
         if not any(finding.is_error for finding in findings):
             findings = [*findings, *_doubts(outline)]
-        findings = [*findings, *_read_functions(outline, source)]
+        findings = [*findings, *_read_functions(text, outline, source)]
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.line)[: limits.CONTRACT_FINDINGS_MAX]
 
 
-def _read_functions(outline: Outline, source: Source | None) -> list[Finding]:
+def _read_functions(text: str, outline: Outline, source: Source | None) -> list[Finding]:
     """What is to be said of the code; nothing where none is run. `source`: None where the literals are unsound."""
     if not outline.lines.keys() & set(FUNCTIONS):
         return []
     code = read_code(outline.tree)
     if isinstance(code, Finding):
         return [code]
-    checks = [partial(check, code) for check in _CHECKS]
+    checks = [partial(check, code) for check in _CHECKS] + [partial(check_warned, text, code)]
     if source is not None:
         asking = Asking(code)
         checks += [partial(check_kinds, code, asking, outline), partial(check_fields, code, asking, source)]

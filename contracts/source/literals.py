@@ -148,6 +148,14 @@ def _parse(text: str) -> ast.Module | Finding:
         return Finding(line=1, code="syntax", message="this is no Python text", instead="correct it")
 
 
+def find_warnings(text: str) -> list[tuple[int, str]]:
+    """What the parser warns of in a text that it can read: line and words. Most are escapes that there are not."""
+    with _PARSING, warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        ast.parse(text, "contract", feature_version=SYNTAX)
+    return [(one.lineno, str(one.message)) for one in found if one.filename == "contract"]
+
+
 # --- tree to outline ---------------------------------------------------------------
 
 
