@@ -143,11 +143,12 @@ def _text(given: Mapping[str, Any], name: str, where: str, default: str | None) 
 
 
 def _default_role(source: Source, type_name: str, where: str) -> str:
-    """The only role that may file the type; for a type that nobody may file any, as it is rejected for that."""
-    roles = sorted(source.authors.get(type_name) or source.roles)
-    if len(roles) > 1 and type_name in source.authors:
-        raise InputMalformed(where=where, reason=f"it has no `role`, and {', '.join(roles)} may file {type_name!r}")
-    return roles[0]
+    """The only role that may file the type. Raises: InputMalformed, if it is not told by the contract."""
+    roles = sorted(source.authors.get(type_name, ()))
+    if len(roles) == 1:
+        return roles[0]
+    why = f"{', '.join(roles)} may file {type_name!r}" if roles else f"AUTHORS does not know the type {type_name!r}"
+    raise InputMalformed(where=where, reason=f"it has no `role`, and {why}")
 
 
 def _check_time(text: str, where: str) -> None:

@@ -31,9 +31,11 @@ def test_states_are_not_written_over_what_is_read(folder: Path, name: str) -> No
     assert (folder / name).read_bytes() == before
 
 
-def test_type_that_nobody_knows_is_rejected_and_the_run_goes_on(folder: Path) -> None:
+def test_type_that_nobody_knows_is_named(folder: Path) -> None:
     lines = (folder / "crates.ndjson").read_text(encoding="utf-8")
     (folder / "crates.ndjson").write_text('{"type":"snt","body":{}}\n' + lines, encoding="utf-8")
+    assert "it has no `role`, and AUTHORS does not know the type 'snt'" in run().err
+    (folder / "crates.ndjson").write_text('{"type":"snt","role":"shop","body":{}}\n' + lines, encoding="utf-8")
     assert "SHARES does not know the type 'snt'" in run().out
 
 
