@@ -60,10 +60,8 @@ def apply(state, record, terms):
         raise Reject(f"the debtor has filed no order {key(record)}")
     state = state or {"order": key(record), "debtor": author, "seller": None, "documents": []}
     document = f"{kind} {_text(body, 'ID')}"
-    if document in state["documents"]:
-        raise Reject(f"{document} was filed before")
-    if sum(one.startswith(f"{kind} ") for one in state["documents"]) >= 100:  # or one side fills the state
-        raise Reject(f"{document}: order {state['order']} has 100 of its kind")
+    if document in state["documents"] or sum(one.startswith(f"{kind} ") for one in state["documents"]) >= 100:
+        raise Reject(f"{document} was filed before, or the order has 100 of its kind")
     if record["role"] in ("debtor", "seller"):  # a role may have several members, an order has one
         party = state[record["role"]] = state[record["role"]] or author
         if party != author:
