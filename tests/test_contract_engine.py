@@ -126,7 +126,9 @@ _SCALARS = (
     st.none()
     | st.booleans()
     | st.integers(-(10**70), 10**70)
-    | st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30)
+    | st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30).filter(
+        lambda number: len(f"{number:f}") <= limits.NUMBER_LETTERS_MAX
+    )
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 )
 _VALUES = st.recursive(

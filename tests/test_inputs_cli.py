@@ -76,7 +76,16 @@ def test_a_file_is_known_by_its_beginning(tmp_path: Path, content: bytes, code: 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"ID,Country\n1,X\n", b'{"type": "Order"}', b"[]", b"%PDF-1.7", gzip.compress(b"a", mtime=0), b"\x1f\x8b\x08", b'"'],
+    [
+        b"",
+        b"ID,Country\n1,X\n",
+        b'{"type": "Order"}',
+        b"[]",
+        b"%PDF-1.7",
+        gzip.compress(b"a", mtime=0),
+        b"\x1f\x8b\x08",
+        b'"',
+    ],
 )
 def test_what_is_of_no_kind_is_told_of_with_what_is_known_and_the_rest_is_written(
     sources: dict[Kind, Path], content: bytes
