@@ -280,3 +280,8 @@ def test_most_answers_go_the_quick_way() -> None:
 def test_number_is_what_decimals_print_and_no_digits_of_other_alphabets(text: str) -> None:
     with pytest.raises(AnswerWrong, match="half of a surrogate pair"):
         answers.canonical(json.dumps({"n": "\ud800" + text}))
+
+
+@pytest.mark.parametrize("text", ["-1 0", "1 2 3", " 1", "1 ", "-0", "-0.00", "01", "1.", ".5", "1e3", "", "1:"])
+def test_the_quick_way_leaves_texts_that_are_no_plain_number_alone(text: str) -> None:
+    assert canonicalise(json.dumps({"n": "\ud800" + text, "m": "\ud8001.50"})) is None

@@ -52,8 +52,9 @@ def _with_numbers(first: bytes, rest: list[bytes]) -> bytes | None:
     """The pieces between marks, each with a number's text, a quote and what follows, put together again."""
     cut = [piece.partition(b'"') for piece in rest]
     numbers = b"".join([number + b" " for number, _, _ in cut])
-    if not _NUMBERS.fullmatch(numbers) or (b"-" in numbers and _NEGATIVE_ZERO.search(numbers)):
+    # One space behind each: a text that holds one itself would be taken for two numbers.
+    if numbers.count(b" ") != len(cut) or not _NUMBERS.fullmatch(numbers):
         return None
-    if b":" in [after[:1] for _, _, after in cut]:  # a number as a key
-        return None
+    if (b"-" in numbers and _NEGATIVE_ZERO.search(numbers)) or b":" in [after[:1] for _, _, after in cut]:
+        return None  # minus zero has no sign, and a number is no key
     return first + b"".join([number + after for number, _, after in cut])
