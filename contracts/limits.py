@@ -14,7 +14,7 @@ FUEL_BYTE: Final = 2_000
 """Further instructions for each byte of record and state: reading JSON takes about 300, writing it as many again."""
 
 FUEL_LOAD: Final = 400_000_000
-"""Instructions to load a contract into an instance, terms included. About 1 million for 4 KB of source."""
+"""Instructions to load a contract into an instance, terms included. About half a million for 4 KB of source."""
 
 FUEL_TRANSLATE: Final = 20_000_000_000
 """Instructions to compile a contract, once: about 12,000 for each byte of source, which has up to 256 KiB."""

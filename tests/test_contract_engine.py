@@ -9,7 +9,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -172,6 +172,32 @@ def test_memory_that_neighbours_took_is_there_again(engine: Engine) -> None:
     )
     outcomes = run(engine, contract(body), *[record(n) for n in range(8)])
     assert [outcome.state for outcome in outcomes] == [b'{"n":1}'] * 8
+
+
+CALM: Final = """class Calm:
+    def __enter__(self):
+        pass
+    def __exit__(self, *_):
+        return True
+with Calm():
+    KEEP
+if len(decimal.kept) == had:
+    return {"n": "caught"}"""
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        'try:\n    KEEP\nexcept MemoryError:\n    return {"n": "caught"}',
+        'try:\n    KEEP\nexcept:\n    return {"n": "caught"}',
+        CALM,
+    ],
+    ids=["named", "bare", "exit"],
+)
+def test_memory_that_neighbours_took_is_not_seen_by_who_catches_the_error(engine: Engine, take: str) -> None:
+    had = 'import decimal\ndecimal.kept = getattr(decimal, "kept", [])\nhad = len(decimal.kept)\n'
+    source = contract(had + take.replace("KEEP", 'decimal.kept.append("x" * (30 << 20))') + '\nreturn {"n": 1}')
+    assert [outcome.state for outcome in run(engine, source, *[record(n) for n in range(8)])] == [b'{"n":1}'] * 8
 
 
 def test_a_trap_comes_out_the_same_in_any_batch(engine: Engine) -> None:

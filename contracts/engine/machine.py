@@ -25,6 +25,7 @@ _RESERVED_BYTES: Final = 4 << 30
 _KINDS: Final = (
     ("all fuel consumed", "fuel"),
     ("call stack exhausted", "stack"),
+    ("divide by zero", "memory"),  # what contracts/guest/refused.wat does
     ("unreachable", "forbidden"),  # what the stubs of the system calls do
 )
 

@@ -58,6 +58,16 @@ def translate(instance: Instance, source: str) -> str:
     return answer[1:]
 
 
+def rehearse(instance: Instance) -> None:
+    """Run the module level of a contract that `instance` was opened with. Raises: ContractNotRunnable."""
+    try:
+        answer, _ = instance.call("rehearse", fuel=limits.FUEL_LOAD)
+    except Trapped as cause:
+        raise ContractNotRunnable(reason=TRAPS[cause.kind]) from cause
+    if answer[:1] != "=":
+        raise ContractNotRunnable(reason=_sentence(read_reason(answer[1:])))
+
+
 # --- inside ------------------------------------------------------------------------
 
 

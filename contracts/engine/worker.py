@@ -82,7 +82,11 @@ class _Worker:
             code = programs.translate(instance, source)
         finally:
             instance.close()
-        programs.Program(code=code, terms="{}", make=self._make).open().close()
+        instance = programs.Program(code=code, terms="{}", make=self._make).open()
+        try:
+            programs.rehearse(instance)
+        finally:
+            instance.close()
         self._codes[key] = code
         return ["loaded"]
 

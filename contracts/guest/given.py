@@ -23,6 +23,7 @@ from types import ModuleType
 
 import _pylong  # noqa: F401  Python loads it when it first divides a giant number,
 from problems import Reject
+from values import no_number
 
 CONTEXT = decimal.Context(
     prec=34,
@@ -50,12 +51,8 @@ def _part(module, names, **more):
     return part
 
 
-def _no_number(text):
-    raise ValueError(f"{text} is no number")
-
-
 def _loads(text):
-    return json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+    return json.loads(text, parse_float=Decimal, parse_constant=no_number)
 
 
 MODULES = {

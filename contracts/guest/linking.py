@@ -3,10 +3,12 @@
 componentize-py links at run time: CPython, its libraries and the stubs of the system are 38 core modules that call
 one another through imports, and all of them are instantiated anew for each batch. Here they become one module, with
 the same functions, the same memory and the same snapshot of it, made into a component again by tools that many use.
-Nothing of our own enters it: what is written here only names imports after the exports that they are given, and puts
-in the numbers of what the modules ask one another for (where a library lies in memory and table).
+What is written here names imports after the exports that they are given, and puts in the numbers of what the modules
+ask one another for (where a library lies in memory and table). Of our own only `refused.wat` enters it: memory that is
+refused ends the instance, so that no contract learns how much of it the inputs before it left.
 
-Steps: `split`, wasm-merge, `keep`, wasm-opt, and the three of wasm-tools. The same input gives the same bytes.
+Steps: `split`, wasm-merge, calls around each `memory.grow` (wasm-opt) and what they call (wasm-merge), `keep`,
+wasm-opt, and the three of wasm-tools. The same input gives the same bytes.
 
 Source: WebAssembly Core Specification, "Binary Format", "Modules"; for components see `component.py`.
 """
@@ -33,6 +35,10 @@ from contracts.guest.binary import (
     read_sections,
 )
 from contracts.guest.component import Component, Export, Instance, find, find_export, read_component
+
+_REFUSED: Final = Path(__file__).parent / "refused.wat"
+_GROWN: Final = ("--instrument-memory", "--pass-arg=instrument-memory@memory.grow")
+_GROWN_MODULE: Final = "env"  # of the functions that binaryen calls there
 
 OPTIMISE: Final = (
     "--remove-unused-module-elements",  # first, or time goes into what is thrown away
@@ -63,8 +69,10 @@ def link(content: bytes, wit: Path, folder: Path) -> bytes:
         path = folder / f"{number}.wasm"
         path.write_bytes(module)
         named += [path, _module_name(number)]
-    merged, kept, optimised = folder / "merged.wasm", folder / "kept.wasm", folder / "optimised.wasm"
+    merged, grown, kept, optimised = (folder / f"{name}.wasm" for name in ("merged", "grown", "kept", "optimised"))
     tools.run_binaryen("wasm-merge", *named, "-o", merged)
+    tools.run_binaryen("wasm-opt", merged, *_GROWN, "-o", grown)
+    tools.run_binaryen("wasm-merge", grown, "merged", _REFUSED, _GROWN_MODULE, "-o", merged)
     kept.write_bytes(keep(merged.read_bytes(), component.roots))
     tools.run_binaryen("wasm-opt", kept, *OPTIMISE, "-o", optimised)
     stripped, typed, result = folder / "stripped.wasm", folder / "typed.wasm", folder / "result.wasm"

@@ -17,9 +17,10 @@ class Reject(Exception):
 
 def describe(fault):
     """Kind, message, and the calls inside the contract with their lines, innermost last; nothing of the guest."""
-    kind = _safely(lambda: str(type(fault).__name__)[:80], "Exception")
+    kind = _safely(lambda: _text(type(fault).__name__)[:80], "Exception")
     message = _safely(lambda: _message(fault), "an error whose text cannot be had")
-    return json.dumps([kind, message, _safely(lambda: _calls(fault), [])])
+    calls = _safely(lambda: json.dumps(_calls(fault)), "[]")
+    return f"[{json.dumps(kind)},{json.dumps(message)},{calls}]"
 
 
 def _safely(tell, otherwise):
@@ -31,7 +32,12 @@ def _safely(tell, otherwise):
 
 
 def _message(fault):
-    return str(fault.msg if _is_of_reading(fault) else fault)[:MESSAGE]
+    return _text(fault.msg if _is_of_reading(fault) else fault)[:MESSAGE]
+
+
+def _text(value):
+    """A str and nothing derived from it: what was made of the contract's own class would be cut and written by it."""
+    return str.__str__(str(value))
 
 
 def _calls(fault):

@@ -16,11 +16,11 @@ MARK = "\ud800"
 _CONTAINERS = (dict, list, tuple)
 
 
-def _no_number(text):
+def no_number(text):
     raise ValueError(f"{text} is no number")
 
 
-read = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number).decode
+read = json.JSONDecoder(parse_float=Decimal, parse_constant=no_number).decode
 
 
 def write(value):
