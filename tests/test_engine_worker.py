@@ -222,6 +222,41 @@ def test_memory_that_the_host_lacks_is_no_outcome(engine: Engine) -> None:
     check_works(engine)
 
 
+LOWERED: Final = [
+    (resource.RLIMIT_DATA, (1 << 20, 1 << 20), "its data is 1 MiB"),
+    (resource.RLIMIT_DATA, (1 << 20, resource.RLIM_INFINITY), "its data is 1 MiB"),
+    (resource.RLIMIT_AS, (1 << 30, limits.WORKER_ADDRESS_BYTES), "its address space is 1024 MiB"),
+]
+"""What is done to a live worker: limits, soft and hard, and what is said of it."""
+
+TAKES: Final = contract('return {"n": len("x" * record["body"].get("x", 0))}')
+TAKES_ALL: Final = contract('items = []\nwhile record["body"].get("x"):\n    items.append("x" * 1_000_000)\nreturn {}')
+
+
+@pytest.mark.parametrize("source", [TAKES, TAKES_ALL])
+@pytest.mark.parametrize(("kind", "bounds", "words"), LOWERED)
+def test_memory_that_the_host_refuses_later_is_no_outcome(
+    engine: Engine, source: str, kind: int, bounds: tuple[int, int], words: str
+) -> None:
+    """The input takes less than an instance may have, or more: in both cases it may have been the host."""
+
+    def shrink(cases: Sequence[str]) -> list[bytes | None]:
+        resource.prlimit(pid_of(engine), kind, bounds)
+        return [None for _ in cases]
+
+    # A memory grows within what was reserved for it, so only the limit on data is felt in the first of these inputs.
+    x = 60_000_000 if kind == resource.RLIMIT_DATA else 200_000_000
+    with pytest.raises(EngineFailed, match=words):
+        engine.run(source, b"{}", [record(x=x)], shrink)
+    check_works(engine)
+
+
+def test_memory_that_the_bound_of_an_instance_refuses_is_an_outcome(engine: Engine) -> None:
+    outcomes = run(engine, TAKES, record(x=200_000_000), record(1, x=60_000_000))
+    assert outcomes[0].reason is not None and outcomes[0].reason.kind == "trap"
+    assert outcomes[1].state == b'{"n":60000000}'
+
+
 # --- it is alone with what it needs --------------------------------------------------
 
 

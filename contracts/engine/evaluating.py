@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from contracts import limits
-from contracts.engine.answers import AnswerWrong, Reason, canonical, has_doubtful_keys, read_case, read_reason
+from contracts.engine.answers import AnswerWrong, Reason, canonical, has_doubtful_keys, read_case
 from contracts.engine.machine import Instance, Trapped
-from contracts.engine.programs import TRAPS, Program
+from contracts.engine.programs import TRAPS, Program, read_told
 
 Lookup = Callable[[Sequence[str]], Sequence[bytes | None]]
 """Cases -> the canonical state of each, None for one that is new. Asked once for a case in a batch."""
@@ -214,7 +214,7 @@ class _Batch:
             used += more
             if looked[:1] != "=":
                 answer = looked
-        return _settle(one, answer, used, careful=careful)
+        return _settle(instance, one, answer, used, careful=careful)
 
     def _keep(self, outcome: Outcome) -> None:
         if outcome.case is not None and outcome.state is not None:
@@ -225,7 +225,7 @@ class _Batch:
 def _begin_one(instance: Instance, record: str, *, is_last: bool = False) -> _Begun:
     answer, fuel = instance.call("begin", record, fuel=_fuel(record))
     if answer[:1] != "=":
-        return _Begun(None, _told(answer, fuel, is_last=is_last), fuel)
+        return _Begun(None, _told(instance, answer, fuel, is_last=is_last), fuel)
     try:
         return _Begun(read_case(answer[1:]), None, fuel)
     except AnswerWrong as cause:
@@ -235,26 +235,26 @@ def _begin_one(instance: Instance, record: str, *, is_last: bool = False) -> _Be
 def _ask_one(instance: Instance, name: str, arguments: str, *, is_last: bool) -> Answer:
     answer, fuel = instance.call("ask", name, arguments, fuel=_fuel(arguments))
     if answer[:1] != "=":
-        return Answer(reason=_told(answer, fuel, is_last=is_last), fuel=fuel)
+        return Answer(reason=_told(instance, answer, fuel, is_last=is_last), fuel=fuel)
     try:
         return Answer(content=canonical(answer[1:]), fuel=fuel)
     except AnswerWrong as cause:
         return Answer(reason=Reason(kind="answer", message=str(cause)), fuel=fuel)
 
 
-def _settle(one: _Begun, answer: str, used: int, *, careful: bool) -> Outcome:
+def _settle(instance: Instance, one: _Begun, answer: str, used: int, *, careful: bool) -> Outcome:
     fuel = one.fuel + used
     if answer[:1] != "=":
-        return Outcome(case=one.case, reason=_told(answer, fuel, is_last=careful), fuel=fuel)
+        return Outcome(case=one.case, reason=_told(instance, answer, fuel, is_last=careful), fuel=fuel)
     try:
         return Outcome(case=one.case, state=canonical(answer[1:]), fuel=fuel)
     except AnswerWrong as cause:
         return Outcome(case=one.case, reason=Reason(kind="answer", message=str(cause)), fuel=fuel)
 
 
-def _told(answer: str, fuel: int, *, is_last: bool) -> Reason:
-    """The error that the guest tells. Raises: Trapped for a lack of memory, which neighbours may be at fault for."""
-    reason = read_reason(answer[1:])
+def _told(instance: Instance, answer: str, fuel: int, *, is_last: bool) -> Reason:
+    """The error that the guest tells. Raises: Trapped, where neighbours may have had the memory; EngineFailed."""
+    reason = read_told(instance, answer)
     if reason.kind == "MemoryError":
         if not is_last:
             raise Trapped("memory", fuel)

@@ -39,7 +39,7 @@ class Program:
             answer, _ = instance.call("load", self.code, self.terms, fuel=limits.FUEL_LOAD)
             if answer[:1] == "=":
                 return instance
-            reason = _sentence(read_reason(answer[1:]))
+            reason = _sentence(read_told(instance, answer))
         except Trapped as cause:
             reason = TRAPS[cause.kind]
         # The error below would keep it alive, and three of them are all that the address space has room for.
@@ -54,8 +54,16 @@ def translate(instance: Instance, source: str) -> str:
     except Trapped as cause:
         raise ContractNotRunnable(reason=TRAPS[cause.kind]) from cause
     if answer[:1] != "=":
-        raise ContractNotRunnable(reason=_sentence(read_reason(answer[1:])))
+        raise ContractNotRunnable(reason=_sentence(read_told(instance, answer)))
     return answer[1:]
+
+
+def read_told(instance: Instance, answer: str) -> Reason:
+    """The error that the guest tells. Raises: EngineFailed, for a lack of memory that may be the host's."""
+    reason = read_reason(answer[1:])
+    if reason.kind == "MemoryError":
+        instance.check_memory()
+    return reason
 
 
 # --- inside ------------------------------------------------------------------------
