@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import resource
 import signal
@@ -17,6 +18,9 @@ import pytest
 
 from contracts import limits
 from contracts.engine import ContractNotRunnable, Engine, EngineFailed
+from contracts.engine.cache import default_folder, ensure_compiled
+from contracts.engine.machine import Instance, load_component, make_engine
+from contracts.engine.worker import _Worker
 from ledger import limits as ledger_limits
 from tests.engines import COUNTS, HEAD, contract, record, run
 from tests.source import ROOT
@@ -36,6 +40,10 @@ def engine() -> Iterator[Engine]:
 def pid_of(engine: Engine) -> int:
     assert engine._worker is not None, "it was started"
     return engine._worker.pid
+
+
+def key_of(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def check_works(engine: Engine) -> None:
@@ -278,6 +286,30 @@ def test_contracts_that_are_refused_leave_nothing_behind(engine: Engine) -> None
         with pytest.raises(ContractNotRunnable):
             engine.load(f"raise Reject('{n}')\n")
     check_works(engine)
+
+
+def test_worker_keeps_no_more_contracts_than_its_bound(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those used last: one that was let go is compiled anew. One that is refused costs a place."""
+    monkeypatch.setattr(limits, "WORKER_CONTRACTS_MAX", 2)
+    sources = [contract(f"return {{'n': {n}}}") for n in range(3)]
+    kept = []
+    for n in (0, 1, 0, 2, 1, 1, 2, 0):
+        assert [one.state for one in run(engine, sources[n], record())] == [b'{"n":%d}' % n]
+        kept.append([at for at, source in enumerate(sources) if key_of(source) in engine._loaded])
+    with pytest.raises(ContractNotRunnable):
+        engine.load(CLOCK)
+    assert kept == [[0], [0, 1], [0, 1], [0, 2], [1, 2], [1, 2], [1, 2], [0, 2]]
+    assert list(engine._loaded) == [key_of(sources[0])]
+
+
+def test_worker_lets_go_what_it_is_told_to() -> None:
+    """The other end alone counts: what it names is gone, and a contract that it loads is there."""
+    machine = make_engine()
+    component = load_component(machine, ensure_compiled(default_folder(), lambda line: None))
+    worker = _Worker(lambda: Instance(machine, component))
+    for key, dropped in (("a", []), ("b", ["a"]), ("c", [])):
+        assert worker.answer(["load", key, COUNTS, dropped]) == ["loaded"]
+    assert sorted(worker._codes) == ["b", "c"]
 
 
 def test_row_of_traps_is_gone_through_and_its_neighbours_count(engine: Engine) -> None:

@@ -58,7 +58,7 @@ def serve(folder: Path) -> None:
 
 
 class _Worker:
-    """Holds the compiled contracts of this process's life: code by the key that the other end gave."""
+    """Holds compiled contracts, those that the other end counts on: code by the key that it gave."""
 
     def __init__(self, make: Any) -> None:
         self._make = make
@@ -67,7 +67,9 @@ class _Worker:
     def answer(self, message: list[Any]) -> list[Any]:
         try:
             match message:
-                case ["load", str(key), str(source)]:
+                case ["load", str(key), str(source), list(dropped)]:
+                    for one in dropped:
+                        del self._codes[one]
                     return self._load(key, source)
                 case ["run", str(key), str(terms), list(records)]:
                     return self._run(key, terms, records)
