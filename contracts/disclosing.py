@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
-from contracts.inputs import Input
+from contracts.inputs import NOBODY, Input
 from contracts.source import Source
 from ledger import limits
-from ledger.fields import Rules, audience_of, compile_rules, cut, decode_pointer, encode_pointer, parse_pattern
-
-_NOBODY: Final = compile_rules({})
+from ledger.fields import Rules, audience_of, cut, decode_pointer, encode_pointer, parse_pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +34,7 @@ def compare_rules(old: Source, new: Source) -> list[Change]:
     """What the static rules give to other roles, by type and pattern."""
     changes = []
     for kind in sorted(old.rules.keys() | new.rules.keys()):
-        before, after = old.rules.get(kind, _NOBODY), new.rules.get(kind, _NOBODY)
+        before, after = old.rules.get(kind, NOBODY), new.rules.get(kind, NOBODY)
         for part in _parts(old.shares.get(kind, {}), new.shares.get(kind, {})):
             for role, is_gained in _differ(audience_of(before, part), audience_of(after, part)):
                 changes.append(Change(type=kind, part=part, role=role, is_gained=is_gained))

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from contracts import limits
 from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason
-from contracts.inputs import Input, encode_record, readings
+from contracts.inputs import NOBODY, Input, encode_record, readings
 from contracts.source import Source, read_source
 from ledger.errors import BadInput
 from ledger.fields import Rules, compile_rules, cut, unite
@@ -28,7 +28,6 @@ _STATES_TAG: Final = b"tally/states/v1\n"
 
 Columns = Mapping[str, str | int | Decimal | bool | None]
 Added = Mapping[str, frozenset[str]]
-_NOBODY: Final = compile_rules({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,7 @@ class Fold:
     def __init__(self, engine: Engine, text: str, terms: bytes, *, batch_inputs: int = limits.BATCH_INPUTS_MAX) -> None:
         check_strict(terms)
         self.states: dict[str, bytes] = {}
+        self.recorded = 0  # inputs that a node would have recorded: the sequence counts no others
         self.source: Source = read_source(text)
         self._engine = engine
         self._text = text
@@ -67,11 +67,13 @@ class Fold:
 
     def file(self, inputs: Sequence[Input]) -> list[Filed]:
         """The same, with the rules by which each is read. Raises: as `add`."""
-        states = dict(self.states)
+        states, recorded = dict(self.states), self.recorded
         filed: list[Filed] = []
         for start in range(0, len(inputs), self._batch_inputs):
-            filed += self._run(inputs[start : start + self._batch_inputs], states)
-        self.states = states
+            found = self._run(inputs[start : start + self._batch_inputs], states, recorded)
+            recorded += sum(one.rules is not NOBODY for one in found)
+            filed += found
+        self.states, self.recorded = states, recorded
         return filed
 
     def summaries(self, cases: Iterable[str]) -> dict[str, Columns | Reason]:
@@ -95,17 +97,17 @@ class Fold:
 
     # --- inside ---
 
-    def _run(self, inputs: Sequence[Input], states: dict[str, bytes]) -> list[Filed]:
-        records = [_encode(self.source, one) for one in inputs]
+    def _run(self, inputs: Sequence[Input], states: dict[str, bytes], recorded: int) -> list[Filed]:
+        """recorded: how many inputs were recorded before these."""
+        records = self._encode(inputs, recorded)
         rules = self._rules(inputs, records)
-        taken = [
-            record
-            for record, found in zip(records, rules, strict=True)
-            if isinstance(record, str) and not isinstance(found, Reason)
-        ]
-        done = iter(self._evaluate(taken, states))
+        taken = [one for one, found in zip(inputs, rules, strict=True) if not isinstance(found, Reason)]
+        texts = [record for record in records if isinstance(record, str)]
+        if len(taken) < len(texts):  # `share` refused some, and whatever comes behind them moves up
+            texts = [encode_record(self.source, one, at) for at, one in enumerate(taken, recorded)]
+        done = iter(self._evaluate(texts, states))
         filed = [
-            Filed(outcome=Outcome(case=None, reason=found), rules=_NOBODY)
+            Filed(outcome=Outcome(case=None, reason=found), rules=NOBODY)
             if isinstance(found, Reason)
             else Filed(outcome=next(done), rules=found)
             for found in rules
@@ -114,6 +116,13 @@ class Fold:
             if outcome.case is not None and outcome.state is not None:
                 states[outcome.case] = outcome.state
         return filed
+
+    def _encode(self, inputs: Sequence[Input], recorded: int) -> list[str | Reason]:
+        records: list[str | Reason] = []
+        for one in inputs:
+            records.append(found := _encode(self.source, one, recorded))
+            recorded += isinstance(found, str)
+        return records
 
     def _rules(self, inputs: Sequence[Input], records: Sequence[str | Reason]) -> list[Rules | Reason]:
         """By which rules each is read, or why the author's node would not record it: by the literals, or by `share`."""
@@ -155,14 +164,14 @@ def hash_states(states: Mapping[str, bytes]) -> Digest:
 # --- inside ------------------------------------------------------------------------
 
 
-def _encode(source: Source, one: Input) -> str | Reason:
+def _encode(source: Source, one: Input, position: int) -> str | Reason:
     """The record as it is passed, or why a node would not have recorded it at all."""
     if one.type not in source.rules:
         return Reason(kind="not-allowed", message=f"SHARES does not know the type {one.type!r}")
     if one.role not in source.authors.get(one.type, frozenset()):
         return Reason(kind="not-allowed", message=f"the role {one.role!r} may not file the type {one.type!r}")
     try:
-        return encode_record(source, one)
+        return encode_record(source, one, position)
     except BadInput as cause:  # a pattern that lands on an element of an array, or too many fields
         return Reason(kind="not-allowed", message=str(cause))
 

@@ -15,9 +15,12 @@ from typing import Any, Final
 from contracts.source import Source
 from ledger import limits
 from ledger.errors import BadInput
-from ledger.fields import cut, join, unite
+from ledger.fields import Rules, compile_rules, cut, join, unite
 from ledger.jsontext import check_strict, encode_string, members, parse
 from ledger.names import decode_name
+
+NOBODY: Final[Rules] = compile_rules({})
+"""The rules of what is not recorded: no role reads it."""
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -38,7 +41,8 @@ class InputMalformed(BadInput):
 class Input:
     """One record on its way into a contract. time: its own, ordered: the sequence's; RFC 3339, UTC, milliseconds.
 
-    links: (relation, log, index, leaf hash), as in section 0 of a record. body: an object that passed `check_strict`.
+    position: its place in the stream, from 0. links: (relation, log, index, leaf hash), as in section 0 of a record.
+    body: an object that passed `check_strict`.
     """
 
     id: str
@@ -68,13 +72,16 @@ def readings(
     return [(name, frozenset(audience)) for name, _, audience in cut(one.body, rules)]
 
 
-def encode_record(source: Source, one: Input) -> str:
-    """The record as it is passed to `key`, `apply` and `share`: JSON."""
+def encode_record(source: Source, one: Input, position: int | None = None) -> str:
+    """The record as it is passed to `key`, `apply` and `share`: JSON. position: the sequence's, if not the input's."""
     links = b",".join(
         b"[%b,%b,%d,%b]" % (encode_string(relation), encode_string(log), index, encode_string(leaf))
         for relation, log, index, leaf in one.links
     )
-    sequence = b'{"time":%b,"position":%d}' % (encode_string(one.ordered), one.position)
+    sequence = b'{"time":%b,"position":%d}' % (
+        encode_string(one.ordered),
+        one.position if position is None else position,
+    )
     parts = {
         "id": encode_string(one.id),
         "author": encode_string(one.author),

@@ -65,6 +65,9 @@ WORKER_ADDRESS_BYTES: Final = 12 << 30
 WORKER_STACK_BYTES: Final = 4 << 20
 """Stack of a worker's process: four times `STACK_BYTES`, or a contract that is stopped there would end the process."""
 
+WORKER_CONTRACTS_MAX: Final = 64
+"""Contracts that a worker keeps compiled, up to 1 MB each: beyond, the one that was not used for longest goes."""
+
 WORKER_SILENT_S: Final = 120.0
 """Seconds a worker may be silent: it says once a second that it is at work, but not inside a call, and the longest
 takes 20 (`FUEL_TRANSLATE`). Longer means that the machine is at fault."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import decimal
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from types import CodeType
@@ -71,13 +71,16 @@ def fold(inputs: Iterable[Object], source: str, terms: Object) -> Folded:
     """Run the contract as plain Python; each input begins in a fresh namespace. What `summary` raises is raised."""
     said, code = _examined(source)
     folded, states, told = Folded(inputs=_decoded(inputs, said)), dict[str, str](), _encode(terms).decode()
-    for one in folded.inputs:
+    recorded = 0
+    for given in folded.inputs:
+        one = replace(given, position=recorded)
         contract: dict[str, Any] = {"Decimal": Decimal, "Reject": Reject, "divide": _divide, "__name__": "contract"}
         rules, reason = _NOBODY, None
         with decimal.localcontext(_CONTEXT):
             try:
                 exec(code, contract)
                 rules = _rules(said, contract, one, told)
+                recorded += 1
                 case = _apply(contract, _record(said, one), told, states)
             except _NotRecorded as refusal:
                 reason = Reason(kind=refusal.args[0], message=refusal.args[1])

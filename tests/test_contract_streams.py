@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from contracts import limits
@@ -10,7 +12,7 @@ from contracts.folding import Fold
 from contracts.inputs import InputMalformed
 from contracts.streaming import Run, SummaryMissing, batches, encode_states, tabulate
 from ledger.jsontext import parse
-from tests.engines import COUNTS, inputs
+from tests.engines import COUNTS, HEAD, inputs
 from tests.make_crates import TERMS, TEXT, lines
 
 
@@ -57,6 +59,24 @@ def test_a_summary_that_fails_is_saved_as_such(engine: Engine) -> None:
     (row,) = encode_states(run.fold)
     assert parse(row)["summary"] is None
     assert "'a'" in parse(row)["summary_refused"]["message"]
+
+
+PLACES = HEAD + (
+    'def share(record, terms):\n    return {"/case": {"z" if record["body"]["case"] == "x" else "a"}}\n\n\n'
+    'def apply(state, record, terms):\n    if record["body"]["case"] == "r":\n        raise Reject("no")\n'
+    '    return {"at": record["sequence"]["position"]}\n'
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 256])
+def test_the_sequence_counts_what_is_recorded_and_nothing_else(engine: Engine, size: int) -> None:
+    """Refused by the literals, by `share`, and by `apply`: the last one alone has a place of its own."""
+    fold = Fold(engine, PLACES, b"{}", batch_inputs=size)
+    given = inputs(PLACES, [{"case": case} for case in ("a", "not", "b", "x", "c", "r", "d")])
+    fold.add([replace(one, role="b") if b"not" in one.body else one for one in given])
+    fold.add(inputs(PLACES, [{"case": "e"}]))
+    states = {case: parse(state)["at"] for case, state in fold.states.items()}
+    assert (states, fold.recorded) == ({"a": 0, "b": 1, "c": 2, "d": 4, "e": 5}, 6)
 
 
 def test_text_that_a_spreadsheet_would_compute_is_no_formula_in_the_table(engine: Engine) -> None:

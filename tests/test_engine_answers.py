@@ -268,8 +268,18 @@ def check_quick(text: str) -> None:
 def test_the_quick_way_is_not_led_astray_by_what_is_cut_in(value: dict[str, Any], data: st.DataObject) -> None:
     answer = write(value)
     at = data.draw(st.integers(0, len(answer)))
-    inner = data.draw(fragments | st.sampled_from(["$~:", '"$~:1"', '\\"\\ud8001"', "0.5", "-0", "1:"]))
+    inner = data.draw(fragments | st.sampled_from(["\x7f", '"\x7f1"', "\\u007f", '\\"\\ud8001"', "0.5", "-0", "1:"]))
     check_quick(answer[:at] + inner + answer[at:])
+
+
+PLACES: Final = [
+    "\x7f5", r"\u007f5", r"\u007F5", r"\u0024~:5", r"x\"\ud8005", r'x\\","y":"\ud8005', r"x\\\"\ud8005",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PLACES)
+def test_text_that_looks_like_what_the_quick_way_writes_is_no_number(text: str) -> None:
+    check_quick(f'{{"n":"{text}"}}')
 
 
 def test_most_answers_go_the_quick_way() -> None:

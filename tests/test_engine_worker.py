@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import resource
 import signal
@@ -17,6 +18,9 @@ import pytest
 
 from contracts import limits
 from contracts.engine import ContractNotRunnable, Engine, EngineFailed
+from contracts.engine.cache import default_folder, ensure_compiled
+from contracts.engine.machine import Instance, load_component, make_engine
+from contracts.engine.worker import _Worker
 from ledger import limits as ledger_limits
 from tests.engines import COUNTS, HEAD, contract, record, run
 from tests.source import ROOT
@@ -36,6 +40,10 @@ def engine() -> Iterator[Engine]:
 def pid_of(engine: Engine) -> int:
     assert engine._worker is not None, "it was started"
     return engine._worker.pid
+
+
+def key_of(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def check_works(engine: Engine) -> None:
@@ -222,6 +230,41 @@ def test_memory_that_the_host_lacks_is_no_outcome(engine: Engine) -> None:
     check_works(engine)
 
 
+LOWERED: Final = [
+    (resource.RLIMIT_DATA, (1 << 20, 1 << 20), "its data is 1 MiB"),
+    (resource.RLIMIT_DATA, (1 << 20, resource.RLIM_INFINITY), "its data is 1 MiB"),
+    (resource.RLIMIT_AS, (1 << 30, limits.WORKER_ADDRESS_BYTES), "its address space is 1024 MiB"),
+]
+"""What is done to a live worker: limits, soft and hard, and what is said of it."""
+
+TAKES: Final = contract('return {"n": len("x" * record["body"].get("x", 0))}')
+TAKES_ALL: Final = contract('items = []\nwhile record["body"].get("x"):\n    items.append("x" * 1_000_000)\nreturn {}')
+
+
+@pytest.mark.parametrize("source", [TAKES, TAKES_ALL])
+@pytest.mark.parametrize(("kind", "bounds", "words"), LOWERED)
+def test_memory_that_the_host_refuses_later_is_no_outcome(
+    engine: Engine, source: str, kind: int, bounds: tuple[int, int], words: str
+) -> None:
+    """The input takes less than an instance may have, or more: in both cases it may have been the host."""
+
+    def shrink(cases: Sequence[str]) -> list[bytes | None]:
+        resource.prlimit(pid_of(engine), kind, bounds)
+        return [None for _ in cases]
+
+    # A memory grows within what was reserved for it, so only the limit on data is felt in the first of these inputs.
+    x = 60_000_000 if kind == resource.RLIMIT_DATA else 200_000_000
+    with pytest.raises(EngineFailed, match=words):
+        engine.run(source, b"{}", [record(x=x)], shrink)
+    check_works(engine)
+
+
+def test_memory_that_the_bound_of_an_instance_refuses_is_an_outcome(engine: Engine) -> None:
+    outcomes = run(engine, TAKES, record(x=200_000_000), record(1, x=60_000_000))
+    assert outcomes[0].reason is not None and outcomes[0].reason.kind == "trap"
+    assert outcomes[1].state == b'{"n":60000000}'
+
+
 # --- it is alone with what it needs --------------------------------------------------
 
 
@@ -243,6 +286,30 @@ def test_contracts_that_are_refused_leave_nothing_behind(engine: Engine) -> None
         with pytest.raises(ContractNotRunnable):
             engine.load(f"raise Reject('{n}')\n")
     check_works(engine)
+
+
+def test_worker_keeps_no_more_contracts_than_its_bound(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those used last: one that was let go is compiled anew. One that is refused costs a place."""
+    monkeypatch.setattr(limits, "WORKER_CONTRACTS_MAX", 2)
+    sources = [contract(f"return {{'n': {n}}}") for n in range(3)]
+    kept = []
+    for n in (0, 1, 0, 2, 1, 1, 2, 0):
+        assert [one.state for one in run(engine, sources[n], record())] == [b'{"n":%d}' % n]
+        kept.append([at for at, source in enumerate(sources) if key_of(source) in engine._loaded])
+    with pytest.raises(ContractNotRunnable):
+        engine.load(CLOCK)
+    assert kept == [[0], [0, 1], [0, 1], [0, 2], [1, 2], [1, 2], [1, 2], [0, 2]]
+    assert list(engine._loaded) == [key_of(sources[0])]
+
+
+def test_worker_lets_go_what_it_is_told_to() -> None:
+    """The other end alone counts: what it names is gone, and a contract that it loads is there."""
+    machine = make_engine()
+    component = load_component(machine, ensure_compiled(default_folder(), lambda line: None))
+    worker = _Worker(lambda: Instance(machine, component))
+    for key, dropped in (("a", []), ("b", ["a"]), ("c", [])):
+        assert worker.answer(["load", key, COUNTS, dropped]) == ["loaded"]
+    assert sorted(worker._codes) == ["b", "c"]
 
 
 def test_row_of_traps_is_gone_through_and_its_neighbours_count(engine: Engine) -> None:

@@ -27,7 +27,6 @@ _DECIMAL: Final = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?(?:E[+-][0-9]{1,18})?|s?N
 _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 # What Python's encoder makes of keys that were int, bool, None or float; a text may read the same.
 _DOUBTFUL_WORDS: Final = tuple(f'"{word}":' for word in ("true", "false", "null", "inf", "nan", "Infinity", "NaN"))
-_DOUBTFUL_STARTS: Final = tuple(f'"{sign}' for sign in "-0123456789")
 # The closing quote is optional: were a string that never ends no token, each escaped quote in it would be tried as a
 # new beginning, and an answer of 1 MB would take hours.
 _NO_BRACKETS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^\[\]{}"]+', re.DOTALL)
@@ -41,10 +40,12 @@ _UNSEEN: Final = re.compile(
 )
 _BRACKETS_ALIKE: Final = bytes.maketrans(b"{}", b"[]")
 _REST: Final = bytes(set(range(256)) - set(b'[]{}"\\'))
+_SIGNS_ALIKE: Final = bytes.maketrans(b"-123456789", b"0000000000")
 _DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG: Final = b"0" * limits.NUMBER_LETTERS_MAX
 _NUMBER_END: Final = 10**limits.NUMBER_LETTERS_MAX
 _KIND: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNSAID: Final = {"MemoryError": "more memory was asked for than any instance has"}
 _OWN_KINDS: Final = frozenset({"answer", "trap"})
 _CASE_ANSWER_MAX: Final = len(r"\ud800\udc00") * limits.CASE_LETTERS_MAX + len('""')
 
@@ -68,17 +69,16 @@ class Reason:
 
 def has_doubtful_keys(answer: str) -> bool:
     """Whether a key could have been something else than text, which only the guest can tell."""
-    return any(word in answer for word in _DOUBTFUL_WORDS) or any(_begins_key(answer, one) for one in _DOUBTFUL_STARTS)
-
-
-def _begins_key(answer: str, start: str) -> bool:
-    """Searched for by hand: a pattern would try every quote of the answer, and take ten times as long."""
-    at = answer.find(start)
+    if any(word in answer for word in _DOUBTFUL_WORDS):
+        return True
+    # Searched for by hand: a pattern would try every quote of the answer, and take ten times as long.
+    alike = answer.encode("ascii", "replace").translate(_SIGNS_ALIKE)
+    at = alike.find(b'"0')
     while at >= 0:
-        end = answer.find('"', at + 1)
-        if answer[end + 1 : end + 2] == ":":
+        end = alike.find(b'"', at + 1)
+        if alike[end + 1 : end + 2] == b":":
             return True
-        at = answer.find(start, end + 1) if end >= 0 else -1
+        at = alike.find(b'"0', end + 1) if end >= 0 else -1
     return False
 
 
@@ -130,7 +130,8 @@ def read_reason(answer: str) -> Reason:
         if not _KIND.fullmatch(kind) or kind in _OWN_KINDS:
             raise ValueError("no name of a class, or one that speaks for the engine")
         told = tuple((_words(name, 80), _line(line)) for name, line in calls[-limits.REASON_CALLS_MAX :])
-        return Reason(kind=kind[:80], message=_words(message, limits.REASON_LETTERS_MAX), calls=told)
+        words = _words(message, limits.REASON_LETTERS_MAX) or _UNSAID.get(kind, "")
+        return Reason(kind=kind[:80], message=words, calls=told)
     except (AnswerWrong, ValueError, TypeError):
         return Reason(kind="answer", message="the contract changed how errors are told")
 

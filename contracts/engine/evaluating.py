@@ -3,9 +3,9 @@
 One fresh instance for the batch; for each input a fresh namespace. Inputs are begun in windows, so that the cases of
 many are asked for at once, and then go on one by one.
 
-**The trap rule.** An input that ends its instance (fuel, stack, something forbidden), or that the memory did not
-suffice for, is run again alone in a fresh instance; what comes of that counts. The rest of the batch goes on in
-another fresh instance. So no input is rejected for what its neighbours did, and none takes them down.
+**The trap rule.** An input that ends its instance (fuel, memory, stack, something forbidden) is run again alone in a
+fresh instance; what comes of that counts. The rest of the batch goes on in another fresh instance. So no input is
+rejected for what its neighbours did, and none takes them down.
 
 Spec: docs/spec/contract-engine.md, "A batch".
 """
@@ -67,7 +67,7 @@ def ask(program: Program, name: str, arguments: Sequence[str], beat: Beat) -> li
         beat()
         instance = instance or program.open()
         try:
-            answers.append(_ask_one(instance, name, arguments[len(answers)], is_last=is_fresh))
+            answers.append(_ask_one(instance, name, arguments[len(answers)]))
             is_fresh = False
             continue
         except Trapped as cause:
@@ -191,7 +191,7 @@ class _Batch:
         one = _Begun(None, None, 0)
         try:
             instance = self._open()
-            one = _begin_one(instance, self._records[at], is_last=True)
+            one = _begin_one(instance, self._records[at])
             self._beat()
             self._know([one])
             self._keep(self._apply(instance, 0, at, one, careful=True))
@@ -214,7 +214,7 @@ class _Batch:
             used += more
             if looked[:1] != "=":
                 answer = looked
-        return _settle(one, answer, used, careful=careful)
+        return _settle(one, answer, used)
 
     def _keep(self, outcome: Outcome) -> None:
         if outcome.case is not None and outcome.state is not None:
@@ -222,44 +222,34 @@ class _Batch:
         self.outcomes.append(outcome)
 
 
-def _begin_one(instance: Instance, record: str, *, is_last: bool = False) -> _Begun:
+def _begin_one(instance: Instance, record: str) -> _Begun:
     answer, fuel = instance.call("begin", record, fuel=_fuel(record))
     if answer[:1] != "=":
-        return _Begun(None, _told(answer, fuel, is_last=is_last), fuel)
+        return _Begun(None, read_reason(answer[1:]), fuel)
     try:
         return _Begun(read_case(answer[1:]), None, fuel)
     except AnswerWrong as cause:
         return _Begun(None, Reason(kind="answer", message=str(cause)), fuel)
 
 
-def _ask_one(instance: Instance, name: str, arguments: str, *, is_last: bool) -> Answer:
+def _ask_one(instance: Instance, name: str, arguments: str) -> Answer:
     answer, fuel = instance.call("ask", name, arguments, fuel=_fuel(arguments))
     if answer[:1] != "=":
-        return Answer(reason=_told(answer, fuel, is_last=is_last), fuel=fuel)
+        return Answer(reason=read_reason(answer[1:]), fuel=fuel)
     try:
         return Answer(content=canonical(answer[1:]), fuel=fuel)
     except AnswerWrong as cause:
         return Answer(reason=Reason(kind="answer", message=str(cause)), fuel=fuel)
 
 
-def _settle(one: _Begun, answer: str, used: int, *, careful: bool) -> Outcome:
+def _settle(one: _Begun, answer: str, used: int) -> Outcome:
     fuel = one.fuel + used
     if answer[:1] != "=":
-        return Outcome(case=one.case, reason=_told(answer, fuel, is_last=careful), fuel=fuel)
+        return Outcome(case=one.case, reason=read_reason(answer[1:]), fuel=fuel)
     try:
         return Outcome(case=one.case, state=canonical(answer[1:]), fuel=fuel)
     except AnswerWrong as cause:
         return Outcome(case=one.case, reason=Reason(kind="answer", message=str(cause)), fuel=fuel)
-
-
-def _told(answer: str, fuel: int, *, is_last: bool) -> Reason:
-    """The error that the guest tells. Raises: Trapped for a lack of memory, which neighbours may be at fault for."""
-    reason = read_reason(answer[1:])
-    if reason.kind == "MemoryError":
-        if not is_last:
-            raise Trapped("memory", fuel)
-        return Reason(kind="trap", message=TRAPS["memory"], calls=reason.calls)
-    return reason
 
 
 def _trap(kind: str) -> Reason:

@@ -1,7 +1,7 @@
 """The machine: wasmtime, set up so that it does the same everywhere, and instances of the guest in it.
 
 An instance has no import: no clock, entropy, file, socket or other instance is within its reach. Its fuel is set
-before each call and its memory bounded, both exact. Whatever ends a call early is a `Trap` of one of four kinds.
+before each call and its memory bounded, both exact. Whatever ends a call early is a `Trap` of one of five kinds.
 
 Used in the worker process alone. Spec: docs/spec/contract-engine.md.
 """
@@ -18,6 +18,7 @@ from wasmtime.component import Component, Func, Linker
 from contracts import limits
 from contracts.engine import pin
 from contracts.engine.errors import EngineFailed, EngineUnfit
+from contracts.engine.host import check_memory
 
 _RESERVED_BYTES: Final = 4 << 30
 """Reserved around a memory, so that the code needs no check of its own at each access."""
@@ -31,7 +32,7 @@ _KINDS: Final = (
 
 
 class Trapped(Exception):
-    """A call ended early. kind: `fuel`, `stack`, `forbidden` (it asked for what there is not) or `fault`."""
+    """A call ended early. kind: `fuel`, `stack`, `memory`, `forbidden` (it asked for what there is not) or `fault`."""
 
     def __init__(self, kind: str, fuel: int) -> None:
         super().__init__(kind)
@@ -76,9 +77,10 @@ def load_component(engine: Engine, path: Path) -> Component:
 class Instance:
     """One fresh copy of the guest. Dead after a trap."""
 
-    __slots__ = ("_component", "_functions", "_instance", "_linker", "_store")
+    __slots__ = ("_component", "_engine", "_functions", "_instance", "_linker", "_store")
 
     def __init__(self, engine: Engine, component: Component) -> None:
+        self._engine = engine
         self._store = Store(engine)
         self._store.set_limits(memory_size=limits.MEMORY_BYTES)
         self._store.set_fuel(limits.FUEL_LOAD)
@@ -92,7 +94,7 @@ class Instance:
             raise EngineFailed(reason=f"cannot make an instance: {str(cause).splitlines()[0]}") from cause
 
     def call(self, name: str, *arguments: Any, fuel: int) -> tuple[str, int]:
-        """Call an export. -> what it answers, fuel used. Raises: Trapped."""
+        """Call an export. -> what it answers, fuel used. Raises: Trapped, EngineFailed."""
         function = self._functions.get(name)
         if function is None:
             found = self._instance.get_func(self._store, name)
@@ -102,6 +104,7 @@ class Instance:
         try:
             answer = function(self._store, *arguments)
         except (Trap, WasmtimeError) as cause:
+            check_memory(self._engine)  # whatever it ended with: memory that it did not get may have led there
             raise Trapped(_kind(str(cause)), fuel - self._store.get_fuel()) from None
         assert isinstance(answer, str), "every export answers with text"
         return answer, fuel - self._store.get_fuel()

@@ -42,7 +42,7 @@ class Engine:
         self._tell = tell
         self._lock = threading.Lock()
         self._worker: subprocess.Popen[bytes] | None = None  # owned by whoever holds the lock
-        self._loaded: set[str] = set()  # in this worker's life; owned as the worker is
+        self._loaded: dict[str, None] = {}  # by this worker, the one used last at the end; owned as the worker is
         self._owes = False  # whether it was asked something and has not answered to the end; owned as the worker is
 
     def __enter__(self) -> Self:
@@ -109,9 +109,15 @@ class Engine:
     def _load(self, source: str) -> str:
         key = hashlib.sha256(source.encode()).hexdigest()
         self._ready()
-        if key not in self._loaded:
-            _expect("loaded", self._exchange(["load", key, source]))
-            self._loaded.add(key)
+        if key in self._loaded:
+            self._loaded[key] = self._loaded.pop(key)
+            return key
+        # The worker is told which to let go, rather than to find the same by itself.
+        dropped = list(self._loaded)[: max(0, len(self._loaded) + 1 - limits.WORKER_CONTRACTS_MAX)]
+        for one in dropped:
+            del self._loaded[one]
+        _expect("loaded", self._exchange(["load", key, source, dropped]))
+        self._loaded[key] = None
         return key
 
     def _ready(self) -> subprocess.Popen[bytes]:

@@ -21,6 +21,7 @@ from contracts.engine import evaluating, programs, wire
 from contracts.engine.answers import Reason
 from contracts.engine.cache import ensure_compiled
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
+from contracts.engine.host import check_host
 from contracts.engine.machine import Instance, load_component, make_engine
 
 _IN: Final = 0
@@ -57,7 +58,7 @@ def serve(folder: Path) -> None:
 
 
 class _Worker:
-    """Holds the compiled contracts of this process's life: code by the key that the other end gave."""
+    """Holds compiled contracts, those that the other end counts on: code by the key that it gave."""
 
     def __init__(self, make: Any) -> None:
         self._make = make
@@ -66,7 +67,9 @@ class _Worker:
     def answer(self, message: list[Any]) -> list[Any]:
         try:
             match message:
-                case ["load", str(key), str(source)]:
+                case ["load", str(key), str(source), list(dropped)]:
+                    for one in dropped:
+                        del self._codes[one]
                     return self._load(key, source)
                 case ["run", str(key), str(terms), list(records)]:
                     return self._run(key, terms, records)
@@ -135,26 +138,6 @@ def _pack_reason(reason: Reason) -> list[Any]:
 
 
 # --- the host ----------------------------------------------------------------------
-
-
-def check_host() -> None:
-    """Raise where memory could be refused inside an instance, where a contract would see it. Raises: EngineUnfit."""
-    for name, kind, needed in (
-        ("address space", resource.RLIMIT_AS, limits.WORKER_ADDRESS_BYTES),
-        ("data", resource.RLIMIT_DATA, limits.WORKER_ADDRESS_BYTES),
-        ("stack", resource.RLIMIT_STACK, limits.WORKER_STACK_BYTES),
-    ):
-        _, hard = resource.getrlimit(kind)
-        if hard != resource.RLIM_INFINITY and hard < needed:
-            raise EngineUnfit(reason=f"the limit of its {name} is {hard >> 20} MiB, below the {needed >> 20} it needs")
-        resource.setrlimit(kind, (hard, hard))
-    try:
-        mode = Path("/proc/sys/vm/overcommit_memory").read_text(encoding="ascii").strip()
-    except OSError:
-        return
-    if mode == "2":
-        # Growing an instance could then fail with an error that the contract sees, on this machine and no other.
-        raise EngineUnfit(reason="vm.overcommit_memory is 2; set it to 0 or 1")
 
 
 def confine() -> None:
