@@ -160,6 +160,7 @@ warnings.simplefilter("ignore")
 sys.setrecursionlimit(RECURSION)
 sys.unraisablehook = lambda _: None  # an error in a __del__ would be printed, and there is nothing to print on
 _WARM = """
+import collections
 import datetime
 import re
 from decimal import ROUND_HALF_UP
@@ -179,7 +180,9 @@ def apply(state, record, terms):
     day = datetime.date.fromisoformat("2026-01-02") + datetime.timedelta(days=1)
     rows = sorted(({"n": n, "q": n * CENT} for n in (3, 1)), key=lambda row: row["n"])
     low = divide(record["body"]["q"], 3, 2).quantize(CENT, ROUND_HALF_UP)
-    return {**record["body"], "rows": rows, "day": day.isoformat(), "low": low, "text": text, "all": [1, None, (True,)]}
+    days = [day.isoformat(), day.strftime("%d.%m.%Y"), datetime.datetime.strptime("2026-01-02", "%Y-%m-%d").isoformat()]
+    some = [1, None, (True,), 10**9000 // 7**5000 % 97, collections.Counter("aab").most_common(1)]
+    return {**record["body"], "rows": rows, "days": days, "low": low, "text": text, "all": some}
 
 def summary(state):
     return {"low": state["low"], "is": bool(re.match("[a-z]+", "abc"))}

@@ -5,7 +5,7 @@ Everything that could be imported is loaded here, while the image is built: afte
 Spec: docs/spec/contract-engine.md, "What a contract may use".
 """
 
-import _strptime  # noqa: F401  these two when it first formats or parses a date
+import _strptime  # noqa: F401  these two when it first parses or formats a date,
 import builtins
 import collections
 import dataclasses
@@ -13,10 +13,12 @@ import datetime
 import decimal
 import enum
 import functools
+import heapq  # noqa: F401  when `Counter.most_common` is first called,
 import itertools
 import json
 import math
 import re
+import sys
 import time  # noqa: F401
 from decimal import Decimal
 from types import ModuleType
@@ -70,6 +72,8 @@ MODULES = {
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):
+    if type(fromlist) is list and name in sys.modules:
+        return sys.modules[name]  # the C of Python itself, such as `strftime`, asks through the caller's builtins
     if level or name not in MODULES:
         raise ImportError(f"contracts have no module {name!r}; they have {', '.join(MODULES)}")
     return MODULES[name]
