@@ -8,11 +8,14 @@ Used in the worker process alone. Spec: docs/spec/contract-engine.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from ctypes import POINTER, byref, c_uint8, cast, string_at
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from wasmtime import Config, Engine, Store, Trap, WasmtimeError
+from wasmtime import _ffi as ffi
 from wasmtime.component import Component, Func, Linker
 
 from contracts import limits
@@ -22,6 +25,8 @@ from contracts.engine.host import check_memory
 
 _RESERVED_BYTES: Final = 4 << 30
 """Reserved around a memory, so that the code needs no check of its own at each access."""
+
+_BYTES: Final = POINTER(c_uint8)
 
 _KINDS: Final = (
     ("all fuel consumed", "fuel"),
@@ -77,7 +82,7 @@ def load_component(engine: Engine, path: Path) -> Component:
 class Instance:
     """One fresh copy of the guest. Dead after a trap."""
 
-    __slots__ = ("_component", "_engine", "_functions", "_instance", "_linker", "_store")
+    __slots__ = ("_engine", "_functions", "_instance", "_store")
 
     def __init__(self, engine: Engine, component: Component) -> None:
         self._engine = engine
@@ -86,49 +91,61 @@ class Instance:
         self._store.set_fuel(limits.FUEL_LOAD)
         self._functions: dict[str, Func] = {}
         try:
-            self._linker = Linker(engine)
-            self._component = component
-            self._instance = self._linker.instantiate(self._store, component)
+            self._instance = Linker(engine).instantiate(self._store, component)
         except (Trap, WasmtimeError) as cause:
             # The guest has done nothing yet, so this is no outcome of anything.
             raise EngineFailed(reason=f"cannot make an instance: {str(cause).splitlines()[0]}") from cause
 
-    def call(self, name: str, *arguments: Any, fuel: int) -> tuple[str, int]:
+    def call(self, name: str, *arguments: str | int, fuel: int) -> tuple[str, int]:
         """Call an export. -> what it answers, fuel used. Raises: Trapped, EngineFailed."""
         function = self._functions.get(name)
         if function is None:
             found = self._instance.get_func(self._store, name)
             assert found is not None, "the artifact was checked: it has all exports"
-            function = self._functions[name] = _with_known_type(found, self._store)
+            function = self._functions[name] = found
         self._store.set_fuel(fuel)
         try:
-            answer = function(self._store, *arguments)
+            answer = _call(function, self._store, arguments)
         except (Trap, WasmtimeError) as cause:
             check_memory(self._engine)  # whatever it ended with: memory that it did not get may have led there
             raise Trapped(_kind(str(cause)), fuel - self._store.get_fuel()) from None
-        assert isinstance(answer, str), "every export answers with text"
         return answer, fuel - self._store.get_fuel()
 
     def close(self) -> None:
         self._store.close()
 
 
-class _Type:
-    """What `Func` asks the type of a function for."""
+def _call(function: Func, store: Store, arguments: Sequence[str | int]) -> str:
+    """Call a function that takes texts, numbers and truths as contract.wit says, and answers with text.
 
-    __slots__ = ("params", "result")
-
-    def __init__(self, params: Any, result: Any) -> None:
-        self.params = params
-        self.result = result
-
-
-def _with_known_type(function: Func, store: Store) -> Func:
-    """Look up the type of `function` once: wasmtime's Python asks at every call, and that is a quarter of one."""
-    asked = function.type(store)
-    known = _Type(asked.params, asked.result)
-    function.type = lambda store: known  # type: ignore[method-assign,assignment,return-value]
-    return function
+    What `Func.__call__` does, for these types alone: that one asks the function's type at every call, and copies each
+    text three times. The pin names the version of wasmtime whose structures these are. Raises: WasmtimeError, Trap.
+    """
+    given = (ffi.wasmtime_component_val_t * len(arguments))()
+    texts = []  # kept until the call is over: the guest's arguments are read out of them
+    for place, argument in zip(given, arguments, strict=True):
+        if isinstance(argument, str):
+            texts.append(text := argument.encode())
+            place.kind = ffi.WASMTIME_COMPONENT_STRING
+            # It takes bytes for a pointer to them, which its types do not say.
+            place.of.string = ffi.wasm_byte_vec_t(len(text), cast(text, _BYTES))  # type: ignore[arg-type]
+        elif isinstance(argument, bool):
+            place.kind = ffi.WASMTIME_COMPONENT_BOOL
+            place.of.boolean = argument
+        else:
+            place.kind = ffi.WASMTIME_COMPONENT_U32
+            place.of.u32 = argument
+    answer = ffi.wasmtime_component_val_t()
+    error: Any = ffi.wasmtime_component_func_call(
+        byref(function._func), store._context(), given, len(given), byref(answer), 1
+    )
+    if error:
+        raise WasmtimeError._from_ptr(error)
+    assert answer.kind == ffi.WASMTIME_COMPONENT_STRING.value, "every export answers with text"
+    try:
+        return string_at(answer.of.string.data, answer.of.string.size).decode()
+    finally:
+        ffi.wasmtime_component_val_delete(byref(answer))
 
 
 def _kind(message: str) -> str:
