@@ -98,13 +98,15 @@ def apply(state, record, terms):
     """Take in one document, then match anew what is open."""
     kind, body = record["type"], record["body"]
     name = text(body, "ID")
+    # What the seller pays back is counted by itself, so that it cannot use up the buyer's payments.
+    label = "refund" if kind == "payment" and record["role"] == "seller" else kind
     if state is None:
         if kind != "order":
             raise Reject(f"{kind} {name}: order {key(record)} is not known")
         state = new_order(body, terms) | {"parties": {"buyer": record["author"]}}
-    elif f"{kind} {name}" in state["documents"] or kind == "order":
+    elif f"{label} {name}" in state["documents"] or kind == "order":
         raise Reject(f"{kind} {name} is filed already: a duplicate")
-    elif sum(one.startswith(f"{kind} ") for one in state["documents"]) >= 100:
+    elif sum(one.startswith(f"{label} ") for one in state["documents"]) >= 100:
         # A state has a greatest size, and one side could fill it so that the other files nothing more.
         raise Reject(f"{kind} {name}: order {state['order']} has 100 documents of this kind")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
@@ -113,9 +115,12 @@ def apply(state, record, terms):
         raise Reject(f"{kind} {name}: order {state['order']} is {state['stage']}")
     elif state["parties"].setdefault(record["role"], record["author"]) != record["author"]:
         raise Reject(f"{kind} {name}: the {record['role']} of order {state['order']} is another")
+    elif "unseen" in state and kind in ("despatch", "receipt", "invoice"):
+        # Else a change that nobody has seen yet would be agreed to by who sends or takes goods.
+        raise Reject(f"{kind} {name}: the seller has to answer {version(state)} first")
     else:
         STEPS[kind](state, record, terms)
-    state["documents"].append(f"{kind} {name}")
+    state["documents"].append(f"{label} {name}")
     match(state, terms)
     return state
 
@@ -212,6 +217,12 @@ def day_of(record, terms, named):
     return day(record["sequence"]["time"] if recorded else named)
 
 
+def is_of(reference, named):
+    """Is it a reference to the document that is `named` so? What it leaves out is not compared."""
+    text(reference, "ID")
+    return all(reference.get(name) in (None, value) for name, value in named.items())
+
+
 def line_of(state, part):
     """The order's line that another document's line is about: its OrderLineReference/LineID, else its own ID."""
     references = parts(part, "OrderLineReference")
@@ -252,7 +263,7 @@ def new_order(body, terms):
 
 
 def agree(state, body):
-    """Both sides stand by `body`, the order or a change of it: it is the order now."""
+    """What stands in `body`, the order or a change of it, is the order now."""
     state |= {"lines": lines_of(state, body), "pending": None}
     if "AllowanceCharge" in body:
         state["extra"] = extra_of(state, body)
@@ -295,22 +306,43 @@ def lines_of(state, body):
 
 
 def take_change(state, record, terms):
-    """A change binds at once while the seller has not answered; later it waits for the seller's response AP."""
+    """A change binds at once while the seller has not accepted; later it waits for the seller's response AP."""
     wanted = ("OrderLine", "Delivery", "AllowanceCharge")
-    state["pending"] = {name: record["body"][name] for name in wanted if name in record["body"]}
-    lines_of(state, record["body"])  # refused now rather than when it is answered
-    if state["stage"] == "ordered":
-        agree(state, state["pending"])
+    change = {name: record["body"][name] for name in wanted if name in record["body"]}
+    named = {name: record["body"][name] for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
+    lines_of(state, change)  # refused now rather than when it is answered
+    if state["stage"] == "accepted":
+        state["pending"] = change | {"change": named}
+    else:
+        agree(state, change)
+        state |= {"stage": "ordered", "change": named, "unseen": True}
+
+
+def version(state):
+    """What the seller has to answer: the latest change, or the order where there is none."""
+    change = (state["pending"] or state).get("change")
+    since = f" of {change['IssueDate']}" if change and "IssueDate" in change else ""
+    return f"order-change {change['ID']}{since}" if change else f"order {state['order']}"
 
 
 def take_response(state, record, terms):
-    code, pending = text(record["body"], "OrderResponseCode"), state["pending"]
+    """The seller's word on the order, or on the change that it names: no other, which may have crossed the answer."""
+    body, pending = record["body"], state["pending"]
+    code, change = text(body, "OrderResponseCode"), (pending or state).get("change")
+    named = parts(body, "OrderChangeDocumentReference")
+    # Simple responses have no other place for it than within the reference to the order.
+    named = named or [one for each in parts(body, "OrderReference") for one in parts(each, "DocumentReference")]
+    if bool(named) != bool(change) or not all(is_of(one, change) for one in named):
+        said = ", ".join(text(one, "ID") for one in named) or "the order as it was first"
+        raise Reject(f"order-response {body['ID']} answers {said}; open is {version(state)}")
+    state.pop("unseen", None)
     if code not in ("AB", "AP", "CA", "RE"):
         raise Reject(f"OrderResponseCode {code} is none of AB, AP, CA, RE")
     if code == "RE" and not pending and state["stage"] == "accepted":
         raise Reject(f"order {state['order']} is accepted and can no longer be refused")
     if code == "AP" and pending:
         agree(state, pending)
+        state["change"] = change
     if code == "AP":
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
@@ -371,7 +403,7 @@ def take_receipt(state, record, terms):
 
 
 def read_bill(state, record, terms):
-    """Lines (quantity, net, hundredfold net with tax), charges less allowances, and the total, if these add up."""
+    """What is billed, prepayments included, if it adds up; of each line quantity, net, hundredfold net with tax."""
     body, kind, currency = record["body"], LINES[record["type"]], state["currency"]
     lines, net, tax, extra, rated, has_rates = {}, 0, 0, extra_of(state, body), 0, False
     for part in parts(body, f"{kind}Line", wanted=True):
@@ -400,38 +432,51 @@ def read_bill(state, record, terms):
         given = divide(rated, 100, state["places"])
         raise Reject(f"{body['ID']} does not add up: tax {tax} {currency}, the rates of its lines give {given}")
     totals = parts(body, "LegalMonetaryTotal", wanted=True)[0]
-    total, less = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
+    total, prepaid = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
     rounded = number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
-    if rounded > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
-        raise Reject(f"{body['ID']}: tax {tax} on {net + extra} {currency}, rounded by {rounded}: more than is agreed")
-    less -= rounded
-    if net + extra + tax - less != total:
-        said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {less}"
+    in_all = rounded and state.get("rounded", 0) + (rounded if kind == "Invoice" else -rounded)
+    if rounded:  # One unit for all bills of the order together, as each could be rounded up, or credited rounded down.
+        state["rounded"] = in_all
+    if max(rounded, in_all) > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
+        said = f"tax {tax} on {net + extra} {currency}, rounded by {rounded}"
+        raise Reject(f"{body['ID']}: {said}, by {in_all} in all bills: more than is agreed")
+    if net + extra + tax + rounded - prepaid != total:
+        said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {prepaid - rounded}"
         raise Reject(f"{body['ID']} does not add up: {said}, PayableAmount {total} {currency}")
-    return lines, extra, total
+    told = {"extra": extra, "prepaid": prepaid, "rounded": rounded}
+    told |= {"tax": tax} if kind == "CreditNote" or not has_rates else {}
+    return {"amount": total + prepaid, "lines": lines} | {name: value for name, value in told.items() if value}
 
 
 def take_invoice(state, record, terms):
     body, issued = record["body"], day(text(record["body"], "IssueDate")).isoformat()
-    lines, extra, total = read_bill(state, record, terms)
+    bill = read_bill(state, record, terms)
     for row in state["invoices"]:
-        if row.get("response") != "RE" and [row["date"], row["amount"], row["lines"]] == [issued, total, lines]:
-            raise Reject(
-                f"{body['ID']} bills what {row['id']} bills, of {issued}, {total} {state['currency']}: renumbered"
-            )
+        if row.get("response") != "RE" and [row["date"], row["amount"], row["lines"]] == [
+            issued,
+            bill["amount"],
+            bill["lines"],
+        ]:
+            said = f"of {issued}, {bill['amount']} {state['currency']}"
+            raise Reject(f"{body['ID']} bills what {row['id']} bills, {said}: renumbered")
     filed = day_of(record, terms, issued)
     means, offer = first(body, "PaymentMeans", "PaymentDueDate"), first(body, "PaymentTerms") or {}
     due = [day(one) for one in (body.get("DueDate"), means, offer.get("PaymentDueDate")) if one][:1]
     if "payment_days" in terms:  # an invoice may give more time than agreed, not less
         due.append(filed + timedelta(terms["payment_days"]))
     percent, until = terms.get("discount_percent", 0), filed + timedelta(terms.get("discount_days", 0))
-    if "SettlementDiscountPercent" in offer:
-        percent, end = number(offer, "SettlementDiscountPercent"), first(offer, "SettlementPeriod", "EndDate")
-        until = day(end) if end else until
-    row = {"id": body["ID"], "date": issued, "amount": total, "lines": lines, "paid": 0, "open": 0}
+    if "SettlementDiscountPercent" in offer:  # the same: it takes nothing back of what is agreed
+        offered, end = number(offer, "SettlementDiscountPercent"), first(offer, "SettlementPeriod", "EndDate")
+        end = day(end) if end else until
+        percent, until = (offered, end) if not percent or (offered >= percent and end >= until) else (percent, until)
+    row = bill | {"id": body["ID"], "date": issued, "paid": bill.get("prepaid", 0), "open": 0}
     row |= {"due": max(due).isoformat()} if due else {}
     row |= {"discount_percent": percent, "discount_until": until.isoformat()} if percent else {}
-    state["invoices"].append(row | ({"extra": extra} if extra else {}))
+    if "prepaid" in bill:
+        # It may stand on account already: no money counts twice.
+        state["on_account"] -= (known := min(state["on_account"], bill["prepaid"]))
+        state["account"] = booked(state.get("account", {}), issued, -known)
+    state["invoices"].append(row)
     state["stage"] = "accepted"
 
 
@@ -451,15 +496,26 @@ def take_credit(state, record, terms):
     row = invoice_of(state, record["body"], name)
     if row is None:
         raise Reject(f"{name}: BillingReference/InvoiceDocumentReference/ID is missing")
-    lines, extra, total = read_bill(state, record, terms)
-    for line, (back, *amounts) in lines.items():
+    bill = read_bill(state, record, terms)
+    total, left, base, tax = bill["amount"], row["amount"] - row.get("credited", 0), base_of(row), row.get("tax", 0)
+    for line, (back, *amounts) in bill["lines"].items():
         billed, credit = row["lines"].get(line, [0, 0, 0]), [0 if keeps else back, *amounts]
-        row["lines"][line] = [one - less for one, less in zip(billed, credit, strict=True)]
-        left = row["amount"] - row.get("credited", 0)
-        if min(row["lines"][line]) < 0 or total > left:
+        row["lines"][line] = rest = [one - less for one, less in zip(billed, credit, strict=True)]
+        if min(rest) < 0 or total > left:
             said = f"{credit[0]} for {credit[1]} on line {line}, {total} in all"
             raise Reject(f"{name} credits {said}; {row['id']} has {billed[0]} for {billed[1]}, {left} in all")
-    row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - extra}
+        if rest[2] * billed[1] > billed[2] * rest[1]:
+            raise Reject(f"{name} credits line {line} at a lower tax rate than {row['id']} bills it")
+    row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - bill.get("extra", 0)}
+    row["rounded"] = row.get("rounded", 0) - bill.get("rounded", 0)
+    if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
+        row["tax"] = tax - bill.get("tax", 0)
+        if base * (row["tax"] - Decimal(1).scaleb(-state["places"])) > tax * base_of(row):
+            raise Reject(f"{name} credits {bill.get('tax', 0)} of {tax} tax, and {base - base_of(row)} of {base} net")
+
+
+def base_of(row):
+    return sum(net for _, net, _ in row["lines"].values()) + row.get("extra", 0)
 
 
 def take_answer(state, record, terms):
@@ -467,9 +523,18 @@ def take_answer(state, record, terms):
     for part in parts(record["body"], "DocumentResponse", wanted=True):
         code, row = text(first(part, "Response") or {}, "ResponseCode"), invoice_of(state, part, "invoice-response")
         said = row and row.get("response")
-        if row is None or said == "RE" or code not in ("AB", "AP", "CA", "IP", "PD", "RE", "UQ"):
+        is_final = said == "RE" or (said in ("AP", "PD") and code not in ("AP", "PD"))
+        if row is None or is_final or code not in ("AB", "AP", "CA", "IP", "PD", "RE", "UQ"):
             raise Reject(f"invoice {row and row['id']}: ResponseCode {code} after {said}")
+        about = first(part, "DocumentReference") or {}
+        if not is_of(about, {"ID": row["id"], "IssueDate": row["date"]}) or about.get("DocumentTypeCode") in CREDITS:
+            raise Reject(f"the invoice-response is not about invoice {row['id']} of {row['date']}")
         row["response"] = code
+        if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
+            back = min(row.pop("prepaid", 0), row["paid"])
+            row["paid"], state["on_account"] = row["paid"] - back, state["on_account"] + back
+            state["account"] = booked(state.get("account", {}), row["date"], back)
+            state["rounded"] = state.get("rounded", 0) - row.pop("rounded", 0)
 
 
 def take_payment(state, record, terms):
@@ -489,20 +554,28 @@ def take_payment(state, record, terms):
             raise Reject(f"{what}: {-value} {state['currency']} are no refund of the {paid} that were paid")
         if row is None:
             state["on_account"] += value
-            continue
-        late, base = (paid_on - day(row["due"])).days if "due" in row else 0, min(value, row["open"])
-        if late > 0 and base > 0 and "interest_percent" in terms:
-            interest = divide(
-                base * late * terms["interest_percent"], 100 * terms.get("interest_days", 365), state["places"]
-            )
-            row["interest"] = row.get("interest", 0) + interest
-        row["paid"] += value
-        if "discount_until" in row and paid_on <= day(row["discount_until"]):
+        else:
+            row["paid"] += value
+        if row is None:
+            state["account"] = booked(state.get("account", {}), paid_on.isoformat(), value)
+        elif "late" in row or paid_on.isoformat() > row.get("due", LAST):
+            row["late"] = booked(row.get("late", {}), paid_on.isoformat(), value)
+        if row and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
     if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
         raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
 
 
+def booked(money, paid_on, value):
+    """The `money` of each day with `value` more; what is paid back (below 0) is of what came last."""
+    for latest in sorted(money, reverse=True) if value < 0 else ():
+        back = min(money[latest], -value)
+        money[latest], value = money[latest] - back, value + back
+    return money | {paid_on: money.get(paid_on, 0) + value} if value > 0 else money
+
+
+LAST = "9999"  # after every day, as texts are compared
+CREDITS = ("81", "83", "381", "396", "532")  # types of credit notes
 LINES = {"despatch": "Despatch", "receipt": "Receipt", "invoice": "Invoice", "credit-note": "CreditNote"}
 UNTIL = ("Delivery", "RequestedDeliveryPeriod", "EndDate")
 STILL = ("order-cancellation", "credit-note", "invoice-response", "payment")  # of an order that is no more
@@ -530,9 +603,12 @@ def match(state, terms):
         if line["accepted"] > line["ordered"]:
             most = line["ordered"] + tolerance(terms, "over_delivery", line["ordered"])
             line["accepted"] = min(line["accepted"], most)
-    charges = max(state["extra"], 0)
+    # What the invoices of the order share: each takes what those before it left.
+    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}, "account": {}}
+    if "account" in state:
+        shared["account"] = dict(state["account"])
     for row in state["invoices"]:
-        charges -= match_invoice(state, row, charges, terms)
+        match_invoice(state, row, shared)
     disputed = [one["line"] for one in state["findings"]]
     for name in sorted(
         name for name, line in state["lines"].items() if "short" in line or kept(line) > line["accepted"]
@@ -545,19 +621,21 @@ def match(state, terms):
     state["status"] = status_of(state)
 
 
-def match_invoice(state, row, charges, terms):
-    """What of the invoice is held back, discounted and open; returns how much of `charges` it uses up."""
-    places, net, gross, held, before = state["places"], 0, 0, 0, len(state["findings"])
+def match_invoice(state, row, shared):
+    """What of the invoice is held back, discounted and open."""
+    terms, places, net, gross, held, before = shared["terms"], state["places"], 0, 0, 0, len(state["findings"])
     row["claim"] = claim = 0 if row.get("response") == "RE" else row["amount"] - row.get("credited", 0)
     for name, (_, asked, taxed) in sorted(row["lines"].items()) if claim else ():
-        back = match_line(state, row, name, terms)
+        back = match_line(state, row, name, shared)
         held += divide(taxed * back, asked, 12) if back else 0
         net, gross = net + asked, gross + taxed
-    agreed, extra = charges, row.get("extra", 0)
+    agreed, extra = shared["charges"], row.get("extra", 0)
+    shared["charges"] -= max(min(extra, agreed), 0)
     if state["extra"] < 0:  # an allowance, of which each invoice grants its share
-        agreed = divide(state["extra"] * net, net_ordered(state) or 1, places)
+        agreed = part_of(state["extra"], net_ordered(state), (shared["net"], net), places)
+        shared["net"] += net
     over, bare = extra - agreed, not net and claim > 0  # bare: a claim for nothing, or for what it takes back itself
-    if bare or (net and over > terms.get("amount_absolute", 0)):
+    if bare or (net and over > 0 and not tolerated(shared, None, over, (0, 0))):
         find(state, row, None, "charge", claim if bare else over, claim if bare else over)
         held += 0 if bare else divide(over * gross, net, 12)
     if held and net:
@@ -574,30 +652,47 @@ def match_invoice(state, row, charges, terms):
         earned = whole if early + whole >= due else divide(early * percent, 100 - percent, places)
         row["discount"] = max(min(earned, due - row["paid"]), 0)
     row |= {"held": held, "open": due - row["paid"] - row.get("discount", 0)}
+    if "interest_percent" in terms and ("late" in row or shared["account"]):
+        bear_interest(row, shared["account"], terms, places)
     row["status"] = "refused" if row.get("response") == "RE" else "matched" if row["open"] > 0 else "settled"
     if held:
         waits = all(one["what"] == "not received" for one in state["findings"][before:])
         row["status"] = "waits for receipt" if waits else "disputed"
     if row["open"] + row.get("interest", 0) < 0:
         find(state, row, None, "overpaid", -row["open"] - row.get("interest", 0))
-    return max(min(extra, charges), 0)
 
 
-def match_line(state, row, name, terms):
+def bear_interest(row, account, terms, places):
+    """Interest on what was paid late, as far as it pays what matches; `account` loses what the invoice takes of it."""
+    late, due, borne = row.get("late", {}), row.get("due", LAST), 0
+    left = max(row["open"] + sum(late.values()), 0)
+    for paid_on, money in sorted([(one, 0) for one in late] + [(one, 1) for one in account]):
+        part = min((late, account)[money][paid_on], left)
+        left -= part
+        if money:
+            account[paid_on] -= part
+        if paid_on > due and part:
+            borne += part * (day(paid_on) - day(due)).days
+    if borne or "interest" in row:
+        row["interest"] = divide(borne * terms["interest_percent"], 100 * terms.get("interest_days", 365), places)
+
+
+def match_line(state, row, name, shared):
     """The net amount of an invoice's line that is not payable: quantity first, then the price of what matches."""
-    line, (billed, asked, _) = state["lines"][name], row["lines"][name]
-    left, matched, due, agreed = line["accepted"] - line["invoiced"], billed, asked, line["net"] or 0
-    line["invoiced"] += billed
-    if billed > max(left, 0) and billed > left + (
-        tolerance(terms, "quantity", line["accepted"]) if line["accepted"] else 0
-    ):
+    terms, places, line, (billed, asked, _) = shared["terms"], state["places"], state["lines"][name], row["lines"][name]
+    before, accepted, agreed = line["invoiced"], line["accepted"], line["net"] or 0
+    left, matched, due = accepted - before, billed, asked
+    line["invoiced"] = before + billed
+    if billed > max(left, 0) and billed > left + (tolerance(terms, "quantity", accepted) if accepted else 0):
         matched = max(left, 0)
-        due = divide(asked * matched, billed, state["places"])
-    if matched != line["ordered"]:
-        agreed = divide(agreed * matched, line["ordered"] or 1, state["places"])
+        due = divide(asked * matched, billed, places)
+    if before or matched != line["ordered"]:
+        agreed = part_of(agreed, line["ordered"], (before, matched), places)
     over = max(due - agreed, 0)
-    if over and matched and over <= max(tolerance(terms, "price", agreed, matched), terms.get("amount_absolute", 0)):
-        over = 0
+    if over and matched:
+        so_far = part_of(line["net"] or 0, line["ordered"], (0, before + matched), places)
+        in_all = tolerance(terms, "price", so_far, before + matched)
+        over = 0 if tolerated(shared, name, over, (tolerance(terms, "price", agreed, matched), in_all)) else over
     if matched != billed:
         what = "returned" if line.get("rejected") else "short delivery" if line["accepted"] else "not received"
         what = "billed above the order" if line["invoiced"] > line["ordered"] else what
@@ -605,6 +700,22 @@ def match_line(state, row, name, terms):
     if over:
         find(state, row, name, "price" if line["net"] is not None else "no agreed price", over, over)
     return asked - due + over
+
+
+def tolerated(shared, name, over, limits):
+    """Is `over` within the tolerance of its own bill, and with what was tolerated before it within that of all?"""
+    most, spared = shared["terms"].get("amount_absolute", 0), shared["spared"].get(name, 0) + over
+    if over > max(limits[0], most) or spared > max(limits[1], most):
+        return False
+    shared["spared"][name] = spared
+    return True
+
+
+def part_of(value, whole, part, places):
+    """Of a value of `whole` what the second of two numbers has after the first: all parts together are the value."""
+    before, size = part
+    upto = divide(value * (before + size), whole or 1, places)
+    return upto - divide(value * before, whole or 1, places) if before else upto
 
 
 def kept(line):
