@@ -104,9 +104,10 @@ def apply(state, record, terms):
         if kind != "order":
             raise Reject(f"{kind} {name}: order {key(record)} is not known")
         state = new_order(body, terms) | {"parties": {"buyer": record["author"]}}
+        state["parties"] |= {"seller": text(body, "Seller")} if "Seller" in body else {}
     elif f"{label} {name}" in state["documents"] or kind == "order":
         raise Reject(f"{kind} {name} is filed already: a duplicate")
-    elif sum(one.startswith(f"{label} ") for one in state["documents"]) >= 100:
+    elif len(state["documents"]) >= 100 and sum(one.startswith(f"{label} ") for one in state["documents"]) >= 100:
         # A state has a greatest size, and one side could fill it so that the other files nothing more.
         raise Reject(f"{kind} {name}: order {state['order']} has 100 documents of this kind")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
@@ -131,13 +132,8 @@ def summary(state):
     totals = {"ordered": net_ordered(state), "received_value": 0, "penalty": state["penalty"]}
     for line in state["lines"].values():
         totals["received_value"] += divide((line["net"] or 0) * line["accepted"], line["ordered"] or 1, places)
-    for name, member in (
-        ("invoiced", "claim"),
-        ("held_back", "held"),
-        ("discount", "discount"),
-        ("interest", "interest"),
-    ):
-        totals[name] = sum(row.get(member, 0) for row in rows)
+    for name in ("claim", "held", "discount", "interest"):
+        totals[{"claim": "invoiced", "held": "held_back"}.get(name, name)] = sum(row.get(name, 0) for row in rows)
     totals["paid"] = sum(row["paid"] for row in rows) + state["on_account"]
     totals["payable_now"] = max(payable(state), 0)
     totals["outstanding"] = payable(state) + totals["held_back"]
@@ -225,9 +221,10 @@ def is_of(reference, named):
 
 def line_of(state, part):
     """The order's line that another document's line is about: its OrderLineReference/LineID, else its own ID."""
-    references = parts(part, "OrderLineReference")
+    references, order = parts(part, "OrderLineReference"), state["order"]
     name = text(references[0], "LineID") if references else text(part, "ID")
-    order = first(references, "OrderReference", "ID") or state["order"]
+    if references and "OrderReference" in references[0]:
+        order = first(references, "OrderReference", "ID") or order
     if order != state["order"] or len(references) > 1:
         raise Reject(f"line {name} is of order {order} and {len(references)} lines: one of {state['order']} is wanted")
     if name not in state["lines"]:
@@ -282,27 +279,42 @@ def lines_of(state, body):
         ordered = 0 if gone else number(item, "Quantity", old.get("unit"))
         delivered = max(old.get("despatched", 0), kept(old))
         if ordered < delivered or (not ordered and not gone) or lines.get(name) is not state["lines"].get(name):
-            raise Reject(
-                f"line {name}: Quantity {ordered}, delivered {delivered}; it stands once, above 0, not below that"
-            )
+            said = f"Quantity {ordered}, delivered {delivered}"
+            raise Reject(f"line {name}: {said}; it stands once, above 0, not below that")
         if "LineExtensionAmount" in item:
             net = 0 if gone else amount(item, "LineExtensionAmount", state)
+            if "Price" in item and net:
+                check_price(state, item, (ordered, net))
         elif "Price" in item:
-            price = parts(item, "Price", wanted=True)[0]
-            net = ordered * number(price, "PriceAmount", state["currency"])
-            net = divide(net, optional(price, "BaseQuantity", None) or 1, state["places"])
+            worth, base = worth_of(state, item, ordered)
+            net = divide(worth, base, state["places"])
         elif old.get("net") is not None and old["ordered"]:
             net = divide(old["net"] * ordered, old["ordered"], state["places"])
-        lines[name] = old | {
-            "ordered": ordered,
-            "net": net,
-            "unit": first(item, "Quantity", "unitCode") or old.get("unit"),
-        }
+        unit = first(item, "Quantity", "unitCode") or old.get("unit")
+        lines[name] = old | {"ordered": ordered, "net": net, "unit": unit}
         if "Delivery" in item and first(item, *UNTIL):
             lines[name]["until"] = day(first(item, *UNTIL)).isoformat()
         if "Item" in item:
             lines[name]["item"] = first(item, "Item", "SellersItemIdentification", "ID")
     return lines
+
+
+def worth_of(state, item, ordered):
+    """What the quantity costs by the price of the line, times the quantity that the price is for; and that."""
+    price = parts(item, "Price", wanted=True)[0]
+    base = optional(price, "BaseQuantity", None) or 1 if "BaseQuantity" in price else 1
+    return ordered * number(price, "PriceAmount", state["currency"]), base
+
+
+def check_price(state, item, given):
+    """Price and amount of a line agree but for roundings: else one side reads the one, and is held to the other."""
+    (ordered, net), (worth, base) = given, worth_of(state, item, given[0])
+    if worth == net * base:
+        return
+    worth = divide(worth, base, state["places"]) + extra_of(state, item)
+    # A price in cents is up to half a cent off.
+    if abs(worth - net) > divide(ordered, base * 200, 12) + Decimal(1).scaleb(-state["places"]):
+        raise Reject(f"line {item['ID']}: LineExtensionAmount {net}, by its price {worth} {state['currency']}")
 
 
 def take_change(state, record, terms):
@@ -377,9 +389,7 @@ def take_receipt(state, record, terms):
     for part in parts(body, "ReceiptLine", wanted=True):
         name, line = line_of(state, part)
         back = optional(part, "RejectedQuantity", line["unit"])
-        came = (
-            optional(part, "ReceivedQuantity", line["unit"]) if back else number(part, "ReceivedQuantity", line["unit"])
-        )
+        came = (optional if back else number)(part, "ReceivedQuantity", line["unit"])
         line["received"] += came
         line |= {"rejected": line.get("rejected", 0) + back} if back else {}
         line |= {"short": optional(part, "ShortQuantity", line["unit"])} if "ShortQuantity" in part else {}
@@ -406,9 +416,9 @@ def read_bill(state, record, terms):
     """What is billed, prepayments included, if it adds up; of each line quantity, net, hundredfold net with tax."""
     body, kind, currency = record["body"], LINES[record["type"]], state["currency"]
     lines, net, tax, extra, rated, has_rates = {}, 0, 0, extra_of(state, body), 0, False
+    field = "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity"
     for part in parts(body, f"{kind}Line", wanted=True):
         name, line = line_of(state, part)
-        field = "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity"
         billed = number(part, field, line["unit"], -MOST)  # a line below 0 takes goods back that were billed
         asked = amount(part, "LineExtensionAmount", state, -MOST)
         if billed * asked < 0:
@@ -452,11 +462,8 @@ def take_invoice(state, record, terms):
     body, issued = record["body"], day(text(record["body"], "IssueDate")).isoformat()
     bill = read_bill(state, record, terms)
     for row in state["invoices"]:
-        if row.get("response") != "RE" and [row["date"], row["amount"], row["lines"]] == [
-            issued,
-            bill["amount"],
-            bill["lines"],
-        ]:
+        same = row["date"] == issued and row["amount"] == bill["amount"] and row["lines"] == bill["lines"]
+        if same and row.get("response") != "RE":
             said = f"of {issued}, {bill['amount']} {state['currency']}"
             raise Reject(f"{body['ID']} bills what {row['id']} bills, {said}: renumbered")
     filed = day_of(record, terms, issued)
@@ -470,12 +477,10 @@ def take_invoice(state, record, terms):
         end = day(end) if end else until
         percent, until = (offered, end) if not percent or (offered >= percent and end >= until) else (percent, until)
     row = bill | {"id": body["ID"], "date": issued, "paid": bill.get("prepaid", 0), "open": 0}
-    row |= {"due": max(due).isoformat()} if due else {}
+    row |= {"due": max(*due, filed).isoformat()} if due else {}  # nothing is late before it was billed
     row |= {"discount_percent": percent, "discount_until": until.isoformat()} if percent else {}
-    if "prepaid" in bill:
-        # It may stand on account already: no money counts twice.
-        state["on_account"] -= (known := min(state["on_account"], bill["prepaid"]))
-        state["account"] = booked(state.get("account", {}), issued, -known)
+    # What was prepaid may stand on account already: no money counts twice.
+    put_on_account(state, issued, -min(state["on_account"], bill.get("prepaid", 0)))
     state["invoices"].append(row)
     state["stage"] = "accepted"
 
@@ -532,8 +537,8 @@ def take_answer(state, record, terms):
         row["response"] = code
         if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
             back = min(row.pop("prepaid", 0), row["paid"])
-            row["paid"], state["on_account"] = row["paid"] - back, state["on_account"] + back
-            state["account"] = booked(state.get("account", {}), row["date"], back)
+            row["paid"] -= back
+            put_on_account(state, row["date"], back)
             state["rounded"] = state.get("rounded", 0) - row.pop("rounded", 0)
 
 
@@ -553,17 +558,21 @@ def take_payment(state, record, terms):
         if value < 0 and paid + value < 0:
             raise Reject(f"{what}: {-value} {state['currency']} are no refund of the {paid} that were paid")
         if row is None:
-            state["on_account"] += value
-        else:
-            row["paid"] += value
-        if row is None:
-            state["account"] = booked(state.get("account", {}), paid_on.isoformat(), value)
-        elif "late" in row or paid_on.isoformat() > row.get("due", LAST):
+            put_on_account(state, paid_on.isoformat(), value)
+            continue
+        row["paid"] += value
+        if "late" in row or paid_on.isoformat() > row.get("due", LAST):
             row["late"] = booked(row.get("late", {}), paid_on.isoformat(), value)
-        if row and "discount_until" in row and paid_on <= day(row["discount_until"]):
+        if "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
     if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
         raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
+
+
+def put_on_account(state, paid_on, value):
+    if value:
+        state["on_account"] += value
+        state["account"] = booked(state.get("account", {}), paid_on, value)
 
 
 def booked(money, paid_on, value):
@@ -596,13 +605,15 @@ STEPS = {
 
 def match(state, terms):
     """Compare ordered, received and invoiced, invoice by invoice as they came. What agrees costs no division."""
-    state["findings"] = []
-    for line in state["lines"].values():
-        line["invoiced"] = 0
-        line["accepted"] = line["ordered"] if terms.get("match") == "two-way" else kept(line)
-        if line["accepted"] > line["ordered"]:
-            most = line["ordered"] + tolerance(terms, "over_delivery", line["ordered"])
-            line["accepted"] = min(line["accepted"], most)
+    state["findings"], odd, is_two_way = [], [], terms.get("match") == "two-way"
+    for name, line in state["lines"].items():
+        ordered, have = line["ordered"], kept(line)
+        accepted = ordered if is_two_way else have
+        if accepted > ordered:
+            accepted = min(accepted, ordered + tolerance(terms, "over_delivery", ordered))
+        line["invoiced"], line["accepted"] = 0, accepted
+        if "short" in line or have > accepted:
+            odd.append(name)
     # What the invoices of the order share: each takes what those before it left.
     shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}, "account": {}}
     if "account" in state:
@@ -610,9 +621,7 @@ def match(state, terms):
     for row in state["invoices"]:
         match_invoice(state, row, shared)
     disputed = [one["line"] for one in state["findings"]]
-    for name in sorted(
-        name for name, line in state["lines"].items() if "short" in line or kept(line) > line["accepted"]
-    ):
+    for name in sorted(odd):
         line = state["lines"][name]
         if kept(line) > line["accepted"]:
             find(state, None, name, "over-delivery", kept(line) - line["accepted"])
@@ -738,12 +747,8 @@ def find(state, row, name, what, difference, held_net=0):
     why = (f"invoice {row['id']}: " if row else "") + what
     if name is not None:
         line = state["lines"][name]
-        found |= {
-            "ordered": line["ordered"],
-            "received": kept(line),
-            "invoiced": line["invoiced"],
-            "unit": line["unit"],
-        }
+        found |= {"ordered": line["ordered"], "received": kept(line), "invoiced": line["invoiced"]}
+        found["unit"] = line["unit"]
         why += f" on line {name}: ordered {line['ordered']}, received {kept(line)}"
         why += f", invoiced {line['invoiced']} {line['unit']}"
     state["findings"].append(found | {"why": f"{why}, difference {difference}"})
