@@ -7,14 +7,15 @@ from typing import Final
 
 from tests.make_documents import ubl
 
-ORDER: Final = "AEG012345"
+ORDER: Final = "PO-2041"
+INVOICE: Final = "INV-880"
 STEPS: Final = ("order", "despatch", "receipt", "invoice", "payment")
 _REFERENCE: Final = f"<cac:OrderReference><cbc:ID>{ORDER}</cbc:ID></cac:OrderReference>"
 _OF_LINE: Final = "<cac:OrderLineReference><cbc:LineID>1</cbc:LineID></cac:OrderLineReference>"
 
 
 def _head(name: str, day: int) -> str:
-    return f"<cbc:ID>{name}</cbc:ID><cbc:IssueDate>2005-06-{day}</cbc:IssueDate>"
+    return f"<cbc:ID>{name}</cbc:ID><cbc:IssueDate>2026-03-{day}</cbc:IssueDate>"
 
 
 def _pounds(name: str, value: str) -> str:
@@ -35,17 +36,17 @@ _DOCUMENTS: Final = {
     ),
     "despatch": ubl(
         "DespatchAdvice",
-        f"{_head('565899', 20)}{_REFERENCE}<cac:DespatchLine><cbc:ID>1</cbc:ID>{_kilograms('Delivered', 100)}"
+        f"{_head('DA-77', 20)}{_REFERENCE}<cac:DespatchLine><cbc:ID>1</cbc:ID>{_kilograms('Delivered', 100)}"
         f"{_OF_LINE}</cac:DespatchLine>",
     ),
     "receipt": ubl(
         "ReceiptAdvice",
-        f"{_head('658398', 21)}{_REFERENCE}<cac:ReceiptLine><cbc:ID>1</cbc:ID>{_kilograms('Received', 90)}"
+        f"{_head('RA-51', 21)}{_REFERENCE}<cac:ReceiptLine><cbc:ID>1</cbc:ID>{_kilograms('Received', 90)}"
         "</cac:ReceiptLine>",
     ),
     "invoice": ubl(
         "Invoice",
-        f"{_head('A00095678', 21)}{_CURRENCY}{_REFERENCE}<cac:AllowanceCharge>"
+        f"{_head('INV-880', 21)}{_CURRENCY}{_REFERENCE}<cac:AllowanceCharge>"
         f"<cbc:ChargeIndicator>false</cbc:ChargeIndicator>{_pounds('', '10.00')}</cac:AllowanceCharge>"
         f"<cac:TaxTotal>{_pounds('Tax', '17.50')}</cac:TaxTotal>"
         f"<cac:LegalMonetaryTotal>{_pounds('Payable', '107.50')}</cac:LegalMonetaryTotal>"
@@ -54,16 +55,18 @@ _DOCUMENTS: Final = {
     ),
     "payment": ubl(
         "RemittanceAdvice",
-        f"{_head('6577884', 22)}<cac:RemittanceAdviceLine><cbc:ID>1</cbc:ID>{_pounds('DebitLine', '107.50')}"
-        "<cac:BillingReference><cac:InvoiceDocumentReference><cbc:ID>A00095678</cbc:ID>"
+        f"{_head('RM-12', 22)}<cac:RemittanceAdviceLine><cbc:ID>1</cbc:ID>{_pounds('DebitLine', '107.50')}"
+        "<cac:BillingReference><cac:InvoiceDocumentReference><cbc:ID>INV-880</cbc:ID>"
         "</cac:InvoiceDocumentReference></cac:BillingReference></cac:RemittanceAdviceLine>",
     ),
 }
 
 
-def write_chain(folder: Path) -> list[Path]:
+def write_chain(folder: Path, *, order: str = ORDER, invoice: str = INVOICE) -> list[Path]:
     """The documents as files, in the order of `STEPS`. The payment names no order: UBL has no place for it."""
     files = [folder / f"{step}.xml" for step in STEPS]
     for step, file in zip(STEPS, files, strict=True):
-        file.write_bytes(_DOCUMENTS[step])
+        file.write_bytes(
+            _DOCUMENTS[step].replace(ORDER.encode(), order.encode()).replace(INVOICE.encode(), invoice.encode())
+        )
     return files

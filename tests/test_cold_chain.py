@@ -26,7 +26,12 @@ def at(minute: int) -> str:
 
 
 def consignment() -> dict[str, Any]:
-    return {"role": "shipper", "type": "consignment", "time": at(0), "body": {"ID": "C-1", "eventTime": at(0)}}
+    return {
+        "role": "shipper",
+        "type": "consignment",
+        "time": at(0),
+        "body": {"ID": "C-1", "receiver": "receiver.example", "eventTime": at(0)},
+    }
 
 
 def reading(*told: tuple[int, object], filed: int = 10_000) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 
 from ledger.jsontext import parse
 from node.cli.exits import ExitCode
+from node.documents.ubl import read
 from tests.make_chain import ORDER, write_chain
 from tests.make_cli import tally
 from tests.plain_fold import LIBRARY
@@ -43,12 +44,12 @@ def run(folder: Path, contract: str, terms: dict[str, Any], *words: str | Path) 
     return done.json, {case["case"]: case for case in cases}
 
 
-def _check_chain(folder: Path, files: list[Path]) -> None:
-    said, cases = run(folder, "purchase", {}, *files, "--order", ORDER)
+def _check_chain(folder: Path, files: list[Path], order: str = ORDER) -> None:
+    said, cases = run(folder, "purchase", {}, *files, "--order", order)
     assert (said["applied"], said["rejected"]) == (5, [])
-    short = cases[ORDER]["state"]["findings"][0]
+    short = cases[order]["state"]["findings"][0]
     assert (short["what"], short["received"], short["invoiced"]) == ("short delivery", 90, 100)
-    summary = cases[ORDER]["summary"]
+    summary = cases[order]["summary"]
     assert (summary["held_back"], summary["paid"], summary["status"]) == (
         Decimal("10.75"),
         Decimal("107.50"),
@@ -61,9 +62,12 @@ def test_the_short_delivery_of_a_chain_in_ubl_is_found(tmp_path: Path) -> None:
 
 
 def test_the_receipt_and_remittance_advice_of_the_standard_come_to_the_same(tmp_path: Path) -> None:
-    order, despatch, _, invoice, _ = write_chain(tmp_path)
     receipt, payment = (sample(f"ubl/oasis-ubl/UBL-{name}Advice-2.0-Example.xml") for name in ("Receipt", "Remittance"))
-    _check_chain(tmp_path, [order, despatch, receipt, invoice, payment])
+    received, paid = (parse(read(file.read_bytes()).body) for file in (receipt, payment))
+    billed = paid["RemittanceAdviceLine"][0]["BillingReference"][0]["InvoiceDocumentReference"]["ID"]
+    ordered = received["OrderReference"][0]["ID"]
+    order, despatch, _, invoice, _ = write_chain(tmp_path, order=ordered, invoice=billed)
+    _check_chain(tmp_path, [order, despatch, receipt, invoice, payment], ordered)
 
 
 def test_without_its_order_a_remittance_advice_is_rejected(tmp_path: Path) -> None:

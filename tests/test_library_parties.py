@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -16,7 +17,7 @@ def _order(name: str = "PO-1") -> dict[str, Any]:
     return {"role": "buyer", "type": "order", "body": {"ID": name, "DocumentCurrencyCode": "EUR", "OrderLine": [line]}}
 
 
-def _eur(value: int) -> dict[str, Any]:
+def _eur(value: int | Decimal) -> dict[str, Any]:
     return {"value": value, "currencyID": "EUR"}
 
 
@@ -45,6 +46,19 @@ def test_a_case_takes_a_hundred_documents_of_a_kind_and_others_still_file_theirs
     }
     folded = fold([_order(), *receipts, despatch], library("purchase"), {})
     assert [number for number, reason in enumerate(folded.reasons) if reason is not None] == [101]
+
+
+def test_refunds_of_the_seller_leave_the_buyer_room_for_its_payments() -> None:
+    refunds = [_payment("seller", f"RF-{number}", Decimal("0.01")) for number in range(101)]
+    folded = fold(
+        [_order(), _payment("buyer", "P-1", 2), *refunds, _payment("buyer", "P-2", 1)], library("purchase"), {}
+    )
+    assert [number for number, reason in enumerate(folded.reasons) if reason is not None] == [102]
+
+
+def _payment(role: str, name: str, value: int | Decimal) -> dict[str, Any]:
+    body = {"ID": name, "PaidDate": "2026-01-10", "OrderReference": {"ID": "PO-1"}, "PaidAmount": _eur(value)}
+    return {"role": role, "type": "payment", "body": body}
 
 
 def _consignment(kind: str, role: str, author: str, **body: Any) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def test_a_line_is_a_consignment_and_its_delivery() -> None:
     assert consignment["body"]["LatestDeliveryDate"] == "2006-06-02"
     assert consignment["body"]["QuotationDocumentReference"] == {"ID": "FPQ-1", "IssueDate": "2013-03-18"}
     assert consignment["body"]["OrderReference"] == {"ID": "SCMS-4"}
+    assert consignment["body"]["receiver"] == delivery["author"]
     assert "Dosage" not in consignment["body"]["Item"]
     body = {"consignment": "7", "ActualDeliveryDate": "2006-06-03", "RecordedDate": "2006-06-04"}
     assert delivery == {"role": "receiver", "author": "receiver.example", "type": "delivery", "body": body}

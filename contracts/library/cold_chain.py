@@ -3,10 +3,11 @@
 "Keep it between 2 and 8 degrees from ramp to store; a warm half hour is forgiven, silence of the logger is not; whoever
 holds the goods when the allowance runs out answers for them." One case is one consignment.
 
-Shipper, carrier and receiver sign the verdict, so they read all that it is computed from. The
-insurer reads the consignment, the handovers, the delivery and the claims, but of the temperatures only those beyond
-what the terms name (`tell_insurer_above`, `tell_insurer_below`), each with its time, and not how often the logger
-spoke. The shipper's `note` on a consignment is for the receiver alone.
+Shipper, carrier and receiver sign the verdict, so they read all that it is computed from. A role may have several
+members, so the consignment names its receiver, and no other files the delivery. The insurer reads the consignment, the
+handovers, the delivery and the claims, but of the temperatures only those beyond what the terms name
+(`tell_insurer_above`, `tell_insurer_below`), each with its time, and not how often the logger spoke. The shipper's
+`note` on a consignment is for the receiver alone.
 
 A `handover` counts from the time that the taker's `handover-confirmation` of the same ID says; until then the giver
 holds the goods. An excursion runs from the first reading outside the limits to the next one inside, whoever holds the
@@ -64,8 +65,6 @@ def apply(state, record, terms):
         raise Reject(f"consignment {key(record)} was " + ("not filed yet" if state is None else "filed before"))
     if state is None:
         return consign(record, terms)
-    # Lists, and what is in them, are changed below: the state that was handed in stays as it is.
-    state = {**state, **{name: [dict(part) for part in state[name]] for name in ("custody", "excursions", "gaps")}}
     steps = {"handover": hand_over, "handover-confirmation": confirm, "reading": read, "delivery": deliver}
     steps.get(kind, claim)(state, record, terms)
     if kind in ("reading", "delivery"):
@@ -79,7 +78,7 @@ def summary(state):
     columns |= {"custodian": state["custody"][-1]["custodian"], "liable": ", ".join(sorted(state["liability"]))}
     columns |= {"delivered": delivery.get("date"), "punctuality": delivery.get("punctuality")}
     columns |= {"quantity": quantity.get("value"), "unit": quantity.get("unitCode"), "value": value.get("value")}
-    return columns | {"claimed": sum((made["amount"] for made in state["claims"].values()), 0)}
+    return columns | {"claimed": sum(made["amount"] for made in state["claims"].values())}
 
 
 def consign(record, terms):
@@ -88,12 +87,12 @@ def consign(record, terms):
     said = {"consignment": key(record), "verdict": "not monitored", "readings": 0, "currency": terms["currency"]}
     said["scheduled"] = body.get("LatestDeliveryDate") and date.fromisoformat(body["LatestDeliveryDate"]).isoformat()
     said["value"] = value and {"value": money(value, terms), "currencyID": terms["currency"]}
-    said["quantity"] = quantity and {"value": 0 + quantity["value"], "unitCode": text(quantity, "unitCode")}
+    said["quantity"] = quantity and {"value": number(quantity), "unitCode": text(quantity, "unitCode")}
     begins = moment(body, "eventTime", record) if "eventTime" in body else None
     first = {"custodian": record["author"], "from": begins, "deviceID": body.get("deviceID")}
-    said |= {"receiver": text(body, "receiver")} if "receiver" in body else {}
-    said |= {"custody": [first], "handover": None, "read_until": None, "excursions": [], "gaps": []}
-    return said | {"minutes_outside": 0, "breaches": [], "liability": {}, "delivery": None, "claims": {}}
+    said |= {"receiver": text(body, "receiver"), "custody": [first], "handover": None, "read_until": None}
+    said |= {"excursions": [], "gaps": [], "minutes_outside": 0, "breaches": [], "liability": {}}
+    return said | {"delivery": None, "claims": {}}
 
 
 def hand_over(state, record, terms):
@@ -126,7 +125,7 @@ def deliver(state, record, terms):
     body, holder, pending = record["body"], state["custody"][-1], state["handover"]
     if state["delivery"]:
         raise Reject(f"delivered on {state['delivery']['date']} already")
-    if state.get("receiver", record["author"]) != record["author"]:
+    if state["receiver"] != record["author"]:
         raise Reject(f"{state['consignment']} goes to {state['receiver']}, not to {record['author']}")
     if pending and pending["to"] == record["author"]:
         raise Reject(f"handover {pending['ID']} to {record['author']} is open: confirm it before the delivery")
@@ -252,15 +251,15 @@ def claim(state, record, terms):
     together = sum((made["amount"] for made in state["claims"].values()), amount)
     if state["value"] and together > state["value"]["value"]:
         raise Reject(f"claim {name}: {together} claimed in all, {state['value']['value']} {terms['currency']} declared")
-    made = {"by": record["author"], "against": against, "amount": amount, "filed": now}
-    state["claims"] = {**state["claims"], name: made}
+    state["claims"][name] = {"by": record["author"], "against": against, "amount": amount, "filed": now}
 
 
 def nine_celsius(report):
     """Nine times the degrees Celsius: exact for Fahrenheit too."""
-    if report["uom"] not in ("CEL", "FAH") or not -500 < report["value"] < 2000:
-        raise Reject(f"{report['value']} {report['uom']} is no temperature in CEL or FAH")
-    return 9 * report["value"] if report["uom"] == "CEL" else 5 * (report["value"] - 32)
+    value, unit = number(report), report["uom"]
+    if unit not in ("CEL", "FAH") or not -500 < value < 2000:
+        raise Reject(f"{value} {unit} is no temperature in CEL or FAH")
+    return 9 * value if unit == "CEL" else 5 * (value - 32)
 
 
 def outside(report, terms):
@@ -292,14 +291,19 @@ def moment(body, name, record):
 
 
 def text(body, name):
-    value = body.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= 200:
+    if not isinstance(body.get(name), str) or not 0 < len(body[name]) <= 200:
         raise Reject(f"{name} is missing, or no text of at most 200 letters")
-    return value
+    return body[name]
+
+
+def number(measured):
+    if type(measured["value"]) not in (int, Decimal):  # true is 1 in Python
+        raise Reject(f"{measured['value']} is no number")
+    return measured["value"]
 
 
 def money(amount, terms):
-    value, currency = amount["value"], amount["currencyID"]
+    value, currency = number(amount), amount["currencyID"]
     if currency != terms["currency"] or value < 0 or divide(value, 1, 2) != value:
         raise Reject(f"{value} {currency}: no amount of {terms['currency']} with two places at most")
     return value

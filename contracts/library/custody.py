@@ -1,15 +1,17 @@
 """Custody: whose a thing is, who has it, and who has a claim on it, from its making to its end.
 
 "Nobody gives what is not his, nobody takes without saying so, and a thing is sold once." One case is one thing: a
-serial number (SGTIN, SSCC), or a lot (LGTIN) with its quantity; any identifier of at most 200 letters will do.
+serial number (SGTIN, SSCC), or a lot (LGTIN) with its quantity; any identifier of at most 200 letters of ASCII without
+blanks will do. Capital and small letters make no difference, so that no thing is two by how it is written.
 
 Maker, buyer and carrier sign who owns and who holds, so they read every step. The price of an offer is for maker and
 buyer; the amount of a pledge for maker, buyer and financer. The financer reads where a thing is and whose it is.
 
 Title passes when the member to whom it was offered accepts the offer of the same ID, possession when the taker confirms
-the handover of the same ID, and a pledge begins when the financer confirms it: until then nothing has changed. While an
-offer is open there is no second one, and what is pledged is neither sold, used up nor destroyed before its release. A
-return is an offer back to the member who sold, within the days of the terms.
+the handover of the same ID, and a pledge begins when the financer confirms it: until then nothing has changed. An ID is
+used once for a thing, so no answer fits what is offered later. While an offer is open there is no second one, and what
+is pledged is neither sold, used up nor destroyed before its release. A return is an offer back to the member who sold,
+within the days of the terms.
 
 Quantities are exact decimals in the unit in which the lot was made; nothing is rounded, and no price is computed with.
 """
@@ -54,10 +56,14 @@ SHARES = {
 }
 
 AHEAD = timedelta(minutes=5)  # what a clock may be ahead of the sequence's
+USED_MAX = 200  # offers, handovers and pledges that one member makes of one thing
 
 
 def key(record):
-    return text(record["body"], "epc")
+    name = text(record["body"], "epc")
+    if not name.isascii() or not name.isprintable() or " " in name:
+        raise Reject(f"epc {name!r} has other letters than those of ASCII, or blanks")
+    return name.lower()
 
 
 def apply(state, record, terms):
@@ -94,14 +100,14 @@ def commission(record, time, terms):
     made, unit = measure(body.get("quantity", {"value": 1, "unitCode": "C62"}))
     put_in = [measure(part["quantity"]) for part in body.get("inputs", ())]
     most = terms.get("yield_percent_max")
-    if put_in and most is not None and all(other == unit for _, other in put_in):
-        total = sum(value for value, _ in put_in)
-        if 100 * made > most * total:
-            raise Reject(f"{body['epc']}: {made} {unit} made of {total} {unit}, at most {most} percent")
+    total = sum(value for value, _ in put_in)
+    is_compared = put_in and most is not None and all(other == unit for _, other in put_in)
+    if is_compared and 100 * made > most * total:
+        raise Reject(f"{body['epc']}: {made} {unit} made of {total} {unit}, at most {most} percent")
     owner = body.get("owner", author)
     named = {"epc": body["epc"], "status": "in hand", "maker": author, "owner": owner, "holder": author}
     measured = {"quantity": made, "made": made, "unit": unit, "packed_in": None, "changed": time}
-    return {**named, **measured, "sold": None, "offer": None, "handover": None, "pledge": None}
+    return {**named, **measured, "sold": None, "offer": None, "handover": None, "pledge": None, "used": {}}
 
 
 # --- title --------------------------------------------------------------------------------------
@@ -109,7 +115,7 @@ def commission(record, time, terms):
 
 def offer(state, record, terms, reasons):
     body, sold = record["body"], state["sold"]
-    must_own(state, record, reasons)
+    must("own", state, record, reasons)
     must_be_free(state, reasons)
     made = opened(state, record, "offer", reasons)
     if body.get("kind") == "return":
@@ -117,9 +123,7 @@ def offer(state, record, terms, reasons):
         if not sold or sold["by"] != made["to"]:
             reasons.append(f"a return to {made['to']}: bought from {sold['by'] if sold else 'nobody'}")
         elif record["time"] > latest:
-            reasons.append(
-                f"a return at {record['time']}: bought at {sold['time']}, returned by {latest} at the latest"
-            )
+            reasons.append(f"a return at {record['time']}: bought at {sold['time']}, to be returned by {latest}")
     state["offer"] = made
 
 
@@ -138,7 +142,7 @@ def withdraw(state, record, terms, reasons):
 
 
 def hand_over(state, record, terms, reasons):
-    must_hold(state, record, reasons)
+    must("hold", state, record, reasons)
     must_be_whole(state, record, reasons)
     if record["body"].get("packed_in") != state["packed_in"]:
         reasons.append(f"packed in {state['packed_in']}, and handed over with {record['body'].get('packed_in')}")
@@ -153,7 +157,7 @@ def confirm(state, record, terms, reasons):
 
 
 def pack(state, record, terms, reasons):
-    must_hold(state, record, reasons)
+    must("hold", state, record, reasons)
     must_be_whole(state, record, reasons)
     if state["packed_in"]:
         reasons.append(f"already packed in {state['packed_in']}")
@@ -161,7 +165,7 @@ def pack(state, record, terms, reasons):
 
 
 def unpack(state, record, terms, reasons):
-    must_hold(state, record, reasons)
+    must("hold", state, record, reasons)
     if state["packed_in"] != text(record["body"], "packed_in"):
         reasons.append(f"packed in {state['packed_in']}, not in {record['body']['packed_in']}")
     state |= {"packed_in": None, "handover": None}
@@ -172,17 +176,17 @@ def unpack(state, record, terms, reasons):
 
 def use(state, record, terms, reasons):
     """What goes into something else, all of it or some."""
-    must_hold(state, record, reasons)
+    must("hold", state, record, reasons)
     if not terms["holder_may_use"]:
-        must_own(state, record, reasons)
+        must("own", state, record, reasons)
     if state["packed_in"]:
         reasons.append(f"packed in {state['packed_in']}: unpack it first")
     take_out(state, record, reasons, "used up")
 
 
 def destroy(state, record, terms, reasons):
-    must_hold(state, record, reasons)
-    must_own(state, record, reasons)
+    must("hold", state, record, reasons)
+    must("own", state, record, reasons)
     take_out(state, record, reasons, "destroyed")
 
 
@@ -201,19 +205,19 @@ def take_out(state, record, reasons, status):
 
 def lose(state, record, terms, reasons):
     """Whoever holds it says so; whose it is stays as it was."""
-    must_hold(state, record, reasons)
+    must("hold", state, record, reasons)
     state |= {"status": "lost", "handover": None, "offer": None}
 
 
 def find(state, record, terms, reasons):
-    must_hold(state, record, reasons)
+    must("hold", state, record, reasons)
     if state["status"] != "lost":
         reasons.append(f"{state['epc']} is {state['status']}, not lost")
     state["status"] = "in hand"
 
 
 def pledge(state, record, terms, reasons):
-    must_own(state, record, reasons)
+    must("own", state, record, reasons)
     must_be_free(state, reasons)
     state["pledge"] = {**opened(state, record, "pledge", reasons), "confirmed": False}
 
@@ -231,14 +235,10 @@ def release(state, record, terms, reasons):
 # --- what many steps ask ------------------------------------------------------------------------
 
 
-def must_own(state, record, reasons):
-    if state["owner"] != record["author"]:
-        reasons.append(f"{record['author']} does not own {state['epc']}: {state['owner']} does")
-
-
-def must_hold(state, record, reasons):
-    if state["holder"] != record["author"]:
-        reasons.append(f"{record['author']} does not hold {state['epc']}: {state['holder']} does")
+def must(verb, state, record, reasons):
+    """It is for who owns, or holds, the thing."""
+    if state[f"{verb}er"] != record["author"]:
+        reasons.append(f"{record['author']} does not {verb} {state['epc']}: {state[f'{verb}er']} does")
 
 
 def must_be_free(state, reasons):
@@ -259,7 +259,11 @@ def opened(state, record, name, reasons):
     body, author = record["body"], record["author"]
     if text(body, "to") == author:
         reasons.append(f"{name} {body.get('ID')} of {author} to itself")
-    return {"ID": text(body, "ID"), "from": author, "to": body["to"], "time": record["time"]}
+    said, used = f"{name} {text(body, 'ID')}", state["used"].get(author, [])
+    if len(used) == USED_MAX or any(said in names for names in state["used"].values()):
+        reasons.append(f"{said} was made before, or {author} made {USED_MAX} of them")
+    state["used"] = {**state["used"], author: [*used, said]}
+    return {"ID": body["ID"], "from": author, "to": body["to"], "time": record["time"]}
 
 
 def closed(state, record, name, reasons, by=("to",)):
@@ -273,7 +277,7 @@ def closed(state, record, name, reasons, by=("to",)):
 
 def measure(quantity):
     value, unit = quantity["value"], text(quantity, "unitCode")
-    if not 0 < value < 10**15:
+    if type(value) not in (int, Decimal) or not 0 < value < 10**15:
         raise Reject(f"{value} {unit} is no quantity")
     return value, unit
 
@@ -282,9 +286,7 @@ def moment(record):
     """When it happened, as UTC text of one form, so that texts compare as times do."""
     said, now = datetime.fromisoformat(text(record["body"], "eventTime")), record["sequence"]["time"]
     if said.tzinfo is None or said > datetime.fromisoformat(now) + AHEAD:
-        raise Reject(
-            f"eventTime {record['body']['eventTime']} has no offset from UTC, or is ahead of its filing at {now}"
-        )
+        raise Reject(f"eventTime {said} has no offset from UTC, or is ahead of its filing at {now}")
     return utc(said.isoformat())
 
 
@@ -294,7 +296,6 @@ def utc(time, **by):
 
 
 def text(body, name):
-    value = body.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= 200:
+    if not isinstance(body.get(name), str) or not 0 < len(body[name]) <= 200:
         raise Reject(f"{name} is missing, or no text of at most 200 letters")
-    return value
+    return body[name]

@@ -98,13 +98,16 @@ def apply(state, record, terms):
     """Take in one document, then match anew what is open."""
     kind, body = record["type"], record["body"]
     name = text(body, "ID")
+    # What the seller pays back is counted by itself, so that it cannot use up the buyer's payments.
+    label = "refund" if kind == "payment" and record["role"] == "seller" else kind
     if state is None:
         if kind != "order":
             raise Reject(f"{kind} {name}: order {key(record)} is not known")
         state = new_order(body, terms) | {"parties": {"buyer": record["author"]}}
-    elif f"{kind} {name}" in state["documents"] or kind == "order":
+        state["parties"] |= {"seller": text(body, "Seller")} if "Seller" in body else {}
+    elif f"{label} {name}" in state["documents"] or kind == "order":
         raise Reject(f"{kind} {name} is filed already: a duplicate")
-    elif sum(one.startswith(f"{kind} ") for one in state["documents"]) >= 100:
+    elif len(state["documents"]) >= 100 and sum(one.startswith(f"{label} ") for one in state["documents"]) >= 100:
         # A state has a greatest size, and one side could fill it so that the other files nothing more.
         raise Reject(f"{kind} {name}: order {state['order']} has 100 documents of this kind")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
@@ -113,9 +116,12 @@ def apply(state, record, terms):
         raise Reject(f"{kind} {name}: order {state['order']} is {state['stage']}")
     elif state["parties"].setdefault(record["role"], record["author"]) != record["author"]:
         raise Reject(f"{kind} {name}: the {record['role']} of order {state['order']} is another")
+    elif "unseen" in state and kind in ("despatch", "receipt", "invoice"):
+        # Else a change that nobody has seen yet would be agreed to by who sends or takes goods.
+        raise Reject(f"{kind} {name}: the seller has to answer {version(state)} first")
     else:
         STEPS[kind](state, record, terms)
-    state["documents"].append(f"{kind} {name}")
+    state["documents"].append(f"{label} {name}")
     match(state, terms)
     return state
 
@@ -126,13 +132,8 @@ def summary(state):
     totals = {"ordered": net_ordered(state), "received_value": 0, "penalty": state["penalty"]}
     for line in state["lines"].values():
         totals["received_value"] += divide((line["net"] or 0) * line["accepted"], line["ordered"] or 1, places)
-    for name, member in (
-        ("invoiced", "claim"),
-        ("held_back", "held"),
-        ("discount", "discount"),
-        ("interest", "interest"),
-    ):
-        totals[name] = sum(row.get(member, 0) for row in rows)
+    for name in ("claim", "held", "discount", "interest"):
+        totals[{"claim": "invoiced", "held": "held_back"}.get(name, name)] = sum(row.get(name, 0) for row in rows)
     totals["paid"] = sum(row["paid"] for row in rows) + state["on_account"]
     totals["payable_now"] = max(payable(state), 0)
     totals["outstanding"] = payable(state) + totals["held_back"]
@@ -212,11 +213,18 @@ def day_of(record, terms, named):
     return day(record["sequence"]["time"] if recorded else named)
 
 
+def is_of(reference, named):
+    """Is it a reference to the document that is `named` so? What it leaves out is not compared."""
+    text(reference, "ID")
+    return all(reference.get(name) in (None, value) for name, value in named.items())
+
+
 def line_of(state, part):
     """The order's line that another document's line is about: its OrderLineReference/LineID, else its own ID."""
-    references = parts(part, "OrderLineReference")
+    references, order = parts(part, "OrderLineReference"), state["order"]
     name = text(references[0], "LineID") if references else text(part, "ID")
-    order = first(references, "OrderReference", "ID") or state["order"]
+    if references and "OrderReference" in references[0]:
+        order = first(references, "OrderReference", "ID") or order
     if order != state["order"] or len(references) > 1:
         raise Reject(f"line {name} is of order {order} and {len(references)} lines: one of {state['order']} is wanted")
     if name not in state["lines"]:
@@ -252,7 +260,7 @@ def new_order(body, terms):
 
 
 def agree(state, body):
-    """Both sides stand by `body`, the order or a change of it: it is the order now."""
+    """What stands in `body`, the order or a change of it, is the order now."""
     state |= {"lines": lines_of(state, body), "pending": None}
     if "AllowanceCharge" in body:
         state["extra"] = extra_of(state, body)
@@ -271,22 +279,19 @@ def lines_of(state, body):
         ordered = 0 if gone else number(item, "Quantity", old.get("unit"))
         delivered = max(old.get("despatched", 0), kept(old))
         if ordered < delivered or (not ordered and not gone) or lines.get(name) is not state["lines"].get(name):
-            raise Reject(
-                f"line {name}: Quantity {ordered}, delivered {delivered}; it stands once, above 0, not below that"
-            )
+            said = f"Quantity {ordered}, delivered {delivered}"
+            raise Reject(f"line {name}: {said}; it stands once, above 0, not below that")
         if "LineExtensionAmount" in item:
             net = 0 if gone else amount(item, "LineExtensionAmount", state)
+            if "Price" in item and net:
+                check_price(state, item, (ordered, net))
         elif "Price" in item:
-            price = parts(item, "Price", wanted=True)[0]
-            net = ordered * number(price, "PriceAmount", state["currency"])
-            net = divide(net, optional(price, "BaseQuantity", None) or 1, state["places"])
+            worth, base = worth_of(state, item, ordered)
+            net = divide(worth, base, state["places"])
         elif old.get("net") is not None and old["ordered"]:
             net = divide(old["net"] * ordered, old["ordered"], state["places"])
-        lines[name] = old | {
-            "ordered": ordered,
-            "net": net,
-            "unit": first(item, "Quantity", "unitCode") or old.get("unit"),
-        }
+        unit = first(item, "Quantity", "unitCode") or old.get("unit")
+        lines[name] = old | {"ordered": ordered, "net": net, "unit": unit}
         if "Delivery" in item and first(item, *UNTIL):
             lines[name]["until"] = day(first(item, *UNTIL)).isoformat()
         if "Item" in item:
@@ -294,23 +299,62 @@ def lines_of(state, body):
     return lines
 
 
+def worth_of(state, item, ordered):
+    """What the quantity costs by the price of the line, times the quantity that the price is for; and that."""
+    price = parts(item, "Price", wanted=True)[0]
+    base = optional(price, "BaseQuantity", None) or 1 if "BaseQuantity" in price else 1
+    return ordered * number(price, "PriceAmount", state["currency"]), base
+
+
+def check_price(state, item, given):
+    """Price and amount of a line agree but for roundings: else one side reads the one, and is held to the other."""
+    (ordered, net), (worth, base) = given, worth_of(state, item, given[0])
+    if worth == net * base:
+        return
+    worth = divide(worth, base, state["places"]) + extra_of(state, item)
+    # A price in cents is up to half a cent off.
+    if abs(worth - net) > divide(ordered, base * 200, 12) + Decimal(1).scaleb(-state["places"]):
+        raise Reject(f"line {item['ID']}: LineExtensionAmount {net}, by its price {worth} {state['currency']}")
+
+
 def take_change(state, record, terms):
-    """A change binds at once while the seller has not answered; later it waits for the seller's response AP."""
+    """A change binds at once while the seller has not accepted; later it waits for the seller's response AP."""
     wanted = ("OrderLine", "Delivery", "AllowanceCharge")
-    state["pending"] = {name: record["body"][name] for name in wanted if name in record["body"]}
-    lines_of(state, record["body"])  # refused now rather than when it is answered
-    if state["stage"] == "ordered":
-        agree(state, state["pending"])
+    change = {name: record["body"][name] for name in wanted if name in record["body"]}
+    named = {name: record["body"][name] for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
+    lines_of(state, change)  # refused now rather than when it is answered
+    if state["stage"] == "accepted":
+        state["pending"] = change | {"change": named}
+    else:
+        agree(state, change)
+        state |= {"stage": "ordered", "change": named, "unseen": True}
+
+
+def version(state):
+    """What the seller has to answer: the latest change, or the order where there is none."""
+    change = (state["pending"] or state).get("change")
+    since = f" of {change['IssueDate']}" if change and "IssueDate" in change else ""
+    return f"order-change {change['ID']}{since}" if change else f"order {state['order']}"
 
 
 def take_response(state, record, terms):
-    code, pending = text(record["body"], "OrderResponseCode"), state["pending"]
+    """The seller's word on the order, or on the change that it names: no other, which may have crossed the answer."""
+    body, pending = record["body"], state["pending"]
+    code, change = text(body, "OrderResponseCode"), (pending or state).get("change")
+    named = parts(body, "OrderChangeDocumentReference")
+    # Simple responses have no other place for it than within the reference to the order.
+    named = named or [one for each in parts(body, "OrderReference") for one in parts(each, "DocumentReference")]
+    if bool(named) != bool(change) or not all(is_of(one, change) for one in named):
+        said = ", ".join(text(one, "ID") for one in named) or "the order as it was first"
+        raise Reject(f"order-response {body['ID']} answers {said}; open is {version(state)}")
+    state.pop("unseen", None)
     if code not in ("AB", "AP", "CA", "RE"):
         raise Reject(f"OrderResponseCode {code} is none of AB, AP, CA, RE")
     if code == "RE" and not pending and state["stage"] == "accepted":
         raise Reject(f"order {state['order']} is accepted and can no longer be refused")
     if code == "AP" and pending:
         agree(state, pending)
+        state["change"] = change
     if code == "AP":
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
@@ -345,9 +389,7 @@ def take_receipt(state, record, terms):
     for part in parts(body, "ReceiptLine", wanted=True):
         name, line = line_of(state, part)
         back = optional(part, "RejectedQuantity", line["unit"])
-        came = (
-            optional(part, "ReceivedQuantity", line["unit"]) if back else number(part, "ReceivedQuantity", line["unit"])
-        )
+        came = (optional if back else number)(part, "ReceivedQuantity", line["unit"])
         line["received"] += came
         line |= {"rejected": line.get("rejected", 0) + back} if back else {}
         line |= {"short": optional(part, "ShortQuantity", line["unit"])} if "ShortQuantity" in part else {}
@@ -371,12 +413,12 @@ def take_receipt(state, record, terms):
 
 
 def read_bill(state, record, terms):
-    """Lines (quantity, net, hundredfold net with tax), charges less allowances, and the total, if these add up."""
+    """What is billed, prepayments included, if it adds up; of each line quantity, net, hundredfold net with tax."""
     body, kind, currency = record["body"], LINES[record["type"]], state["currency"]
     lines, net, tax, extra, rated, has_rates = {}, 0, 0, extra_of(state, body), 0, False
+    field = "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity"
     for part in parts(body, f"{kind}Line", wanted=True):
         name, line = line_of(state, part)
-        field = "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity"
         billed = number(part, field, line["unit"], -MOST)  # a line below 0 takes goods back that were billed
         asked = amount(part, "LineExtensionAmount", state, -MOST)
         if billed * asked < 0:
@@ -400,38 +442,46 @@ def read_bill(state, record, terms):
         given = divide(rated, 100, state["places"])
         raise Reject(f"{body['ID']} does not add up: tax {tax} {currency}, the rates of its lines give {given}")
     totals = parts(body, "LegalMonetaryTotal", wanted=True)[0]
-    total, less = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
+    total, prepaid = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
     rounded = number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
-    if rounded > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
-        raise Reject(f"{body['ID']}: tax {tax} on {net + extra} {currency}, rounded by {rounded}: more than is agreed")
-    less -= rounded
-    if net + extra + tax - less != total:
-        said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {less}"
+    in_all = rounded and state.get("rounded", 0) + (rounded if kind == "Invoice" else -rounded)
+    if rounded:  # One unit for all bills of the order together, as each could be rounded up, or credited rounded down.
+        state["rounded"] = in_all
+    if max(rounded, in_all) > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
+        said = f"tax {tax} on {net + extra} {currency}, rounded by {rounded}"
+        raise Reject(f"{body['ID']}: {said}, by {in_all} in all bills: more than is agreed")
+    if net + extra + tax + rounded - prepaid != total:
+        said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {prepaid - rounded}"
         raise Reject(f"{body['ID']} does not add up: {said}, PayableAmount {total} {currency}")
-    return lines, extra, total
+    told = {"extra": extra, "prepaid": prepaid, "rounded": rounded}
+    told |= {"tax": tax} if kind == "CreditNote" or not has_rates else {}
+    return {"amount": total + prepaid, "lines": lines} | {name: value for name, value in told.items() if value}
 
 
 def take_invoice(state, record, terms):
     body, issued = record["body"], day(text(record["body"], "IssueDate")).isoformat()
-    lines, extra, total = read_bill(state, record, terms)
+    bill = read_bill(state, record, terms)
     for row in state["invoices"]:
-        if row.get("response") != "RE" and [row["date"], row["amount"], row["lines"]] == [issued, total, lines]:
-            raise Reject(
-                f"{body['ID']} bills what {row['id']} bills, of {issued}, {total} {state['currency']}: renumbered"
-            )
+        same = row["date"] == issued and row["amount"] == bill["amount"] and row["lines"] == bill["lines"]
+        if same and row.get("response") != "RE":
+            said = f"of {issued}, {bill['amount']} {state['currency']}"
+            raise Reject(f"{body['ID']} bills what {row['id']} bills, {said}: renumbered")
     filed = day_of(record, terms, issued)
     means, offer = first(body, "PaymentMeans", "PaymentDueDate"), first(body, "PaymentTerms") or {}
     due = [day(one) for one in (body.get("DueDate"), means, offer.get("PaymentDueDate")) if one][:1]
     if "payment_days" in terms:  # an invoice may give more time than agreed, not less
         due.append(filed + timedelta(terms["payment_days"]))
     percent, until = terms.get("discount_percent", 0), filed + timedelta(terms.get("discount_days", 0))
-    if "SettlementDiscountPercent" in offer:
-        percent, end = number(offer, "SettlementDiscountPercent"), first(offer, "SettlementPeriod", "EndDate")
-        until = day(end) if end else until
-    row = {"id": body["ID"], "date": issued, "amount": total, "lines": lines, "paid": 0, "open": 0}
-    row |= {"due": max(due).isoformat()} if due else {}
+    if "SettlementDiscountPercent" in offer:  # the same: it takes nothing back of what is agreed
+        offered, end = number(offer, "SettlementDiscountPercent"), first(offer, "SettlementPeriod", "EndDate")
+        end = day(end) if end else until
+        percent, until = (offered, end) if not percent or (offered >= percent and end >= until) else (percent, until)
+    row = bill | {"id": body["ID"], "date": issued, "paid": bill.get("prepaid", 0), "open": 0}
+    row |= {"due": max(*due, filed).isoformat()} if due else {}  # nothing is late before it was billed
     row |= {"discount_percent": percent, "discount_until": until.isoformat()} if percent else {}
-    state["invoices"].append(row | ({"extra": extra} if extra else {}))
+    # What was prepaid may stand on account already: no money counts twice.
+    put_on_account(state, issued, -min(state["on_account"], bill.get("prepaid", 0)))
+    state["invoices"].append(row)
     state["stage"] = "accepted"
 
 
@@ -451,15 +501,26 @@ def take_credit(state, record, terms):
     row = invoice_of(state, record["body"], name)
     if row is None:
         raise Reject(f"{name}: BillingReference/InvoiceDocumentReference/ID is missing")
-    lines, extra, total = read_bill(state, record, terms)
-    for line, (back, *amounts) in lines.items():
+    bill = read_bill(state, record, terms)
+    total, left, base, tax = bill["amount"], row["amount"] - row.get("credited", 0), base_of(row), row.get("tax", 0)
+    for line, (back, *amounts) in bill["lines"].items():
         billed, credit = row["lines"].get(line, [0, 0, 0]), [0 if keeps else back, *amounts]
-        row["lines"][line] = [one - less for one, less in zip(billed, credit, strict=True)]
-        left = row["amount"] - row.get("credited", 0)
-        if min(row["lines"][line]) < 0 or total > left:
+        row["lines"][line] = rest = [one - less for one, less in zip(billed, credit, strict=True)]
+        if min(rest) < 0 or total > left:
             said = f"{credit[0]} for {credit[1]} on line {line}, {total} in all"
             raise Reject(f"{name} credits {said}; {row['id']} has {billed[0]} for {billed[1]}, {left} in all")
-    row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - extra}
+        if rest[2] * billed[1] > billed[2] * rest[1]:
+            raise Reject(f"{name} credits line {line} at a lower tax rate than {row['id']} bills it")
+    row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - bill.get("extra", 0)}
+    row["rounded"] = row.get("rounded", 0) - bill.get("rounded", 0)
+    if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
+        row["tax"] = tax - bill.get("tax", 0)
+        if base * (row["tax"] - Decimal(1).scaleb(-state["places"])) > tax * base_of(row):
+            raise Reject(f"{name} credits {bill.get('tax', 0)} of {tax} tax, and {base - base_of(row)} of {base} net")
+
+
+def base_of(row):
+    return sum(net for _, net, _ in row["lines"].values()) + row.get("extra", 0)
 
 
 def take_answer(state, record, terms):
@@ -467,9 +528,18 @@ def take_answer(state, record, terms):
     for part in parts(record["body"], "DocumentResponse", wanted=True):
         code, row = text(first(part, "Response") or {}, "ResponseCode"), invoice_of(state, part, "invoice-response")
         said = row and row.get("response")
-        if row is None or said == "RE" or code not in ("AB", "AP", "CA", "IP", "PD", "RE", "UQ"):
+        is_final = said == "RE" or (said in ("AP", "PD") and code not in ("AP", "PD"))
+        if row is None or is_final or code not in ("AB", "AP", "CA", "IP", "PD", "RE", "UQ"):
             raise Reject(f"invoice {row and row['id']}: ResponseCode {code} after {said}")
+        about = first(part, "DocumentReference") or {}
+        if not is_of(about, {"ID": row["id"], "IssueDate": row["date"]}) or about.get("DocumentTypeCode") in CREDITS:
+            raise Reject(f"the invoice-response is not about invoice {row['id']} of {row['date']}")
         row["response"] = code
+        if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
+            back = min(row.pop("prepaid", 0), row["paid"])
+            row["paid"] -= back
+            put_on_account(state, row["date"], back)
+            state["rounded"] = state.get("rounded", 0) - row.pop("rounded", 0)
 
 
 def take_payment(state, record, terms):
@@ -488,21 +558,33 @@ def take_payment(state, record, terms):
         if value < 0 and paid + value < 0:
             raise Reject(f"{what}: {-value} {state['currency']} are no refund of the {paid} that were paid")
         if row is None:
-            state["on_account"] += value
+            put_on_account(state, paid_on.isoformat(), value)
             continue
-        late, base = (paid_on - day(row["due"])).days if "due" in row else 0, min(value, row["open"])
-        if late > 0 and base > 0 and "interest_percent" in terms:
-            interest = divide(
-                base * late * terms["interest_percent"], 100 * terms.get("interest_days", 365), state["places"]
-            )
-            row["interest"] = row.get("interest", 0) + interest
         row["paid"] += value
+        if "late" in row or paid_on.isoformat() > row.get("due", LAST):
+            row["late"] = booked(row.get("late", {}), paid_on.isoformat(), value)
         if "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
     if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
         raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
 
 
+def put_on_account(state, paid_on, value):
+    if value:
+        state["on_account"] += value
+        state["account"] = booked(state.get("account", {}), paid_on, value)
+
+
+def booked(money, paid_on, value):
+    """The `money` of each day with `value` more; what is paid back (below 0) is of what came last."""
+    for latest in sorted(money, reverse=True) if value < 0 else ():
+        back = min(money[latest], -value)
+        money[latest], value = money[latest] - back, value + back
+    return money | {paid_on: money.get(paid_on, 0) + value} if value > 0 else money
+
+
+LAST = "9999"  # after every day, as texts are compared
+CREDITS = ("81", "83", "381", "396", "532")  # types of credit notes
 LINES = {"despatch": "Despatch", "receipt": "Receipt", "invoice": "Invoice", "credit-note": "CreditNote"}
 UNTIL = ("Delivery", "RequestedDeliveryPeriod", "EndDate")
 STILL = ("order-cancellation", "credit-note", "invoice-response", "payment")  # of an order that is no more
@@ -523,20 +605,23 @@ STEPS = {
 
 def match(state, terms):
     """Compare ordered, received and invoiced, invoice by invoice as they came. What agrees costs no division."""
-    state["findings"] = []
-    for line in state["lines"].values():
-        line["invoiced"] = 0
-        line["accepted"] = line["ordered"] if terms.get("match") == "two-way" else kept(line)
-        if line["accepted"] > line["ordered"]:
-            most = line["ordered"] + tolerance(terms, "over_delivery", line["ordered"])
-            line["accepted"] = min(line["accepted"], most)
-    charges = max(state["extra"], 0)
+    state["findings"], odd, is_two_way = [], [], terms.get("match") == "two-way"
+    for name, line in state["lines"].items():
+        ordered, have = line["ordered"], kept(line)
+        accepted = ordered if is_two_way else have
+        if accepted > ordered:
+            accepted = min(accepted, ordered + tolerance(terms, "over_delivery", ordered))
+        line["invoiced"], line["accepted"] = 0, accepted
+        if "short" in line or have > accepted:
+            odd.append(name)
+    # What the invoices of the order share: each takes what those before it left.
+    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}, "account": {}}
+    if "account" in state:
+        shared["account"] = dict(state["account"])
     for row in state["invoices"]:
-        charges -= match_invoice(state, row, charges, terms)
+        match_invoice(state, row, shared)
     disputed = [one["line"] for one in state["findings"]]
-    for name in sorted(
-        name for name, line in state["lines"].items() if "short" in line or kept(line) > line["accepted"]
-    ):
+    for name in sorted(odd):
         line = state["lines"][name]
         if kept(line) > line["accepted"]:
             find(state, None, name, "over-delivery", kept(line) - line["accepted"])
@@ -545,19 +630,21 @@ def match(state, terms):
     state["status"] = status_of(state)
 
 
-def match_invoice(state, row, charges, terms):
-    """What of the invoice is held back, discounted and open; returns how much of `charges` it uses up."""
-    places, net, gross, held, before = state["places"], 0, 0, 0, len(state["findings"])
+def match_invoice(state, row, shared):
+    """What of the invoice is held back, discounted and open."""
+    terms, places, net, gross, held, before = shared["terms"], state["places"], 0, 0, 0, len(state["findings"])
     row["claim"] = claim = 0 if row.get("response") == "RE" else row["amount"] - row.get("credited", 0)
     for name, (_, asked, taxed) in sorted(row["lines"].items()) if claim else ():
-        back = match_line(state, row, name, terms)
+        back = match_line(state, row, name, shared)
         held += divide(taxed * back, asked, 12) if back else 0
         net, gross = net + asked, gross + taxed
-    agreed, extra = charges, row.get("extra", 0)
+    agreed, extra = shared["charges"], row.get("extra", 0)
+    shared["charges"] -= max(min(extra, agreed), 0)
     if state["extra"] < 0:  # an allowance, of which each invoice grants its share
-        agreed = divide(state["extra"] * net, net_ordered(state) or 1, places)
+        agreed = part_of(state["extra"], net_ordered(state), (shared["net"], net), places)
+        shared["net"] += net
     over, bare = extra - agreed, not net and claim > 0  # bare: a claim for nothing, or for what it takes back itself
-    if bare or (net and over > terms.get("amount_absolute", 0)):
+    if bare or (net and over > 0 and not tolerated(shared, None, over, (0, 0))):
         find(state, row, None, "charge", claim if bare else over, claim if bare else over)
         held += 0 if bare else divide(over * gross, net, 12)
     if held and net:
@@ -574,30 +661,47 @@ def match_invoice(state, row, charges, terms):
         earned = whole if early + whole >= due else divide(early * percent, 100 - percent, places)
         row["discount"] = max(min(earned, due - row["paid"]), 0)
     row |= {"held": held, "open": due - row["paid"] - row.get("discount", 0)}
+    if "interest_percent" in terms and ("late" in row or shared["account"]):
+        bear_interest(row, shared["account"], terms, places)
     row["status"] = "refused" if row.get("response") == "RE" else "matched" if row["open"] > 0 else "settled"
     if held:
         waits = all(one["what"] == "not received" for one in state["findings"][before:])
         row["status"] = "waits for receipt" if waits else "disputed"
     if row["open"] + row.get("interest", 0) < 0:
         find(state, row, None, "overpaid", -row["open"] - row.get("interest", 0))
-    return max(min(extra, charges), 0)
 
 
-def match_line(state, row, name, terms):
+def bear_interest(row, account, terms, places):
+    """Interest on what was paid late, as far as it pays what matches; `account` loses what the invoice takes of it."""
+    late, due, borne = row.get("late", {}), row.get("due", LAST), 0
+    left = max(row["open"] + sum(late.values()), 0)
+    for paid_on, money in sorted([(one, 0) for one in late] + [(one, 1) for one in account]):
+        part = min((late, account)[money][paid_on], left)
+        left -= part
+        if money:
+            account[paid_on] -= part
+        if paid_on > due and part:
+            borne += part * (day(paid_on) - day(due)).days
+    if borne or "interest" in row:
+        row["interest"] = divide(borne * terms["interest_percent"], 100 * terms.get("interest_days", 365), places)
+
+
+def match_line(state, row, name, shared):
     """The net amount of an invoice's line that is not payable: quantity first, then the price of what matches."""
-    line, (billed, asked, _) = state["lines"][name], row["lines"][name]
-    left, matched, due, agreed = line["accepted"] - line["invoiced"], billed, asked, line["net"] or 0
-    line["invoiced"] += billed
-    if billed > max(left, 0) and billed > left + (
-        tolerance(terms, "quantity", line["accepted"]) if line["accepted"] else 0
-    ):
+    terms, places, line, (billed, asked, _) = shared["terms"], state["places"], state["lines"][name], row["lines"][name]
+    before, accepted, agreed = line["invoiced"], line["accepted"], line["net"] or 0
+    left, matched, due = accepted - before, billed, asked
+    line["invoiced"] = before + billed
+    if billed > max(left, 0) and billed > left + (tolerance(terms, "quantity", accepted) if accepted else 0):
         matched = max(left, 0)
-        due = divide(asked * matched, billed, state["places"])
-    if matched != line["ordered"]:
-        agreed = divide(agreed * matched, line["ordered"] or 1, state["places"])
+        due = divide(asked * matched, billed, places)
+    if before or matched != line["ordered"]:
+        agreed = part_of(agreed, line["ordered"], (before, matched), places)
     over = max(due - agreed, 0)
-    if over and matched and over <= max(tolerance(terms, "price", agreed, matched), terms.get("amount_absolute", 0)):
-        over = 0
+    if over and matched:
+        so_far = part_of(line["net"] or 0, line["ordered"], (0, before + matched), places)
+        in_all = tolerance(terms, "price", so_far, before + matched)
+        over = 0 if tolerated(shared, name, over, (tolerance(terms, "price", agreed, matched), in_all)) else over
     if matched != billed:
         what = "returned" if line.get("rejected") else "short delivery" if line["accepted"] else "not received"
         what = "billed above the order" if line["invoiced"] > line["ordered"] else what
@@ -605,6 +709,22 @@ def match_line(state, row, name, terms):
     if over:
         find(state, row, name, "price" if line["net"] is not None else "no agreed price", over, over)
     return asked - due + over
+
+
+def tolerated(shared, name, over, limits):
+    """Is `over` within the tolerance of its own bill, and with what was tolerated before it within that of all?"""
+    most, spared = shared["terms"].get("amount_absolute", 0), shared["spared"].get(name, 0) + over
+    if over > max(limits[0], most) or spared > max(limits[1], most):
+        return False
+    shared["spared"][name] = spared
+    return True
+
+
+def part_of(value, whole, part, places):
+    """Of a value of `whole` what the second of two numbers has after the first: all parts together are the value."""
+    before, size = part
+    upto = divide(value * (before + size), whole or 1, places)
+    return upto - divide(value * before, whole or 1, places) if before else upto
 
 
 def kept(line):
@@ -627,12 +747,8 @@ def find(state, row, name, what, difference, held_net=0):
     why = (f"invoice {row['id']}: " if row else "") + what
     if name is not None:
         line = state["lines"][name]
-        found |= {
-            "ordered": line["ordered"],
-            "received": kept(line),
-            "invoiced": line["invoiced"],
-            "unit": line["unit"],
-        }
+        found |= {"ordered": line["ordered"], "received": kept(line), "invoiced": line["invoiced"]}
+        found["unit"] = line["unit"]
         why += f" on line {name}: ordered {line['ordered']}, received {kept(line)}"
         why += f", invoiced {line['invoiced']} {line['unit']}"
     state["findings"].append(found | {"why": f"{why}, difference {difference}"})

@@ -7,7 +7,7 @@ the register knows an invoice again under another number (same amount, dates, li
 
 Seller and debtor read everything and sign: the debtor as its word counts, the seller as it is bound. A financier reads
 what names it, and of others neither offer nor name; so each has a role of its own. Amounts are added and subtracted in
-the currency of the order; only a price to compare with, for a part of an order line, is rounded (ROUND_CEILING).
+the currency of the order; only a price to compare with, for parts of an order line, is rounded (ROUND_CEILING).
 """
 
 ROLES = {"seller", "debtor", "financier_1", "financier_2", "financier_3"}
@@ -58,17 +58,18 @@ def apply(state, record, terms):
     body, kind, author = record["body"], record["type"], record["author"]
     if state is None and kind != "order":
         raise Reject(f"the debtor has filed no order {key(record)}")
-    state = state or {"order": key(record), "debtor": author, "seller": None, "documents": []}
-    document = f"{kind} {_text(body, 'ID')}"
-    if document in state["documents"] or sum(one.startswith(f"{kind} ") for one in state["documents"]) >= 100:
-        raise Reject(f"{document} was filed before, or the order has 100 of its kind")
+    state = state or {"order": key(record), "debtor": author, "seller": body.get("Seller"), "documents": []}
+    # Each financier counts for itself: it neither uses up what another may file nor learns of its numbers.
+    label = f"{record['role']} {kind}" if record["role"] in _FINANCIERS else kind
+    document = f"{label} {_text(body, 'ID')}"
+    if document in state["documents"] or sum(one.startswith(f"{label} ") for one in state["documents"]) >= 100:
+        raise Reject(f"{kind} {body['ID']} was filed before, or the order has 100 of its kind")
     if record["role"] in ("debtor", "seller"):  # a role may have several members, an order has one
         party = state[record["role"]] = state[record["role"]] or author
         if party != author:
             raise Reject(f"the {record['role']} of order {state['order']} is {party}, not {author}")
     _STEPS[kind](state, record, terms)
-    state["documents"].append(document)
-    return state
+    return state | {"documents": [*state["documents"], document]}
 
 
 def summary(state):
@@ -120,8 +121,7 @@ def _invoice(state, record, terms):
         raise Reject(f"invoice {body['ID']}: its lines sum to {net} {currency}, it says {said} {currency}")
     invoice = {"issued": _text(body, "IssueDate"), "due": _text(body, "DueDate"), "payable": payable, "lines": lines}
     invoice.update({"credited": 0, "paid": 0, "disputed": 0, "misdirected": {}, "assignment": None, "objection": None})
-    state["invoices"][body["ID"]] = invoice
-    _settle(invoice)
+    _settle(state["invoices"].setdefault(body["ID"], invoice))
 
 
 def _assignment(state, record, terms):
@@ -155,18 +155,20 @@ def _check_free(state, name, *limits):
         if all(other[part] == invoice[part] for part in ("payable", "issued", "due", "lines")):
             amount = f"{invoice['payable']} {state['currency']}"
             raise Reject(f"invoice {name} is invoice {number} under another number, which is taken: {amount}")
-        for line, (quantity, _) in other["lines"].items():
-            taken[line] = taken.get(line, 0) + quantity
+        for line, (quantity, net) in other["lines"].items():
+            before, billed = taken.get(line, (0, 0))
+            taken[line] = before + quantity, billed + net
     for line, (quantity, net) in invoice["lines"].items():
-        known, before = state["lines"][line], taken.get(line, 0)
+        known, (before, billed) = state["lines"][line], taken.get(line, (0, 0))
         limit, unit = max(known[column] for column in limits), known["unit"]
         if before + quantity > limit:
             free = f"{before} {unit} of {limit} {unit} {' or '.join(limits)} are taken"
             raise Reject(f"order line {line}: {free}, invoice {name} covers {quantity} {unit}")
         places = max(0, -Decimal(known["amount"]).as_tuple().exponent)
-        price = divide(known["amount"] * quantity, known["ordered"], places, "ROUND_CEILING")
-        if net > price:
-            raise Reject(f"order line {line}: {quantity} {unit} cost {price} by the order, invoice {name} bills {net}")
+        for count, bills in ((quantity, net), (before + quantity, billed + net)):  # else each part is rounded up
+            price = divide(known["amount"] * count, known["ordered"], places, "ROUND_CEILING")
+            if bills > price:
+                raise Reject(f"order line {line}: {count} {unit} cost {price}, invoice {name} makes it {bills}")
 
 
 def _confirmation(state, record, terms):
@@ -200,10 +202,6 @@ def _release(state, record, terms):
     assignment, role, invoice["assignment"] = invoice["assignment"], record["role"], None
     if role != assignment["assignee"] and (role != "seller" or assignment["confirmed"]):
         raise Reject(f"assignment {assignment['ID']} of invoice {name} is not for the {role} to release")
-    # The seller is owed again what is left: what it was paid in the meantime counts.
-    early = invoice["misdirected"].get("seller", 0)
-    counts = min(early, invoice["open"])
-    invoice["misdirected"]["seller"], invoice["paid"] = early - counts, invoice["paid"] + counts
     _settle(invoice)
 
 
@@ -214,11 +212,9 @@ def _credit(state, record, terms):
     amount = _number(body["LegalMonetaryTotal"]["PayableAmount"], currency, what)
     if record["role"] not in ("seller", invoice["pay_to"]):
         raise Reject(f"{what}: invoice {name} is not assigned to the {record['role']}")
-    limit, why = invoice["open"], "open"
-    if record["role"] != invoice["pay_to"]:
-        limit, why = invoice["disputed"], "disputed; it is assigned, and more is for the assignee to agree to"
-    if amount > limit:
-        raise Reject(f"{what} takes {amount} {currency} from invoice {name}, {limit} {currency} are {why}")
+    why = "open" if record["role"] == invoice["pay_to"] else "disputed"  # more is for the assignee to agree to
+    if amount > invoice[why]:
+        raise Reject(f"{what} takes {amount} {currency} from invoice {name}, {invoice[why]} {currency} are {why}")
     invoice["credited"] += amount
     invoice["disputed"] = max(invoice["disputed"] - amount, 0)
     _settle(invoice)
@@ -247,10 +243,14 @@ def _settle(invoice):
     """Say anew what is owed of an invoice, to whom, and how it stands."""
     assignment = invoice["assignment"]
     is_confirmed = bool(assignment and assignment["confirmed"])
+    payee = invoice["pay_to"] = assignment["assignee"] if is_confirmed else "seller"
     invoice["open"] = invoice["payable"] - invoice["credited"] - invoice["paid"]
+    early = min(invoice["misdirected"].get(payee, 0), invoice["open"])
+    if early:  # what was paid before it was owed to this one counts from now on
+        invoice["misdirected"][payee] -= early
+        invoice["paid"], invoice["open"] = invoice["paid"] + early, invoice["open"] - early
     invoice["disputed"] = min(invoice["disputed"], invoice["open"])
     invoice["owed"] = invoice["open"] - invoice["disputed"]
-    invoice["pay_to"] = assignment["assignee"] if is_confirmed else "seller"
     standing = "confirmed" if is_confirmed else "offered" if assignment else "billed"
     invoice["status"] = standing if invoice["open"] else "paid" if invoice["paid"] else "credited"
 

@@ -86,7 +86,7 @@ def read_shipments(
     rows = list(_rows(_text(file, encoding)))
     inputs: list[Input] = []
     for line, row in rows:
-        consignment, delivery = _consignment(line, row), _delivery(line, row)
+        consignment, delivery = _consignment(line, row) | {"receiver": receiver}, _delivery(line, row)
         inputs.append({"role": "shipper", "author": shipper, "type": "consignment", "body": consignment})
         inputs.append({"role": "receiver", "author": receiver, "type": "delivery", "body": delivery})
     return Shipments(
