@@ -6,6 +6,7 @@ import pytest
 
 from contracts.engine import Engine, Reason
 from contracts.folding import Fold
+from ledger.fields import audience_of
 from tests.engines import HEAD, inputs
 
 
@@ -49,3 +50,11 @@ def test_share_adds_a_reader_to_this_record_alone(engine: Engine) -> None:
     cool, warm = inputs(HEAD, [{"x": 8, "secret": 1}, {"x": 9, "secret": 1}])
     assert dict(fold.readings(cool))["/secret"] == {"a"}  # type: ignore[arg-type]
     assert dict(fold.readings(warm))["/secret"] == {"a", "b"}  # type: ignore[arg-type]
+
+
+def test_a_pattern_of_share_that_cannot_cut_the_record_refuses_it(engine: Engine) -> None:
+    listed, plain = inputs(HEAD, [{"x": [1]}, {"x": {"0": 1}}])
+    refused, taken = _fold(engine, '{"/x/0": {"a"}}').file([listed, plain])
+    assert refused.outcome.reason is not None and "an element of an array" in refused.outcome.reason.message
+    assert refused.outcome.reason.kind == "answer" and audience_of(refused.rules, "/x") == frozenset()
+    assert taken.outcome.reason is None
