@@ -1,4 +1,4 @@
-"""Folding: what a call of the engine that fails leaves behind."""
+"""Folding: what a call of the engine that fails leaves behind, and how wide a summary may be."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from contracts.engine import Engine, EngineFailed, Lookup, Outcome
+from contracts import limits
+from contracts.engine import Engine, EngineFailed, Lookup, Outcome, Reason
 from contracts.folding import Fold
 from tests.engines import COUNTS, inputs
 
@@ -37,3 +38,12 @@ def test_a_batch_that_fails_leaves_the_states_as_they_were_before_the_call() -> 
         assert fold.states == {}
         fold.add(inputs(COUNTS, [{"x": 1}, {"x": 2}]))
         assert fold.states == {"one": b'{"last":2,"n":2}'}
+
+
+@pytest.mark.parametrize("columns", [limits.SUMMARY_COLUMNS_MAX, limits.SUMMARY_COLUMNS_MAX + 1])
+def test_the_columns_of_a_summary_have_a_bound(engine: Engine, columns: int) -> None:
+    text = COUNTS + f'def summary(state):\n    return {{f"c{{n}}": n for n in range({columns})}}\n'
+    fold = Fold(engine, text, b"{}")
+    fold.add(inputs(text, [{"x": 1}]))
+    said = fold.summaries(["one"])["one"]
+    assert isinstance(said, Reason) == (columns > limits.SUMMARY_COLUMNS_MAX), said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contracts import limits
 from contracts.engine import Engine, Reason
 from contracts.folding import Fold
 from ledger.fields import audience_of
@@ -58,3 +59,10 @@ def test_a_pattern_of_share_that_cannot_cut_the_record_refuses_it(engine: Engine
     assert refused.outcome.reason is not None and "an element of an array" in refused.outcome.reason.message
     assert refused.outcome.reason.kind == "answer" and audience_of(refused.rules, "/x") == frozenset()
     assert taken.outcome.reason is None
+
+
+@pytest.mark.parametrize("patterns", [limits.SHARE_PATTERNS_MAX, limits.SHARE_PATTERNS_MAX + 1])
+def test_the_patterns_of_share_have_a_bound(engine: Engine, patterns: int) -> None:
+    fold = _fold(engine, f'{{f"/x{{n}}": ["a"] for n in range({patterns})}}')
+    (said,) = fold.shares(inputs(HEAD, [{"x": 1}]))
+    assert isinstance(said, Reason) == (patterns > limits.SHARE_PATTERNS_MAX), said

@@ -35,6 +35,7 @@ PEAK_BYTES_MAX: Final = 320 << 20
 QUICK: Final = (
     "answer_claims_success",
     "answer_is_deep_and_open",
+    "answer_texts_lie_in_every_way",
     "case_turns_direction",
     "clock_by_modules",
     "code_of_nonsense",
@@ -43,9 +44,12 @@ QUICK: Final = (
     "environment_by_os",
     "error_kind_is_trap",
     "exit_by_posix",
+    "file_by_the_builtins_of_a_frame",
     "forever_caught_bare",
+    "letters_that_become_open",
     "limit_of_calls_lifted",
     "list_adds_itself",
+    "memory_refused_becomes_a_reject",
     "nested_brackets",
     "order_of_hashes",
 )
