@@ -1,0 +1,46 @@
+"""Windows of a batch: how many inputs are begun before the first of them goes on, and what is asked for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from contracts import limits
+from contracts.engine import Engine
+from tests.engines import COUNTS, record
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([0] * limits.WINDOW_INPUTS, [64]),
+        ([0] * (2 * limits.WINDOW_INPUTS + 1), [64, 64, 1]),
+        ([limits.WINDOW_BYTES] * 3, [1, 1, 1]),
+        ([limits.WINDOW_BYTES, 0, 0], [1, 2]),
+    ],
+    ids=("one full", "three", "of giants", "behind a giant"),
+)
+def test_a_window_has_a_bound_in_inputs_and_in_bytes(engine: Engine, sizes: list[int], expected: list[int]) -> None:
+    asked = []
+
+    def lookup(cases: Sequence[str]) -> list[None]:
+        asked.append(len(cases))
+        return [None for _ in cases]
+
+    records = [record(n, case=f"c{n}", filler="x" * size) for n, size in enumerate(sizes)]
+    outcomes = engine.run(COUNTS, b"{}", records, lookup)
+    assert asked == expected
+    assert {one.state for one in outcomes} == {b'{"last":null,"n":1}'}
+
+
+def test_a_case_is_asked_for_once_in_a_batch(engine: Engine) -> None:
+    asked: list[str] = []
+
+    def lookup(cases: Sequence[str]) -> list[bytes]:
+        asked.extend(cases)
+        return [b'{"n":10}' for _ in cases]
+
+    outcomes = engine.run(COUNTS, b"{}", [record(n, case=f"c{n % 2}") for n in range(130)], lookup)
+    assert asked == ["c0", "c1"]
+    assert [one.state for one in outcomes[-2:]] == [b'{"last":null,"n":75}'] * 2
