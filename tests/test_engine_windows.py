@@ -44,3 +44,20 @@ def test_a_case_is_asked_for_once_in_a_batch(engine: Engine) -> None:
     outcomes = engine.run(COUNTS, b"{}", [record(n, case=f"c{n % 2}") for n in range(130)], lookup)
     assert asked == ["c0", "c1"]
     assert [one.state for one in outcomes[-2:]] == [b'{"last":null,"n":75}'] * 2
+
+
+def test_a_question_that_traps_is_asked_again_alone_and_takes_no_neighbour_down(engine: Engine) -> None:
+    text = COUNTS + (
+        "def summary(state):\n"
+        "    if state['kind'] == 'hoards':\n"
+        "        held = [bytearray(45_000_000)]\n"
+        "        held.append(held)\n"
+        "    while state['kind'] == 'spins':\n"
+        "        pass\n"
+        "    return {'bytes': len(bytearray(state['bytes']))}\n"
+    )
+    asked = [("hoards", 1), ("hoards", 2), ("asks", 50_000_000), ("spins", 0), ("asks", 3)]
+    arguments = [b'[{"kind":"%b","bytes":%d}]' % (kind.encode(), size) for kind, size in asked]
+    _, hoards, asks, spins, last = engine.ask(text, b"{}", "summary", arguments)
+    assert (hoards.content, asks.content, last.content) == (b'{"bytes":2}', b'{"bytes":50000000}', b'{"bytes":3}')
+    assert spins.reason is not None and spins.reason.kind == "trap" and spins.content is None
