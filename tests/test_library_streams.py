@@ -26,10 +26,10 @@ pytestmark = pytest.mark.slow
 
 FOLDING: Final = ("cold_chain", "custody", "purchase", "receivable")
 NAMES: Final = (*FOLDING, "data_sharing")
-APPLIED_MIN: Final = INPUTS // 5
-"""Of a stream: it is a third at the least and mostly half; one that is refused whole would show nothing."""
+APPLIED_MIN: Final = INPUTS // 8
+"""Of a stream: it is a quarter at the least and mostly half; one that is refused whole would show nothing."""
 REFUSED_MIN: Final = 10
-CASES_MIN: Final = 20
+CASES_MIN: Final = 15
 
 
 class Stream(NamedTuple):
