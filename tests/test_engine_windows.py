@@ -61,3 +61,20 @@ def test_a_question_that_traps_is_asked_again_alone_and_takes_no_neighbour_down(
     _, hoards, asks, spins, last = engine.ask(text, b"{}", "summary", arguments)
     assert (hoards.content, asks.content, last.content) == (b'{"bytes":2}', b'{"bytes":50000000}', b'{"bytes":3}')
     assert spins.reason is not None and spins.reason.kind == "trap" and spins.content is None
+
+
+def test_an_input_that_traps_when_its_keys_are_looked_at_pays_for_all_it_had(engine: Engine) -> None:
+    text = COUNTS.replace("def apply", "import itertools\n\n\ndef honest") + (
+        "class Odd(dict):\n"
+        "    seen = False\n"
+        "    def items(self):\n"
+        "        type(self).seen = True\n"
+        "        return [('1', 1)]\n"
+        "    def __iter__(self, forever=itertools.repeat):\n"
+        "        return forever('1') if type(self).seen else iter(['1'])\n\n\n"
+        "def apply(state, record, terms):\n"
+        "    return {'1': Odd(a=1)}\n"
+    )
+    (one,) = engine.run(text, b"{}", [record()], lambda cases: [None for _ in cases])
+    assert one.reason is not None and one.reason.kind == "trap"
+    assert one.fuel == limits.FUEL_INPUT + limits.FUEL_BYTE * len(record() + "null")
