@@ -263,6 +263,11 @@ IN_APPLY: Final = [
         "return {'a': record['kind']}  # here",
         "return {'a': record['type'], 'b': record['sequence']['kind']}",
     ),
+    Pair(
+        "field-unseen",
+        "record['body']['note'] += record['body']['price']  # here\nreturn {}",
+        "record['body']['price'] = 1\nreturn {}",
+    ),
     Pair("field-unseen", "return {'a': record['body']['price']}  # here", "return {'a': record['body']['note']}"),
     Pair(
         "field-unseen",
