@@ -208,6 +208,12 @@ IN_APPLY: Final = [
     Pair(
         "set-order", "a, b = {1, 2}  # here\nreturn {'a': a, 'b': b}", "a, b = sorted({1, 2})\nreturn {'a': a, 'b': b}"
     ),
+    Pair("set-order", "return {'a': list({1, 2}) in state['rows']}  # here", "return {'a': 1 in list({1, 2})}"),
+    Pair(
+        "set-order",
+        "rows = {1}\nif state:\n    rows = {2}\nreturn {'a': list(rows)}  # here",
+        "rows = {1}\nif state:\n    rows = sorted(rows)\nreturn {'a': list(rows)}",
+    ),
     Pair("set-order", "return {'a': [*frozenset(terms)]}  # here", "return {'a': len({*frozenset(terms)})}"),
     Pair("set-order", "return {'a': list(AUTHORS['order'])}  # here", "return {'a': list(AUTHORS)}"),
     Pair("set-order", "return {'a': list(state.keys() & terms.keys())}  # here", "return {'a': list(state.keys())}"),
@@ -256,6 +262,11 @@ IN_APPLY: Final = [
         "member-unknown",
         "return {'a': record['kind']}  # here",
         "return {'a': record['type'], 'b': record['sequence']['kind']}",
+    ),
+    Pair(
+        "field-unseen",
+        "record['body']['note'] += record['body']['price']  # here\nreturn {}",
+        "record['body']['price'] = 1\nreturn {}",
     ),
     Pair("field-unseen", "return {'a': record['body']['price']}  # here", "return {'a': record['body']['note']}"),
     Pair(

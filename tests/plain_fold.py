@@ -18,7 +18,8 @@ from typing import Any, Final
 import msgspec
 
 from contracts import limits
-from contracts.engine import Engine, Reason
+from contracts.engine import AnswerWrong, Engine, Reason
+from contracts.engine.answers import read_case
 from contracts.folding import Fold
 from contracts.inputs import Input, decode_input
 from contracts.source import Source, read_source
@@ -30,12 +31,12 @@ from tests.source import ROOT
 
 Object = Mapping[str, Any]
 LIBRARY: Final = ROOT / "contracts" / "library"
+encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _MEMBERS: Final = ("id", "type", "role", "author", "time", "links", "body")
 _NOBODY: Final = compile_rules({})
 _TRAPS: Final = [decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
 _CONTEXT: Final = decimal.Context(34, decimal.ROUND_HALF_EVEN, -6143, 6144, 1, 0, [], _TRAPS)
 _WIDE: Final = decimal.Context(80, decimal.ROUND_05UP, -6143, 6144, 1, 0, [], _TRAPS)
-_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _read: Final = json.JSONDecoder(parse_float=Decimal).decode
 
 
@@ -70,7 +71,7 @@ class Folded:
 def fold(inputs: Iterable[Object], source: str, terms: Object) -> Folded:
     """Run the contract as plain Python; each input begins in a fresh namespace. What `summary` raises is raised."""
     said, code = _examined(source)
-    folded, states, told = Folded(inputs=_decoded(inputs, said)), dict[str, str](), _encode(terms).decode()
+    folded, states, told = Folded(inputs=decode_inputs(inputs, said)), dict[str, str](), encode(terms).decode()
     recorded = 0
     for given in folded.inputs:
         one = replace(given, position=recorded)
@@ -82,7 +83,7 @@ def fold(inputs: Iterable[Object], source: str, terms: Object) -> Folded:
                 rules = _rules(said, contract, one, told)
                 recorded += 1
                 case = _apply(contract, _record(said, one), told, states)
-            except _NotRecorded as refusal:
+            except _Refused as refusal:
                 reason = Reason(kind=refusal.args[0], message=refusal.args[1])
             except Exception as error:
                 reason = Reason(kind=type(error).__name__, message=str(error))
@@ -99,8 +100,8 @@ def fold_in_engine(
     engine: Engine, inputs: Iterable[Object], source: str, terms: Object, *, batch_inputs: int = 256
 ) -> Folded:
     """The same in the engine, where contracts run."""
-    folding = Fold(engine, source, _encode(terms), batch_inputs=batch_inputs)
-    folded = Folded(inputs=_decoded(inputs, folding.source))
+    folding = Fold(engine, source, encode(terms), batch_inputs=batch_inputs)
+    folded = Folded(inputs=decode_inputs(inputs, folding.source))
     for filed in folding.file(folded.inputs):
         folded.reasons.append(filed.outcome.reason)
         folded.rules.append(filed.rules)
@@ -110,6 +111,23 @@ def fold_in_engine(
             assert not isinstance(row, Reason), row
             folded.summaries[case] = dict(row)
     return folded
+
+
+def decode_inputs(inputs: Iterable[Object], said: Source) -> list[Input]:
+    """Inputs as people write them, or steps of a case: what is expected of a step is no part of its input."""
+    decoded: list[Input] = []
+    for position, given in enumerate(inputs):
+        line = encode({name: given[name] for name in _MEMBERS if name in given})
+        after = decoded[-1].ordered if decoded else None
+        decoded.append(decode_input(line, said, position=position, after=after))
+    return decoded
+
+
+def results(folded: Folded) -> list[object]:
+    """All that came of it, every number by its digits. What Python itself says of an error is no promise."""
+    reasons = [reason and (reason.kind, reason.message * (reason.kind == "Reject")) for reason in folded.reasons]
+    fields = [folded.fields(i) for i in range(len(folded.inputs))]
+    return [reasons, fields, write(folded.states), write(folded.summaries)]
 
 
 def library(name: str) -> str:
@@ -138,18 +156,8 @@ def write(value: Any) -> str:
 # --- inside ------------------------------------------------------------------------
 
 
-class _NotRecorded(Exception):
-    """A node would have refused it. `args`: the kind, and why."""
-
-
-def _decoded(inputs: Iterable[Object], said: Source) -> list[Input]:
-    """Inputs as people write them, or steps of a case: what is expected of a step is no part of its input."""
-    decoded: list[Input] = []
-    for position, given in enumerate(inputs):
-        line = _encode({name: given[name] for name in _MEMBERS if name in given})
-        after = decoded[-1].ordered if decoded else None
-        decoded.append(decode_input(line, said, position=position, after=after))
-    return decoded
+class _Refused(Exception):
+    """By the host and not by the contract. `args`: the kind, and why."""
 
 
 def _record(said: Source, one: Input) -> dict[str, Any]:
@@ -162,26 +170,26 @@ def _record(said: Source, one: Input) -> dict[str, Any]:
 
 
 def _rules(said: Source, contract: Object, one: Input, terms: str) -> Rules:
-    """By whom it is read: the patterns of its type, and what `share` adds. Raises: _NotRecorded, as nodes refuse it."""
+    """By whom it is read: the patterns of its type, and what `share` adds. Raises: _Refused, as nodes refuse it."""
     if one.type not in said.rules or one.role not in said.authors.get(one.type, ()):
-        raise _NotRecorded("not-allowed", f"the role {one.role!r} may not file the type {one.type!r}")
+        raise _Refused("not-allowed", f"the role {one.role!r} may not file the type {one.type!r}")
     try:
         cut(one.body, said.rules[one.type])
     except BadInput as cause:
-        raise _NotRecorded("not-allowed", str(cause)) from cause
+        raise _Refused("not-allowed", str(cause)) from cause
     if not said.has_share:
         return said.rules[one.type]
     answer = contract["share"](_record(said, one), _read(terms))
     added = {pattern: frozenset(roles) for pattern, roles in answer.items()}
     if len(added) > limits.SHARE_PATTERNS_MAX:
-        raise _NotRecorded("answer", f"share adds {len(added)} patterns, the limit is {limits.SHARE_PATTERNS_MAX}")
+        raise _Refused("answer", f"share adds {len(added)} patterns, the limit is {limits.SHARE_PATTERNS_MAX}")
     if unknown := sorted(frozenset().union(*added.values()) - said.roles):
-        raise _NotRecorded("answer", f"share names the role {unknown[0]!r}, which ROLES does not have")
+        raise _Refused("answer", f"share names the role {unknown[0]!r}, which ROLES does not have")
     try:
         rules = unite(said.rules[one.type], added)
         cut(one.body, rules)
     except BadInput as cause:
-        raise _NotRecorded("answer", str(cause)) from cause
+        raise _Refused("answer", str(cause)) from cause
     return rules
 
 
@@ -190,6 +198,10 @@ def _apply(contract: Object, record: dict[str, Any], terms: str, states: dict[st
     if "apply" not in contract:
         return None
     case: str = contract["key"](record)
+    try:
+        read_case(json.dumps(case))
+    except AnswerWrong as cause:
+        raise _Refused("answer", str(cause)) from cause
     states[case] = write(contract["apply"](_read(states.get(case, "null")), record, _read(terms)))
     return case
 

@@ -125,6 +125,12 @@ def test_rules_are_compared_at_each_pattern_and_where_two_meet(old: Source, new:
     assert rows(compare_rules(old, new)) == expected
 
 
+def test_where_two_patterns_meet_in_a_name_that_is_too_long_no_field_is() -> None:
+    first, second = "/" + "x" * 600, "/" + "y" * 600
+    found = compare_rules(rules(a=f"{first}/* a"), rules(a=f"/*{second} b"))
+    assert rows(found) == [f"+ t /*{second} b", f"- t {first}/* a"]
+
+
 def test_readers_of_records_are_compared_field_by_field(engine: Engine) -> None:
     found = compare(engine, changed(), STREAM)
     assert rows(found.rules) == ["- returned /crates carrier"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from contracts import limits
 from contracts.engine import Engine, Reason
 from contracts.folding import Fold
+from ledger.fields import audience_of
 from tests.engines import HEAD, inputs
 
 
@@ -49,3 +51,18 @@ def test_share_adds_a_reader_to_this_record_alone(engine: Engine) -> None:
     cool, warm = inputs(HEAD, [{"x": 8, "secret": 1}, {"x": 9, "secret": 1}])
     assert dict(fold.readings(cool))["/secret"] == {"a"}  # type: ignore[arg-type]
     assert dict(fold.readings(warm))["/secret"] == {"a", "b"}  # type: ignore[arg-type]
+
+
+def test_a_pattern_of_share_that_cannot_cut_the_record_refuses_it(engine: Engine) -> None:
+    listed, plain = inputs(HEAD, [{"x": [1]}, {"x": {"0": 1}}])
+    refused, taken = _fold(engine, '{"/x/0": {"a"}}').file([listed, plain])
+    assert refused.outcome.reason is not None and "an element of an array" in refused.outcome.reason.message
+    assert refused.outcome.reason.kind == "answer" and audience_of(refused.rules, "/x") == frozenset()
+    assert taken.outcome.reason is None
+
+
+@pytest.mark.parametrize("patterns", [limits.SHARE_PATTERNS_MAX, limits.SHARE_PATTERNS_MAX + 1])
+def test_the_patterns_of_share_have_a_bound(engine: Engine, patterns: int) -> None:
+    fold = _fold(engine, f'{{f"/x{{n}}": ["a"] for n in range({patterns})}}')
+    (said,) = fold.shares(inputs(HEAD, [{"x": 1}]))
+    assert isinstance(said, Reason) == (patterns > limits.SHARE_PATTERNS_MAX), said

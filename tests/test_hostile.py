@@ -16,11 +16,17 @@ from typing import Any, Final
 
 import pytest
 
-from contracts.engine import Engine
+from contracts.engine import Engine, make_pin
+from contracts.source import lint
+from tests.engines import contract
 from tests.hostile import Program, read_programs
+from tests.hostile.shown import OUTWARD, SHOWN
 from tests.source import ROOT
+from tests.vectors.make_hostile import shorten
 
 PROGRAMS: Final = read_programs()
+VECTORS: Final = json.loads((ROOT / "tests" / "vectors" / "hostile.json").read_text(encoding="utf-8"))
+ENDINGS: Final[dict[str, str]] = VECTORS["endings"]
 SECONDS_MAX: Final = 60.0
 """Of any program, all its runs together: they take 3 on a core of their own."""
 PEAK_BYTES_MAX: Final = 320 << 20
@@ -29,6 +35,7 @@ PEAK_BYTES_MAX: Final = 320 << 20
 QUICK: Final = (
     "answer_claims_success",
     "answer_is_deep_and_open",
+    "answer_texts_lie_in_every_way",
     "case_turns_direction",
     "clock_by_modules",
     "code_of_nonsense",
@@ -37,9 +44,12 @@ QUICK: Final = (
     "environment_by_os",
     "error_kind_is_trap",
     "exit_by_posix",
+    "file_by_the_builtins_of_a_frame",
     "forever_caught_bare",
+    "letters_that_become_open",
     "limit_of_calls_lifted",
     "list_adds_itself",
+    "memory_refused_becomes_a_reject",
     "nested_brackets",
     "order_of_hashes",
 )
@@ -83,9 +93,10 @@ def run_everywhere(folder: Path, names: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def check(program: Program, runs: list[dict[str, Any]]) -> None:
-    """It ended as expected, each time alike, and harmed nobody."""
+    """It ended as it always ends, each time alike, and harmed nobody."""
     one, other = (run[program.name] for run in runs)
-    assert one["kind"] in program.expected or ("state" in program.expected and one["kind"].startswith("{"))
+    assert shorten(one["kind"]) == ENDINGS[program.name], "the pinned engine has one ending for each"
+    assert one["kind"] in program.expected or ("state" in program.expected and _is_state(one["kind"]))
     assert one["alone"] == other["alone"], "the same to the last instruction"
     assert max(one["seconds"], other["seconds"]) < SECONDS_MAX
     if one["kind"] == "refused":
@@ -119,4 +130,26 @@ def test_memory_of_a_worker_has_a_bound_whatever_it_runs(everything: list[dict[s
 def test_there_are_hostile_programs_of_every_kind() -> None:
     expected = {kind.split(" ")[0].split(":")[0] for program in PROGRAMS.values() for kind in program.expected}
     assert {"refused", "raised", "answer", "trap", "state"} <= expected
-    assert len(PROGRAMS) >= 500
+    assert len(PROGRAMS) >= 600
+
+
+def test_the_endings_are_of_the_pinned_engine_and_of_each_program() -> None:
+    assert VECTORS["pin"] == make_pin(), "another pin: write the endings anew, and read what has changed"
+    assert ENDINGS.keys() == PROGRAMS.keys()
+
+
+def test_what_reaches_outward_ends_in_no_state_but_in_those_that_show_nothing() -> None:
+    outward = {name for name, program in PROGRAMS.items() if program.theme in OUTWARD and _is_state(ENDINGS[name])}
+    kept = {name for name in outward if name.startswith(("in_", "context_"))}  # they look at what inputs leave behind
+    assert outward - kept == SHOWN.keys()
+
+
+def test_what_is_written_in_letters_that_become_others_is_seen_by_lint() -> None:
+    for name in ("letters_that_become_open", "letters_that_become_float", "letters_that_become_a_class"):
+        line = PROGRAMS[name].source.splitlines()[-1].strip()
+        found = [finding for finding in lint(contract(line)) if finding.line == contract(line).count("\n")]
+        assert found, name
+
+
+def _is_state(ending: str) -> bool:
+    return ending.startswith(("{", "a state of "))

@@ -6,9 +6,10 @@
     return {"n": 1}                           what `apply` does with an input whose body says "attack"
 
 Other inputs are counted, honestly. Expected is one of: `refused` (when it is loaded), `raised KIND`, `answer` (refused
-by the host), `trap KIND`, a state word by word, or `state` (any, but the same everywhere). Behind it may stand
-`spoils`: what comes after it in its instance is not promised; `drifts`: it tells what ran before it in its instance;
-`whole`: the program is all of the contract.
+by the host), `trap KIND`, a state word by word, or `state` (any, but the same everywhere). That is what its author
+means by it; how it ends in the pinned engine is in `tests/vectors/hostile.json`. Behind it may stand `spoils`: what
+comes after it in its instance is not promised; `drifts`: it tells what ran before it in its instance; `whole`: the
+program is all of the contract.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ _GIANTS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
+    """theme: the file that it stands in."""
+
     name: str
+    theme: str
     source: str
     expected: tuple[str, ...]
     flags: frozenset[str]
@@ -66,13 +70,13 @@ def read_programs() -> dict[str, Program]:
     programs: dict[str, Program] = {}
     for path in sorted(FOLDER.glob("*.txt")):
         for part in path.read_text(encoding="utf-8").split("\n## ")[1:]:
-            program = _read(part)
+            program = _read(part, path.stem)
             assert program.name not in programs, f"{program.name} is there twice"
             programs[program.name] = program
     return programs
 
 
-def _read(part: str) -> Program:
+def _read(part: str, theme: str) -> Program:
     head, _, text = part.partition("\n")
     name, _, rest = head.partition(" -> ")
     words = rest.split(" ")
@@ -83,4 +87,4 @@ def _read(part: str) -> Program:
     if "whole" not in flags:
         module, _, attack = text.rpartition("---\n")
         text = _HONEST.format(module=module.strip(), attack=indent(attack.rstrip(), "    "))
-    return Program(name=name, source=text, expected=tuple(expected), flags=flags)
+    return Program(name=name, theme=theme, source=text, expected=tuple(expected), flags=flags)
