@@ -65,7 +65,7 @@ def test_the_short_delivery_of_the_oasis_chain_is_found() -> None:
 def test_the_payment_of_the_oasis_chain_is_above_what_matches() -> None:
     summary = fold(_chain(), _SOURCE, {}).summaries["AEG012345"]
     assert (summary["paid"], summary["payable_now"], summary["status"]) == (Decimal("107.50"), 0, "disputed")
-    assert summary["why"].endswith("invoice A00095678: overpaid, difference 10.75")
+    assert summary["why"].endswith("invoice A00095678: overpaid, difference 10.75 GBP")
 
 
 @pytest.mark.parametrize(
