@@ -26,9 +26,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ledger import limits
-from ledger.errors import BadInput, TooLarge
+from ledger.errors import BadInput
+from node.documents.faults import SPLIT_SHIPMENTS, above_limit
 from node.documents.kinds import Encoding
-from node.documents.lines import Doubt, Input
+from node.documents.lines import Doubt, InputLine
 
 CURRENCY: Final = "USD"
 COLUMNS: Final = (
@@ -65,7 +66,7 @@ class ShipmentsMalformed(BadInput):
 class Shipments:
     """inputs: a consignment and a delivery per line, in their order. words: (column, word) where a figure could be."""
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputLine, ...]
     doubts: tuple[Doubt, ...]
     words: Counter[tuple[str, str]]
 
@@ -84,7 +85,7 @@ def read_shipments(
     Raises: ShipmentsMalformed, TooLarge.
     """
     rows = list(_rows(_text(file, encoding)))
-    inputs: list[Input] = []
+    inputs: list[InputLine] = []
     for line, row in rows:
         consignment, delivery = _consignment(line, row), _delivery(line, row)
         inputs.append({"role": "shipper", "author": shipper, "type": "consignment", "body": consignment})
@@ -108,7 +109,7 @@ def _text(file: bytes, encoding: Encoding) -> str:
             raise ShipmentsMalformed(line=1, column="gzip", reason="cut off, or changed on its way") from cause
     if len(file) > limits.SHIPMENTS_FILE_BYTES_MAX:
         limit = limits.SHIPMENTS_FILE_BYTES_MAX
-        raise TooLarge(what="the delivery history", got=len(file), limit=limit, unit="bytes")
+        raise above_limit(SPLIT_SHIPMENTS, what="the delivery history", got=len(file), limit=limit, unit="bytes")
     try:
         return file.decode(encoding)
     except UnicodeDecodeError as cause:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ledger import limits
-from ledger.errors import BadInput, TooLarge
+from ledger.errors import BadInput
+from node.documents.faults import SPLIT_PURCHASES, above_limit
 
 Row = Mapping[str, str]
 _T = TypeVar("_T")
@@ -86,7 +87,7 @@ def _content(file: Path, name: str) -> bytes:
     except (gzip.BadGzipFile, EOFError, zlib.error) as cause:
         raise PurchasesMalformed(field=name, reason="cut off, or changed on its way") from cause
     if len(content) > limit:
-        raise TooLarge(what=name, got=len(content), limit=limit, unit="bytes")
+        raise above_limit(SPLIT_PURCHASES, what=name, got=len(content), limit=limit, unit="bytes")
     return content
 
 
