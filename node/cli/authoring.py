@@ -11,7 +11,7 @@ import typer
 
 from ledger.errors import BadInput, Conflict
 from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import decode_text, read_text
+from node.cli.inputs import decode_text, read_file, read_text
 from node.cli.session import Session
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def read_contract(session: Session, file: Path, *, no_lint: bool) -> str:
     from contracts.source import format_finding, lint
     from ledger import limits
 
-    text = decode_text(file, read_text(file, bytes_max=limits.CONTRACT_BYTES_MAX))
+    text = decode_text(file, read_file(file, bytes_max=limits.CONTRACT_BYTES_MAX))
     errors = [] if no_lint else [finding for finding in lint(text) if finding.is_error]
     for finding in errors:
         session.out.say(format_finding(str(file), finding))
