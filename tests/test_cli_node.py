@@ -129,7 +129,7 @@ def test_what_became_of_a_proposal_is_told_in_one_line(node: Node) -> None:
 
 def test_a_contract_with_code_is_refused_by_propose_and_read_by_lint(node: Node) -> None:
     source = node.folder / "contract.py"
-    source.write_text(CONTRACT.replace("set()", '{"seller"}') + "def key(record): return 1\n")
+    source.write_text(CONTRACT.replace("set()", '{"seller"}') + "def key(record): return '1'\n")
     done = at(node, "contract", "propose", source, "--party", "seller=fishery", "--party", "buyer=fishery")
     assert (done.code, "code-not-run" in done.err, "key" in done.err) == (1, True, True)
     found = tally("contract", "lint", source, "--json")

@@ -92,10 +92,12 @@ def try_cases(
 
     text = read_contract(session, file, no_lint=no_lint)
     path = beside(file, ".cases.json") if cases is None else cases
-    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(text))
+    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(text), name=str(path))
     schema = read_schema(file)
     for case in found:
-        check_terms(case.terms, schema, where=f"{case.where}: terms", schema_name=str(beside(file, ".schema.json")))
+        check_terms(
+            case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, ".schema.json"))
+        )
     results: list[tuple[str, list[Failure]]] = []
     with Engine(tell=session.out.say) as engine:
         for case in found:
