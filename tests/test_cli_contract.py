@@ -227,6 +227,7 @@ def test_an_engine_that_cannot_run_here_ends_with_4(guide: Path, monkeypatch: py
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     done = run_crates("--json")
     assert (done.code, done.json["error"]["code"]) == (4, "engine-unfit")
+    assert "XDG_CACHE_HOME" in done.json["error"]["hint"]
 
 
 # --- compare --------------------------------------------------------------------------------
