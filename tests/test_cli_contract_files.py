@@ -27,6 +27,14 @@ def test_type_that_nobody_knows_is_named(guide: Path) -> None:
     assert "SHARES does not know the type 'snt'" in run_crates().out
 
 
+def test_rejected_input_is_told_with_the_document_that_it_is_made_of(guide: Path) -> None:
+    line = '{"type":"returned","source":{"file":"back 7.xml","sha256":"00"},"body":{"pool":"A","crates":1}}\n'
+    (guide / "crates.ndjson").write_text(line + line.replace('{"file":"back 7.xml","sha256":"00"}', "7"))
+    first, second = run_crates().out.splitlines()[:2]
+    assert first.startswith("line 1 (back 7.xml): A: 1 crates came back") and second.startswith("line 2: A: ")
+    assert [row["file"] for row in run_crates("--json").json["rejected"]] == ["back 7.xml", None]
+
+
 def test_summaries_are_a_table_for_people(guide: Path) -> None:
     said = run_crates("--table", "owed.csv", "--save", "states.ndjson")
     assert said.code == 0, said.err

@@ -286,3 +286,17 @@ def test_contract_over_the_limit_says_what_to_do_with_it(tmp_path: Path) -> None
     os.truncate(tmp_path / "large.py", 1 << 30)
     said = tally("contract", "lint", tmp_path / "large.py")
     assert "hint: No file of its kind may be longer" in said.err and "charter" not in said.err
+
+
+# --- files of no kind -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b" \n\n"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "invoice.xml").write_bytes(content)
+    assert "hint: There is nothing in the file" in inputs(tmp_path / "invoice.xml").err
+
+
+def test_a_folder_of_documents_is_told_how_to_name_them(tmp_path: Path) -> None:
+    (tmp_path / "invoice.xml").write_bytes(ubl("Invoice", ""))
+    assert f"Documents are named one by one: {tmp_path}/*.xml." in inputs(tmp_path).err

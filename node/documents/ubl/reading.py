@@ -145,7 +145,7 @@ def _issued(root: Element) -> str | None:
         return None
     found = instant(date, time)
     if found is None:
-        reason = "no date and time of the calendar, as 2026-11-30 and 15:20:27Z are"
+        reason = "no date of the calendar, as 2026-11-30 is, or no time of the day, as 15:20:27Z is"
         raise DocumentMalformed(place=f"{local_name(root)}/IssueDate and IssueTime", reason=reason)
     return found
 
