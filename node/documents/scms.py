@@ -51,6 +51,8 @@ _REFERENCE: Final = re.compile(r"See ((?:ASN|DN)-[0-9]+) \(ID#:([0-9]+)\)\Z")
 _WORD_LETTERS: Final = 80  # of a cell that is shown in a message
 _CENTURY: Final = 2000  # years have two digits, and the system began in 2005
 _WORDED: Final = ("PQ First Sent to Client Date", "PO Sent to Vendor Date", "Weight (Kilograms)", "Freight Cost (USD)")
+_HEADED: Final = "The first line names each column once, with commas between them. Export the table anew."
+_ENCODED: Final = "Name the encoding that it was saved in: --encoding cp1252 or latin-1."
 _ABSENT: Final = frozenset({"", "N/A", "N/A - From RDC", "Pre-PQ Process"})
 
 
@@ -106,7 +108,7 @@ def _text(file: bytes, encoding: Encoding) -> str:
             with gzip.open(io.BytesIO(file)) as packed:
                 file = packed.read(limits.SHIPMENTS_FILE_BYTES_MAX + 1)
         except (OSError, EOFError, zlib.error) as cause:
-            raise ShipmentsMalformed(line=1, column="gzip", reason="cut off, or changed on its way") from cause
+            raise _unreadable(1, "gzip", "cut off, or changed on its way", "Ask for the file again.") from cause
     if len(file) > limits.SHIPMENTS_FILE_BYTES_MAX:
         limit = limits.SHIPMENTS_FILE_BYTES_MAX
         raise above_limit(SPLIT_SHIPMENTS, what="the delivery history", got=len(file), limit=limit, unit="bytes")
@@ -114,7 +116,7 @@ def _text(file: bytes, encoding: Encoding) -> str:
         return file.decode(encoding)
     except UnicodeDecodeError as cause:
         line = file.count(b"\n", 0, cause.start) + 1
-        raise ShipmentsMalformed(line=line, column="letters", reason=f"not {encoding}") from cause
+        raise _unreadable(line, "letters", f"not {encoding}", _ENCODED) from cause
 
 
 def _rows(text: str) -> Iterator[tuple[int, Row]]:
@@ -124,7 +126,7 @@ def _rows(text: str) -> Iterator[tuple[int, Row]]:
         header = next(table, [])
         missing = [name for name in COLUMNS if header.count(name) != 1]
         if missing:
-            raise ShipmentsMalformed(line=1, column=missing[0], reason="no such column, or two of them")
+            raise _unreadable(1, missing[0], "no such column, or two of them", _HEADED)
         for cells in filter(None, table):  # empty lines are none
             if len(cells) != len(header):
                 reason = f"{len(cells)} cells under {len(header)} columns"
@@ -255,6 +257,12 @@ def _mended(text: str) -> str:
         return text.encode("cp1252").decode("utf-8")
     except UnicodeError:
         return text
+
+
+def _unreadable(line: int, column: str, reason: str, hint: str) -> ShipmentsMalformed:
+    error = ShipmentsMalformed(line=line, column=column, reason=reason)
+    error.hint = hint
+    return error
 
 
 def _malformed(line: int, row: Row, column: str, reason: str) -> ShipmentsMalformed:
