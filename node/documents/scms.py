@@ -51,8 +51,6 @@ _REFERENCE: Final = re.compile(r"See ((?:ASN|DN)-[0-9]+) \(ID#:([0-9]+)\)\Z")
 _WORD_LETTERS: Final = 80  # of a cell that is shown in a message
 _CENTURY: Final = 2000  # years have two digits, and the system began in 2005
 _WORDED: Final = ("PQ First Sent to Client Date", "PO Sent to Vendor Date", "Weight (Kilograms)", "Freight Cost (USD)")
-_HEADED: Final = "The first line names each column once, with commas between them. Export the table anew."
-_ENCODED: Final = "Name the encoding that it was saved in: --encoding cp1252 or latin-1."
 _ABSENT: Final = frozenset({"", "N/A", "N/A - From RDC", "Pre-PQ Process"})
 
 
@@ -116,7 +114,7 @@ def _text(file: bytes, encoding: Encoding) -> str:
         return file.decode(encoding)
     except UnicodeDecodeError as cause:
         line = file.count(b"\n", 0, cause.start) + 1
-        raise _unreadable(line, "letters", f"not {encoding}", _ENCODED) from cause
+        raise _unreadable(line, "letters", f"not {encoding}", "Name it: --encoding cp1252 or latin-1.") from cause
 
 
 def _rows(text: str) -> Iterator[tuple[int, Row]]:
@@ -126,7 +124,9 @@ def _rows(text: str) -> Iterator[tuple[int, Row]]:
         header = next(table, [])
         missing = [name for name in COLUMNS if header.count(name) != 1]
         if missing:
-            raise _unreadable(1, missing[0], "no such column, or two of them", _HEADED)
+            raise _unreadable(
+                1, missing[0], "no such column, or two of them", "Line 1 names each column once, split by commas."
+            )
         for cells in filter(None, table):  # empty lines are none
             if len(cells) != len(header):
                 reason = f"{len(cells)} cells under {len(header)} columns"

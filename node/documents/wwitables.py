@@ -70,6 +70,8 @@ def _table(folder: Path, name: str) -> list[Row]:
         if file.exists():
             try:
                 text = _content(file, name).decode("utf-8-sig")
+                if not text.strip():
+                    raise PurchasesMalformed(field=name, reason="the table is empty, without a line of headings")
                 return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
             except UnicodeDecodeError as cause:
                 raise PurchasesMalformed(field=name, reason="not UTF-8") from cause
