@@ -35,6 +35,11 @@ def test_rejected_input_is_told_with_the_document_that_it_is_made_of(guide: Path
     assert [row["file"] for row in run_crates("--json").json["rejected"]] == ["back 7.xml", None]
 
 
+def test_terms_that_are_missing_are_asked_for_by_the_option(guide: Path) -> None:
+    said = tally("contract", "run", "crates.py", "--inputs", "crates.ndjson")
+    assert (said.code, "hint: --terms names the file" in said.err) == (1, True), said
+
+
 def test_summaries_are_a_table_for_people(guide: Path) -> None:
     said = run_crates("--table", "owed.csv", "--save", "states.ndjson")
     assert said.code == 0, said.err

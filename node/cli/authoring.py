@@ -133,11 +133,16 @@ def read_contract(session: Session, file: Path, *, no_lint: bool) -> str:
 def read_terms(terms: Path | None, contract: Path) -> bytes:
     """The terms in a file, or none, checked against the schema beside the contract. Raises: TermsWrong, SchemaWrong."""
     from ledger import limits
-    from node.terms import check_terms
+    from node.terms import TermsWrong, check_terms
 
     found = b"{}" if terms is None else read_text(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
     where = "terms" if terms is None else str(terms)
-    check_terms(found, read_schema(contract), where=where, schema_name=str(beside(contract, ".schema.json")))
+    try:
+        check_terms(found, read_schema(contract), where=where, schema_name=str(beside(contract, ".schema.json")))
+    except TermsWrong as wrong:
+        if terms is None:
+            wrong.hint = f"--terms names the file of the terms that the contract wants. {wrong.hint}"
+        raise
     return found
 
 

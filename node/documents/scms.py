@@ -124,9 +124,7 @@ def _rows(text: str) -> Iterator[tuple[int, Row]]:
         header = next(table, [])
         missing = [name for name in COLUMNS if header.count(name) != 1]
         if missing:
-            raise _unreadable(
-                1, missing[0], "no such column, or two of them", "Line 1 names each column once, split by commas."
-            )
+            raise _unreadable(1, missing[0], "no such column, or two of them", "Line 1 has each once, split by commas.")
         for cells in filter(None, table):  # empty lines are none
             if len(cells) != len(header):
                 reason = f"{len(cells)} cells under {len(header)} columns"
