@@ -133,11 +133,8 @@ def _pack_reason(reason: Reason) -> list[Any]:
 # --- the host ----------------------------------------------------------------------
 
 
-def check_host(*, is_lifting: bool = True) -> None:
-    """Raise where memory could be refused inside an instance, where a contract would see it. Raises: EngineUnfit.
-
-    is_lifting: lift the limits that can be lifted, in the process that is to run contracts.
-    """
+def check_host() -> None:
+    """Raise where memory could be refused inside an instance, where a contract would see it. Raises: EngineUnfit."""
     for name, kind, needed in (
         ("address space", resource.RLIMIT_AS, limits.WORKER_ADDRESS_BYTES),
         ("data", resource.RLIMIT_DATA, limits.WORKER_ADDRESS_BYTES),
@@ -146,8 +143,7 @@ def check_host(*, is_lifting: bool = True) -> None:
         _, hard = resource.getrlimit(kind)
         if hard != resource.RLIM_INFINITY and hard < needed:
             raise EngineUnfit(reason=f"the limit of its {name} is {hard >> 20} MiB, below the {needed >> 20} it needs")
-        if is_lifting:
-            resource.setrlimit(kind, (hard, hard))
+        resource.setrlimit(kind, (hard, hard))
     try:
         mode = Path("/proc/sys/vm/overcommit_memory").read_text(encoding="ascii").strip()
     except OSError:
