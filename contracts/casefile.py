@@ -23,6 +23,7 @@ from ledger.jsontext import check_strict, encode_string, members, parse
 
 _FILE: Final = frozenset(("about", "terms", "cases"))
 _CASE: Final = frozenset(("name", "terms", "steps", "states", "summaries"))
+_WHOLE: Final = "the file"
 _LEVELS: Final = 5
 """Levels of a file of cases above a body: file, cases, case, steps, step."""
 _elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -61,18 +62,31 @@ class Case:
     summaries: Mapping[str, Mapping[str, Any]]
 
 
-def read_cases(text: bytes, source: Source) -> tuple[Case, ...]:
-    """Raises: CasesMalformed, InputMalformed; both name the place in the file."""
+def read_cases(text: bytes, source: Source, *, name: str = "") -> tuple[Case, ...]:
+    """name: of the file, for errors. Raises: CasesMalformed, InputMalformed; both name the place in the file."""
+    try:
+        return _read_cases(text, source)
+    except (CasesMalformed, InputMalformed) as cause:
+        if not name:
+            raise
+        where = name if cause.fields["where"] == _WHOLE else f"{name}: {cause.fields['where']}"
+        raise type(cause)(where=where, reason=cause.fields["reason"]) from cause
+
+
+# --- inside ------------------------------------------------------------------------
+
+
+def _read_cases(text: bytes, source: Source) -> tuple[Case, ...]:
     try:
         check_strict(text, bytes_max=limits.CASES_BYTES_MAX, depth_max=ledger_limits.JSON_DEPTH + _LEVELS)
     except BadInput as cause:
-        raise CasesMalformed(where="the file", reason=str(cause)) from cause
-    found = _object(text.strip(), "the file", _FILE)
+        raise CasesMalformed(where=_WHOLE, reason=str(cause)) from cause
+    found = _object(text.strip(), _WHOLE, _FILE)
     if "about" in found:
         _text(found["about"], "about")
     terms = _terms(found.get("terms", b"{}"), "terms")
     cases: dict[str, Case] = {}
-    for number, raw in enumerate(_list(_wanted(found, "cases", "the file"), "cases")):
+    for number, raw in enumerate(_list(_wanted(found, "cases", _WHOLE), "cases")):
         case = _case(raw, f"cases[{number}]", terms, source)
         if case.name in cases:
             raise CasesMalformed(where=f"{case.where}.name", reason=f"another case has the name {case.name!r} too")
@@ -80,9 +94,6 @@ def read_cases(text: bytes, source: Source) -> tuple[Case, ...]:
     if not cases:
         raise CasesMalformed(where="cases", reason="there is none")
     return tuple(cases.values())
-
-
-# --- inside ------------------------------------------------------------------------
 
 
 def _case(raw: bytes, where: str, terms: bytes, source: Source) -> Case:

@@ -33,7 +33,8 @@ class InputMalformed(BadInput):
     code = "input-malformed"
     template = "{where}: {reason}"
     hint = (
-        'An input is one JSON object: {"type": ..., "role": ..., "body": {...}}; author, id, time, links may be there.'
+        'An input is one JSON object a line: {"type": ..., "role": ..., "body": {...}}; author, id, time, links may be '
+        "there. `tally contract inputs` makes them of documents."
     )
 
 

@@ -57,6 +57,16 @@ def engine() -> Iterator[Engine]:
         yield one
 
 
+@pytest.fixture
+def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files of the guide on contracts."""
+    from tests.make_crates import write_all  # only commands on contracts need them
+
+    monkeypatch.chdir(tmp_path)
+    write_all(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _leaves_nothing_open() -> Iterator[None]:
     yield

@@ -189,7 +189,7 @@ IN_APPLY: Final = [
     Pair(
         "set-order",
         "for x in set(state):  # here\n    return {'a': x}",
-        "for x in sorted(set(state)):\n    return {'a': x}",
+        "for x in sorted(set(state)):\n    return {'a': x}\nreturn {}",
     ),
     Pair(
         "set-order",
@@ -280,6 +280,36 @@ IN_APPLY: Final = [
         "return {'a': record['body']['lines'][0]['cost']}  # here",
         "return {'a': record['body']['lines'][0]['sku']}",
     ),
+    Pair(
+        "field-unseen",
+        "body = record['body']\nother = body\nreturn {'a': other['price']}  # here",
+        "body = record['body']\nother = body\nreturn {'a': other['total']}",
+    ),
+    Pair(
+        "field-unseen",
+        "body, kind = record['body'], record['type']\nreturn {'a': body['price'], 'b': kind}  # here",
+        "body, kind = record['body'], record['type']\nreturn {'a': body['total'], 'b': kind}",
+    ),
+    Pair(
+        "field-unseen",
+        "body = None\nif state:\n    body = record['body']\nelse:\n    body = record['body']\n"
+        "return {'a': body['price']}  # here",
+        "body = None\nif state:\n    body = record['body']\nelse:\n    body = record['body']['lines'][0]\n"
+        "return {'a': body['price']}",
+    ),
+    Pair(
+        "field-unseen",
+        "return {'a': (record['body'] or {}).get('price'), 'b': (record['body'] if state else None)['id']}  # here",
+        "body = record['body'] if terms else {}\nbody['price'] = 1\nreturn {'a': body['price']}",
+    ),
+    Pair(
+        "field-unseen",
+        "body = record['body']\nreturn {'a': 'price' in (body or {})}  # here",
+        "body = record['body']\nbody = body['lines'][0]\nreturn {'a': body['price']}",
+    ),
+    Pair("function-wrong", "return None  # here", "return {'a': None}"),
+    Pair("function-wrong", "if state:\n    return  # here\nreturn {}", "if state:\n    raise Reject('no')\nreturn {}"),
+    Pair("function-wrong", "return [state]  # here", "return dict([('a', state)])"),
     Pair(
         "field-unseen",
         "if record['type'] == 'order':\n    return {'a': record['body']['note']}  # here\nreturn {}",

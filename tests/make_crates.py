@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.source import Source, read_source
+from tests.make_cli import Result, tally
 from tests.source import ROOT
 
 GUIDE: Final = ROOT / "docs" / "guide" / "write-a-contract.md"
@@ -48,6 +49,11 @@ def write_all(folder: Path) -> None:
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "crates_2.py").write_text(changed(), encoding="utf-8")
+
+
+def run_crates(*words: str | Path) -> Result:
+    """`tally contract run` with the files that `write_all` wrote into the current folder."""
+    return tally("contract", "run", "crates.py", "--inputs", "crates.ndjson", "--terms", "terms.json", *words)
 
 
 def lines(*bodies: str) -> list[tuple[int, bytes]]:

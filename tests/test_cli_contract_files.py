@@ -7,58 +7,59 @@ from pathlib import Path
 
 import pytest
 
-from tests.make_cli import Result, tally
-from tests.make_crates import write_all
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with the files of the guide."""
-    monkeypatch.chdir(tmp_path)
-    write_all(tmp_path)
-    return tmp_path
-
-
-def run(*words: str | Path) -> Result:
-    return tally("contract", "run", "crates.py", "--inputs", "crates.ndjson", "--terms", "terms.json", *words)
+from tests.make_cli import tally
+from tests.make_crates import run_crates
 
 
 @pytest.mark.parametrize("name", ["crates.py", "crates.ndjson", "terms.json"])
-def test_states_are_not_written_over_what_is_read(folder: Path, name: str) -> None:
-    before = (folder / name).read_bytes()
-    said = run("--save", name)
+def test_states_are_not_written_over_what_is_read(guide: Path, name: str) -> None:
+    before = (guide / name).read_bytes()
+    said = run_crates("--save", name)
     assert (said.code, f"write over {name}" in said.err) == (3, True), said
-    assert (folder / name).read_bytes() == before
+    assert (guide / name).read_bytes() == before
 
 
-def test_type_that_nobody_knows_is_named(folder: Path) -> None:
-    lines = (folder / "crates.ndjson").read_text(encoding="utf-8")
-    (folder / "crates.ndjson").write_text('{"type":"snt","body":{}}\n' + lines, encoding="utf-8")
-    assert "it has no `role`, and AUTHORS does not know the type 'snt'" in run().err
-    (folder / "crates.ndjson").write_text('{"type":"snt","role":"shop","body":{}}\n' + lines, encoding="utf-8")
-    assert "SHARES does not know the type 'snt'" in run().out
+def test_type_that_nobody_knows_is_named(guide: Path) -> None:
+    lines = (guide / "crates.ndjson").read_text(encoding="utf-8")
+    (guide / "crates.ndjson").write_text('{"type":"snt","body":{}}\n' + lines, encoding="utf-8")
+    assert "it has no `role`, and AUTHORS does not know the type 'snt'" in run_crates().err
+    (guide / "crates.ndjson").write_text('{"type":"snt","role":"shop","body":{}}\n' + lines, encoding="utf-8")
+    assert "SHARES does not know the type 'snt'" in run_crates().out
 
 
-def test_summaries_are_a_table_for_people(folder: Path) -> None:
-    said = run("--table", "owed.csv", "--save", "states.ndjson")
+def test_rejected_input_is_told_with_the_document_that_it_is_made_of(guide: Path) -> None:
+    line = '{"type":"returned","source":{"file":"back 7.xml","sha256":"00"},"body":{"pool":"A","crates":1}}\n'
+    (guide / "crates.ndjson").write_text(line + line.replace('{"file":"back 7.xml","sha256":"00"}', "7"))
+    first, second = run_crates().out.splitlines()[:2]
+    assert first.startswith("line 1 (back 7.xml): A: 1 crates came back") and second.startswith("line 2: A: ")
+    assert [row["file"] for row in run_crates("--json").json["rejected"]] == ["back 7.xml", None]
+
+
+def test_terms_that_are_missing_are_asked_for_by_the_option(guide: Path) -> None:
+    said = tally("contract", "run", "crates.py", "--inputs", "crates.ndjson")
+    assert (said.code, "hint: --terms names the file" in said.err) == (1, True), said
+
+
+def test_summaries_are_a_table_for_people(guide: Path) -> None:
+    said = run_crates("--table", "owed.csv", "--save", "states.ndjson")
     assert said.code == 0, said.err
-    head, *rows = (folder / "owed.csv").read_text(encoding="utf-8").splitlines()
-    states = [json.loads(line) for line in (folder / "states.ndjson").read_text(encoding="utf-8").splitlines()]
+    head, *rows = (guide / "owed.csv").read_text(encoding="utf-8").splitlines()
+    states = [json.loads(line) for line in (guide / "states.ndjson").read_text(encoding="utf-8").splitlines()]
     assert head.split(",") == ["case", *states[0]["summary"], "no summary because"]
     assert [row.split(",")[0] for row in rows] == [state["case"] for state in states]
 
 
-def test_table_is_not_written_where_the_states_are(folder: Path) -> None:
-    assert run("--table", "x", "--save", "./x").code == 3
-    assert not (folder / "x").exists()
+def test_table_is_not_written_where_the_states_are(guide: Path) -> None:
+    assert run_crates("--table", "x", "--save", "./x").code == 3
+    assert not (guide / "x").exists()
 
 
-def test_terms_of_the_worked_example_come_with_a_contract(folder: Path) -> None:
+def test_terms_of_the_worked_example_come_with_a_contract(guide: Path) -> None:
     done = tally("contract", "new", "cold", "--from", "cold_chain")
     assert "Wrote cold.terms.json." in done.out and "--terms cold.terms.json" in done.err
-    (folder / "none.ndjson").write_text("", encoding="utf-8")
+    (guide / "none.ndjson").write_text("", encoding="utf-8")
     assert tally("contract", "run", "cold.py", "--inputs", "none.ndjson", "--terms", "cold.terms.json").code == 0
 
 
-def test_what_a_template_does_not_have_is_not_advised(folder: Path) -> None:
+def test_what_a_template_does_not_have_is_not_advised(guide: Path) -> None:
     assert "contract test" not in tally("contract", "new", "fish", "--from", "seafood_sharing").err

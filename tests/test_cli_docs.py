@@ -47,6 +47,15 @@ def test_commands_in_the_docs_are_those_of_the_program(page: Path) -> None:
     assert [(" ".join(words), complaint(words)) for words in found if complaint(words)] == []
 
 
+@pytest.mark.parametrize(("begin", "has_folder"), [("These need none", False), ("These need the folder", True)])
+def test_the_page_lists_all_commands_that_need_no_running_node(begin: str, has_folder: bool) -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(rf"{begin}[^:]*:([^;]*);", page)
+    taken = {name: {param.opts[0] for param in command.params} for name, command in COMMANDS.items()}
+    wanted = [name for name, options in taken.items() if "--url" not in options and ("--dir" in options) is has_folder]
+    assert re.findall(r"`([^`]+)`", listed) == [name.removeprefix("tally ") for name in wanted]
+
+
 @pytest.mark.parametrize("words", ["tally bogus", "tally charter bogus x", "tally verify x --bogus"])
 def test_a_wrong_command_would_be_noticed(words: str) -> None:
     assert complaint(words.split())

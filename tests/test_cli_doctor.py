@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from contracts.engine import Engine
 from node.cli import checks
 from node.cli.checks import (
     Check,
@@ -46,6 +47,7 @@ def test_a_sound_node_has_nothing_but_ok(tmp_path: Path) -> None:
     assert set(others.values()) == {"ok"}
     assert {
         "versions",
+        "contracts",
         "settings",
         "owner",
         "permissions",
@@ -287,3 +289,26 @@ def test_one_good_address_of_a_peer_is_enough(tmp_path: Path) -> None:
         found_checks = list(check_peers(load_settings(folder), {"a": (bad, good), "b": (bad,), "c": ()}))
     assert [check.state for check in found_checks] == [State.OK, State.WARN, State.WARN]
     assert all(isinstance(check, Check) for check in found_checks)
+
+
+# --- contracts ------------------------------------------------------------------------------
+
+
+def test_engine_that_is_not_compiled_is_said_and_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = checks.check_contracts()
+    assert (found.state, "not compiled yet: the first contract command takes" in found.says) == (State.OK, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_engine_that_is_compiled_is_started(engine: Engine) -> None:
+    engine.start()
+    assert checks.check_contracts() == Check("contracts", State.OK, "the engine runs, and is compiled")
+
+
+def test_engine_that_has_no_place_is_said_with_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = checks.check_contracts()
+    assert (found.state, str(tmp_path / "cache") in found.says) == (State.WARN, True)
+    assert "set XDG_CACHE_HOME to a folder of your own" in found.do

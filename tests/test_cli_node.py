@@ -129,7 +129,7 @@ def test_what_became_of_a_proposal_is_told_in_one_line(node: Node) -> None:
 
 def test_a_contract_with_code_is_refused_by_propose_and_read_by_lint(node: Node) -> None:
     source = node.folder / "contract.py"
-    source.write_text(CONTRACT.replace("set()", '{"seller"}') + "def key(record): return 1\n")
+    source.write_text(CONTRACT.replace("set()", '{"seller"}') + "def key(record): return '1'\n")
     done = at(node, "contract", "propose", source, "--party", "seller=fishery", "--party", "buyer=fishery")
     assert (done.code, "code-not-run" in done.err, "key" in done.err) == (1, True, True)
     found = tally("contract", "lint", source, "--json")
@@ -145,12 +145,14 @@ def test_a_contract_with_code_that_is_there_is_shown_with_a_warning(node: Node) 
     assert "unsupported" in at(node, "contract", "list").out
 
 
-def test_a_byte_order_mark_before_contract_and_terms_is_dropped(node: Node) -> None:
+def test_a_byte_order_mark_is_refused_before_a_contract_and_dropped_before_terms(node: Node) -> None:
     source, terms = node.folder / "contract.py", node.folder / "terms.json"
     source.write_bytes(BOM + CONTRACT.encode())
     terms.write_bytes(BOM + b'{"rate": 1}')
-    assert tally("contract", "lint", source).code == 0
     parties = ("--party", "seller=fishery", "--party", "buyer=fishery")
+    for refused in (tally("contract", "lint", source), at(node, "contract", "propose", source, *parties)):
+        assert (refused.code, "byte order mark" in refused.out + refused.err) == (1, True), refused
+    source.write_text(CONTRACT)
     done = at(node, "contract", "propose", source, *parties, "--terms", terms, "--json")
     assert (done.code, done.json["source"], done.json["terms"]) == (0, CONTRACT, {"rate": 1})
 

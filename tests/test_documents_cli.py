@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,18 @@ def test_folder_without_rules_is_a_wrong_command_line(invoice: Path, tmp_path: P
     done = tally("contract", "inputs", invoice, "--rules", tmp_path)
     assert (done.code, done.out) == (ExitCode.USAGE, "")
     assert "no EN16931-UBL-validation.xslt there" in done.err
-    assert "hint: Name the folder of a release" in done.err
+    assert "code: rules-unusable" in done.err and "hint: Name the folder of a release" in done.err
+
+
+def test_engine_of_the_rules_that_is_missing_has_the_code_of_the_page(
+    invoice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "saxonche", None)
+    (tmp_path / "EN16931-UBL-validation.xslt").write_text(SHEET)
+    done = tally("contract", "inputs", invoice, "--rules", tmp_path)
+    assert (done.code, done.out) == (ExitCode.USAGE, "")
+    assert "code: rules-engine-missing" in done.err
+    assert "pip install 'tallystick[invoices]'" in done.err and ".venv/bin/python -m pip install" in done.err
 
 
 def test_page_shows_what_the_program_does() -> None:

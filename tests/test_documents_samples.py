@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from ledger.jsontext import check_strict, parse
-from node.documents.ubl import Input, read, rebuild_amounts
+from node.documents.ubl import Document, read, rebuild_amounts
 from tests.make_documents import amounts
 from tests.samples import list_samples, sample, samples
 
@@ -25,7 +25,7 @@ def kinds(folder: str) -> Counter[str]:
     return Counter(read(path.read_bytes()).kind for path in samples(f"ubl/{folder}/**/*.[xX][mM][lL]"))
 
 
-def found(path: str) -> Input:
+def found(path: str) -> Document:
     return read(sample(path).read_bytes())
 
 

@@ -64,8 +64,8 @@ def test_decimal_texts_are_json_and_mean_the_same(text: str) -> None:
         ("<ID>1</ID>", "the namespace is 'urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'"),
         ('<cbc:ID xmlns:cbc="urn:else">1</cbc:ID>', "the namespace is 'urn:else'"),
         ('<ID xmlns="">1</ID>', "the namespace is ''"),
-        ("<cbc:IssueDate>2026-02-30</cbc:IssueDate>", "no date and time of the calendar"),
-        ("<cbc:IssueDate>2026-02-03</cbc:IssueDate><cbc:IssueTime>25:00:00</cbc:IssueTime>", "no date and time"),
+        ("<cbc:IssueDate>2026-02-30</cbc:IssueDate>", "no date of the calendar"),
+        ("<cbc:IssueDate>2026-02-03</cbc:IssueDate><cbc:IssueTime>25:00:00</cbc:IssueTime>", "no date of the calendar"),
     ],
 )
 def test_value_that_ubl_does_not_allow_is_refused_with_its_place(leaf: str, reason: str) -> None:

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from contracts.engine import Engine, EngineUnfit, cache
 from contracts.engine.cache import default_folder, ensure_compiled
+from tests.make_wire import wait_until
 from tests.source import ROOT
 
 COMPILE: Final = (
@@ -54,6 +57,14 @@ def start_compiling(folder: Path, limit: str = "") -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+def is_compiling(begun: subprocess.Popen[str]) -> bool:
+    """Whether the compiler of that process is at work: it has threads for it, beside the first."""
+    assert begun.poll() is None, begun.communicate()
+    with suppress(psutil.NoSuchProcess):
+        return any(child.num_threads() > 1 for child in psutil.Process(begun.pid).children())
+    return False
 
 
 def test_code_that_is_sound_is_taken_as_it_lies(path: Path) -> None:
@@ -168,9 +179,7 @@ def test_only_what_nobody_used_for_long_is_removed(path: Path) -> None:
 def test_compiler_that_was_killed_leaves_nothing_that_is_taken_and_two_then_make_one(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     killed = start_compiling(folder)
-    while not list(folder.glob("compiling-*")):
-        time.sleep(0.01)
-    time.sleep(0.5)
+    wait_until(lambda: is_compiling(killed), "the compiler to be at work")
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert not list(folder.glob("engine-*"))

@@ -258,3 +258,45 @@ def test_page_has_every_kind_and_option() -> None:
     assert [kind for kind in Kind if f"`{kind}`" not in text] == []
     options = ("rules", "role", "order", "currency", "encoding", "shipper", "receiver", "places", "members")
     assert [name for name in options if f"--{name}" not in text] == []
+
+
+# --- files that are too large ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("begin", "do"),
+    [
+        (ubl("Invoice", ""), "several documents of fewer lines"),
+        (table({}), "files of fewer lines, each with the line of headings"),
+        (file(caught()), "documents of fewer events each"),
+    ],
+    ids=["ubl", "shipments", "events"],
+)
+def test_file_over_the_limit_says_what_to_do_with_it(tmp_path: Path, begin: bytes, do: str) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(begin)
+    os.truncate(path, 1 << 30)
+    said = inputs(path)
+    assert (said.code, "code: too-large" in said.err) == (ExitCode.REFUSED, True)
+    assert do in said.err and "charter" not in said.err
+
+
+def test_contract_over_the_limit_says_what_to_do_with_it(tmp_path: Path) -> None:
+    (tmp_path / "large.py").touch()
+    os.truncate(tmp_path / "large.py", 1 << 30)
+    said = tally("contract", "lint", tmp_path / "large.py")
+    assert "hint: No file of its kind may be longer" in said.err and "charter" not in said.err
+
+
+# --- files of no kind -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b" \n\n"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "invoice.xml").write_bytes(content)
+    assert "hint: There is nothing in the file" in inputs(tmp_path / "invoice.xml").err
+
+
+def test_a_folder_of_documents_is_told_how_to_name_them(tmp_path: Path) -> None:
+    (tmp_path / "invoice.xml").write_bytes(ubl("Invoice", ""))
+    assert f"Documents are named one by one: {tmp_path}/*.xml." in inputs(tmp_path).err

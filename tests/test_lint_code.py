@@ -199,3 +199,48 @@ def test_faults_do_not_hide_each_other(pairs: list[Pair]) -> None:
     # A name that one of them gives a value is known, and no set any more, to the others.
     sure = {"float-used", "division-used", "except-broad", "import-refused", "finally-return", "endless"}
     assert {pair.code for pair in pairs} & sure <= codes
+
+
+# --- functions that end without an answer ---------------------------------------------------
+
+FALLS_THROUGH: Final = {
+    "no return": "if state:\n    raise Reject('no')",
+    "one branch": "if state:\n    return {}",
+    "no else": "if state:\n    return {}\nelif terms:\n    raise Reject('no')",
+    "loop over nothing": "for one in terms:\n    return {}",
+    "loop that is left": "while True:\n    if state:\n        break\n    return {}",
+    "condition": "while state:\n    return {}",
+    "caught": "try:\n    return {'a': terms['b']}\nexcept KeyError:\n    state = {}",
+    "match": "match record['type']:\n    case 'order':\n        return {}\n    case 'invoice':\n        return {}",
+    "helper that may answer": "def check(a):\n    if a:\n        return\n    raise Reject('no')\ncheck(state)",
+}
+ENDS: Final = {
+    "all branches": "if state:\n    return {}\nelif terms:\n    raise Reject('no')\nelse:\n    return {'a': 1}",
+    "loop": "while True:\n    if state:\n        return {}\n    state = terms",
+    "inner loop is left": "while True:\n    for one in terms:\n        break\n    return {'a': one}",
+    "else of a loop": "for one in terms:\n    state = one\nelse:\n    return {}",
+    "caught": "try:\n    return {'a': terms['b']}\nexcept KeyError:\n    raise Reject('no') from None",
+    "finally": "try:\n    state = {'a': terms['b']}\nfinally:\n    raise Reject('no')\nreturn {}",
+    "match": "match record['type']:\n    case 'order':\n        return {}\n    case _:\n        raise Reject('no')",
+    "helper that raises": "def refuse(why):\n    raise Reject(why)\nif state:\n    return {}\nrefuse('no')",
+    "with": "from decimal import localcontext\nwith localcontext():\n    return {}",
+    "refuses all": "raise Reject('no')",
+    "assertion": "if state:\n    return {}\nassert False, 'no'",
+}
+
+
+@pytest.mark.parametrize("body", FALLS_THROUGH.values(), ids=FALLS_THROUGH)
+def test_apply_that_can_end_without_a_state_is_found(body: str) -> None:
+    (found,) = [one for one in lint(contract(body)) if one.code == "function-wrong"]
+    assert found.is_error and ("without a return" in found.message or found.message == "apply returns nothing")
+
+
+@pytest.mark.parametrize("body", ENDS.values(), ids=ENDS)
+def test_apply_that_answers_on_every_way_is_allowed(body: str) -> None:
+    assert [one for one in lint(contract(body)) if one.code == "function-wrong"] == []
+
+
+def test_byte_order_mark_is_refused_with_what_to_save_instead() -> None:
+    (found,) = lint("\ufeff" + contract())
+    assert (found.line, found.code) == (1, "hidden-text")
+    assert "byte order mark" in found.message and "UTF-8 without one" in found.instead

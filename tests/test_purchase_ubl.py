@@ -72,7 +72,7 @@ def test_the_payment_of_the_oasis_chain_is_above_what_matches() -> None:
     order, documents = _chain()
     summary = fold(documents, _SOURCE, {}).summaries[order]
     assert (summary["paid"], summary["payable_now"], summary["status"]) == (Decimal("107.50"), 0, "disputed")
-    assert summary["why"].endswith(": overpaid, difference 10.75")
+    assert summary["why"].endswith(": overpaid, difference 10.75 GBP")
 
 
 @pytest.mark.parametrize(

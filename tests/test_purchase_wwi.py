@@ -236,6 +236,18 @@ def test_a_packed_table_is_not_unpacked_beyond_the_limit(tmp_path: Path, monkeyp
         read_purchases(folder)
 
 
+@pytest.mark.parametrize("content", ["", "\ufeff", "\n"])
+def test_a_table_without_headings_is_refused(tmp_path: Path, content: str) -> None:
+    folder = small_tables(tmp_path)
+    (folder / "Purchasing.PurchaseOrders.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(PurchasesMalformed, match="PurchaseOrders: the table is empty"):
+        read_purchases(folder)
+
+
+def test_a_folder_may_be_named_by_a_text(tmp_path: Path) -> None:
+    assert read_purchases(str(small_tables(tmp_path))) == read_purchases(tmp_path)
+
+
 def test_products_of_long_numbers_are_not_rounded(tmp_path: Path) -> None:
     folder = small_tables(tmp_path, PurchaseOrderLines=("18,5.5,", "18,123456789012345.25,"))
     (folder / "Purchasing.SupplierTransactions.csv").write_text(",SupplierTransactionID,TransactionTypeID\n")

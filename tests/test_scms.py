@@ -88,8 +88,9 @@ def test_letters_are_those_of_the_encoding_that_is_named() -> None:
     text = table({"Country": "Côte d'Ivoire"}).decode().encode("cp1252")
     body = read_shipments(text, encoding=Encoding.WINDOWS).inputs[0]["body"]
     assert body["FinalDestinationCountry"] == {"Name": "Côte d'Ivoire"}
-    with pytest.raises(ShipmentsMalformed, match="line 2, letters: not utf-8-sig"):
+    with pytest.raises(ShipmentsMalformed, match="line 2, letters: not utf-8-sig") as refused:
         read_shipments(text)
+    assert "--encoding cp1252" in refused.value.hint
 
 
 def test_years_of_four_digits_and_empty_lines_are_read_too() -> None:

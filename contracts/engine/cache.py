@@ -32,6 +32,11 @@ ARTIFACT_PATH: Final = Path(__file__).parent.parent / "guest" / "contract.wasm.x
 _UNUSED_S: Final = 30 * 86_400
 _COMPILING_S: Final = 3_600
 
+_ELSEWHERE: Final = (
+    "Nothing was recorded. Mend what is named, or set XDG_CACHE_HOME to a folder of your own: compiled code is kept in "
+    "its folder tallystick, and without XDG_CACHE_HOME in ~/.cache/tallystick."
+)
+
 Tell = Callable[[str], None]
 """Takes a line for people who wait."""
 
@@ -59,8 +64,21 @@ def ensure_compiled(folder: Path, tell: Tell) -> Path:
                 _compile_into(path)
                 tell("Compiled.")
     except OSError as cause:
-        raise EngineUnfit(reason=f"cannot keep the compiled engine in {folder}: {cause.strerror}") from cause
+        raise _not_kept(f"cannot keep the compiled engine in {folder}: {cause.strerror}") from cause
     return path
+
+
+def is_compiled(folder: Path) -> bool:
+    """Whether it is there, or could be made: nothing is made here. Raises: EngineUnfit."""
+    above = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+    try:
+        if above == folder:
+            _check_private(folder)
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise _not_kept(f"cannot keep the compiled engine in {folder}: {above} cannot be written")
+        return above == folder and _is_sound(folder / _name())
+    except OSError as cause:
+        raise _not_kept(f"cannot keep the compiled engine in {folder}: {cause.strerror}") from cause
 
 
 def read_artifact() -> bytes:
@@ -77,6 +95,13 @@ def read_artifact() -> bytes:
 # --- inside ------------------------------------------------------------------------
 
 
+def _not_kept(reason: str) -> EngineUnfit:
+    """The fault of a place where the compiled guest is kept: there may be a better one."""
+    error = EngineUnfit(reason=reason)
+    error.hint = _ELSEWHERE
+    return error
+
+
 def _name() -> str:
     """Of all that the machine code depends on."""
     made_of = repr((pin.make_pin(), sys.platform, os.uname().machine))
@@ -86,11 +111,11 @@ def _name() -> str:
 def _check_private(path: Path) -> None:
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
-        raise EngineUnfit(reason=f"{path} is a symbolic link, and nothing here may be one")
+        raise _not_kept(f"{path} is a symbolic link, and nothing here may be one")
     if found.st_uid != os.geteuid():
-        raise EngineUnfit(reason=f"{path} belongs to another user")
+        raise _not_kept(f"{path} belongs to another user")
     if stat.S_IMODE(found.st_mode) & 0o022:
-        raise EngineUnfit(reason=f"others may write {path}; set its mode to 0700")
+        raise _not_kept(f"others may write {path}; set its mode to 0700")
 
 
 def _is_sound(path: Path) -> bool:

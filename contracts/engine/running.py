@@ -133,9 +133,11 @@ class Engine:
             match answer:
                 case ["tell", str(line)]:
                     self._tell(line)
-                case ["unfit", str(reason)]:
+                case ["unfit", str(reason), str(hint)]:
                     self._end()
-                    raise EngineUnfit(reason=reason)
+                    error = EngineUnfit(reason=reason)
+                    error.hint = hint
+                    raise error
                 case _:
                     assert answer == ["ready"], "the worker says that it is ready"
                     self._owes = False

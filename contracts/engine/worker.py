@@ -37,7 +37,7 @@ def main() -> None:
         check_host()
         serve(Path(sys.argv[1]))
     except EngineUnfit as cause:
-        wire.send(_OUT, ["unfit", cause.fields["reason"]])
+        wire.send(_OUT, ["unfit", cause.fields["reason"], cause.hint])
     except EngineFailed as cause:
         wire.send(_OUT, ["failed", cause.fields["reason"]])
     except wire.Closed:

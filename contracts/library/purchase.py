@@ -707,7 +707,10 @@ def match_line(state, row, name, shared):
         what = "billed above the order" if line["invoiced"] > line["ordered"] else what
         find(state, row, name, what, billed - matched, asked - due)
     if over:
-        find(state, row, name, "price" if line["net"] is not None else "no agreed price", over, over)
+        known = line["net"] is not None
+        prices = f"{due} {state['currency']} asked for {matched}, "
+        prices += f"{agreed} {state['currency']} agreed" if known else "none agreed"
+        find(state, row, name, "price" if known else "no agreed price", over, over, prices)
     return asked - due + over
 
 
@@ -741,7 +744,7 @@ def tolerance(terms, what, value, times=1):
     return max(absolute * times, value * percent * Decimal("0.01"))
 
 
-def find(state, row, name, what, difference, held_net=0):
+def find(state, row, name, what, difference, held_net=0, prices=""):
     """Note a finding, with the counters that show it: quantities in the line's unit, amounts before tax."""
     found = {"invoice": row and row["id"], "line": name, "what": what, "difference": difference, "held_net": held_net}
     why = (f"invoice {row['id']}: " if row else "") + what
@@ -750,8 +753,9 @@ def find(state, row, name, what, difference, held_net=0):
         found |= {"ordered": line["ordered"], "received": kept(line), "invoiced": line["invoiced"]}
         found["unit"] = line["unit"]
         why += f" on line {name}: ordered {line['ordered']}, received {kept(line)}"
-        why += f", invoiced {line['invoiced']} {line['unit']}"
-    state["findings"].append(found | {"why": f"{why}, difference {difference}"})
+        why += f", invoiced {line['invoiced']} {line['unit']}" + (f", {prices}" if prices else "")
+    why += f", difference {difference}" + (f" {state['currency']}" if name is None or prices else "")
+    state["findings"].append(found | {"why": why})
 
 
 def status_of(state):

@@ -36,33 +36,47 @@ class Asking:
         self._types: dict[ast.AST, frozenset[str]] | None = None
 
     def path(self, node: ast.expr | None, *, surely: bool = False) -> Path | None:
-        """The steps from a record to what `node` stands for; None if it is no part of one.
+        """The steps from a record to what `node` stands for; None if it is no part of one, or may be several.
 
         surely: only of the records that `key`, `apply` and `share` are given.
         """
-        steps: list[str] = []
+        found = self.paths(node, surely=surely)
+        return next(iter(found)) if len(found) == 1 else None
+
+    def paths(self, node: ast.expr | None, *, below: Path = (), surely: bool = False) -> frozenset[Path]:
+        """The same for a name that is assigned in branches: every part that it may stand for, and `below` it.
+
+        Empty if it may be something else than a part of a record, other than nothing.
+        """
+        found: set[Path] = set()
+        waiting: list[tuple[ast.expr | None, Path]] = [(node, below)]
         for _ in range(_STEPS_MAX):
+            if not waiting:
+                return frozenset(found)
+            node, below = waiting.pop()
             match node:
                 case ast.Subscript(value=value, slice=ast.Constant(value=str() | int() as key)):
-                    steps.append(str(key))
+                    waiting.append((value, (str(key), *below)))
                 case ast.Call(func=ast.Attribute(value=value, attr="get"), args=[ast.Constant(value=str(key)), *_]):
-                    steps.append(key)
+                    waiting.append((value, (key, *below)))
                 case ast.NamedExpr(value=value):
-                    pass
-                case ast.Name(id=name, ctx=ast.Load()):
-                    scope = self._code.find(node)
-                    if scope is None:
-                        return None
-                    if (scope, name) in (self._sure if surely else self._records) and len(scope.bound[name]) == 1:
-                        return tuple(reversed(steps))
-                    alias = scope.value(name)
-                    if alias is None:
-                        return None
-                    value = alias
+                    waiting.append((value, below))
+                case ast.IfExp(body=chosen, orelse=otherwise):
+                    waiting += [(chosen, below), (otherwise, below)]
+                case ast.BoolOp(op=ast.Or(), values=values):
+                    waiting += [(value, below) for value in values]
+                case ast.Constant(value=None) | ast.Dict(keys=[]) if below:
+                    continue  # nothing is read of it, whatever is asked
+                case ast.Name(ctx=ast.Load()) if self._is_record(node, surely=surely):
+                    found.add(below)
+                case ast.Name(ctx=ast.Load()):
+                    values = self._assigned(node)
+                    if not values or any(isinstance(value, ast.Dict) for value in values):  # it may be filled
+                        return frozenset()
+                    waiting += [(value, below) for value in values]
                 case _:
-                    return None
-            node = value
-        return None
+                    return frozenset()
+        return frozenset()
 
     def texts(self, node: ast.expr) -> Texts:
         """The texts that `node` is written as: one, a collection of them, or the keys of a dictionary."""
@@ -80,6 +94,18 @@ class Asking:
         if self._types is None:
             self._types = self._find_types()
         return self._types.get(node)
+
+    def _is_record(self, name: ast.Name, *, surely: bool) -> bool:
+        scope = self._code.find(name)
+        among = self._sure if surely else self._records
+        return scope is not None and (scope, name.id) in among and len(scope.bound[name.id]) == 1
+
+    def _assigned(self, name: ast.Name) -> list[ast.expr]:
+        """All that the name is assigned; empty if it also gets values in another way."""
+        scope = self._code.find(name)
+        bound = scope.bound[name.id] if scope is not None else []
+        values = [one.value for one in bound if one.value is not None and not one.is_update]
+        return values if len(values) == len(bound) <= _STEPS_MAX else []
 
     def _find_types(self) -> dict[ast.AST, frozenset[str]]:
         found: dict[ast.AST, frozenset[str]] = {}

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
+from contracts.source.ending import Ending
 from contracts.source.literals import Finding
 from contracts.source.scopes import Code
 
@@ -36,7 +37,7 @@ def find_functions(code: Code) -> dict[str, ast.FunctionDef]:
 
 def check_functions(code: Code) -> Iterator[Finding]:
     found = find_functions(code)
-    leaving = _leaving(code)
+    leaving, ending = _leaving(code), Ending(code)
     for name, node in found.items():
         needed = _NEEDS.get(name)
         if needed is not None and needed not in found:
@@ -51,8 +52,41 @@ def check_functions(code: Code) -> Iterator[Finding]:
         if node in leaving["yield"]:
             message = f"{name} yields, so that a call of it returns no value"
             yield _finding(node, "function-wrong", message, _RETURNS[name])
-        elif node not in leaving["return"] | leaving["raise"]:
-            yield _finding(node, "function-wrong", f"{name} returns nothing", _RETURNS[name])
+        elif ending.goes_on(node.body):
+            can_end = f"can end behind line {node.body[-1].end_lineno} without a return"
+            message = f"{name} {can_end if node in leaving['return'] else 'returns nothing'}"
+            yield _finding(node, "function-wrong", message, _RETURNS[name])
+    yield from _check_returned(code, found)
+
+
+def _check_returned(code: Code, found: dict[str, ast.FunctionDef]) -> Iterator[Finding]:
+    """`return`, `return None` and what is written as another thing than the function is to answer with."""
+    names = {node: name for name, node in found.items()}
+    for back in code.all(ast.Return):
+        name = names.get(code.scopes[back].node)  # type: ignore[call-overload]  # a scope of another kind is no key
+        what = _named(name, back.value) if name is not None else ""
+        if name is not None and what:
+            yield _finding(back, "function-wrong", f"{name} returns {what} here", _RETURNS[name])
+
+
+def _named(name: str, value: ast.expr | None) -> str:
+    """What the value is, if it is none of those that `name` may answer with; empty if it may be one."""
+    match value:
+        case None | ast.Constant(value=None):
+            return "nothing"
+        case ast.Constant(value=str()) | ast.JoinedStr():
+            return "" if name == "key" else "a text"
+        case ast.Constant(value=bool()) | ast.Compare():
+            return "true or false"
+        case ast.Constant():
+            return "a number"
+        case ast.List() | ast.ListComp() | ast.Tuple():
+            return "a list"
+        case ast.Set() | ast.SetComp():
+            return "a set"
+        case ast.Dict() | ast.DictComp() if name == "key":
+            return "a dictionary"
+    return ""
 
 
 def _has_parameters(arguments: ast.arguments, number: int) -> bool:
@@ -61,15 +95,13 @@ def _has_parameters(arguments: ast.arguments, number: int) -> bool:
 
 
 def _leaving(code: Code) -> dict[str, set[ast.AST]]:
-    """Which functions yield, return a value or raise in code of their own."""
-    found: dict[str, set[ast.AST]] = {"yield": set(), "return": set(), "raise": set()}
+    """Which functions yield, or return a value, in code of their own."""
+    found: dict[str, set[ast.AST]] = {"yield": set(), "return": set()}
     for node in (*code.all(ast.Yield), *code.all(ast.YieldFrom)):
         found["yield"].add(code.scopes[node].node)
     for back in code.all(ast.Return):
         if back.value is not None:
             found["return"].add(code.scopes[back].node)
-    for thrown in code.all(ast.Raise):
-        found["raise"].add(code.scopes[thrown].node)
     return found
 
 

@@ -21,7 +21,7 @@ from contracts.source.bindings import find_bindings
 from contracts.source.text import find_foreign, find_hidden
 from contracts.source.versions import find_newer
 from ledger import limits
-from ledger.letters import has_hidden
+from ledger.letters import BOM, has_hidden
 
 LITERALS: Final = ("ROLES", "SIGNERS", "AUTHORS", "SHARES")
 FUNCTIONS: Final = ("share", "key", "apply", "summary", "migrate")
@@ -124,6 +124,10 @@ def _check_text(text: str) -> Finding | None:
         message = f"the file has {words} words and signs, the limit is {limits.CONTRACT_WORDS_MAX}"
         return Finding(line=1, code="too-many", message=message, instead="shorten it")
     hidden = find_hidden(text)
+    if hidden == 0 and text.startswith(BOM.decode()):
+        message = "the file begins with a byte order mark, three bytes that nobody sees"
+        instead = "save it as UTF-8 without one (not as UTF-8 with BOM, or signature)"
+        return Finding(line=1, code="hidden-text", message=message, instead=instead)
     if hidden is not None:
         line = len(_LINE_END.findall(text, 0, hidden)) + 1
         message = f"the character U+{ord(text[hidden]):04X} hides what the file says"

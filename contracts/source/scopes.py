@@ -8,7 +8,7 @@ Spec: docs/spec/contract-source.md, "Code".
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
@@ -19,6 +19,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _SIGNS: Final = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)  # one object for the whole file
 _N = TypeVar("_N", bound=ast.AST)
+_UNPACKED_MAX: Final = 64  # names of one `a, b = x, y` that are followed
 _NAME_LENGTH_MAX: Final = 80  # of a name in a message
 
 
@@ -126,7 +127,7 @@ def read_code(tree: ast.Module) -> Code | Finding:
             code.parents[child] = node
             there = inner if own is None or child in own else scope
             stack.append((child, there.outer or there if child in outside else there))
-        for name, binding in _bindings(node, code.parents.get(node)):
+        for name, binding in _bindings(node, code.parents):
             _holder(node, scope).bound.setdefault(name, []).append(binding)
         match node:
             case ast.Global(names=names):
@@ -181,9 +182,10 @@ def _outer_children(node: ast.AST) -> Iterator[ast.AST]:
             yield node.generators[0].iter
 
 
-def _bindings(node: ast.AST, parent: ast.AST | None) -> Iterator[tuple[str, Binding]]:
+def _bindings(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> Iterator[tuple[str, Binding]]:
     match node:
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            parent = parents.get(node)
             match parent:
                 case ast.NamedExpr():
                     return
@@ -193,6 +195,8 @@ def _bindings(node: ast.AST, parent: ast.AST | None) -> Iterator[tuple[str, Bind
                     yield name, Binding(node, value)
                 case ast.AugAssign(value=value):
                     yield name, Binding(node, value, is_update=True)
+                case ast.Tuple(elts=names) if len(names) <= _UNPACKED_MAX:
+                    yield name, Binding(node, _unpacked(names.index(node), len(names), parents.get(parent)))
                 case _:
                     yield name, Binding(node)
         case ast.NamedExpr(target=ast.Name(id=name), value=value):
@@ -207,3 +211,12 @@ def _bindings(node: ast.AST, parent: ast.AST | None) -> Iterator[tuple[str, Bind
             yield name, Binding(node)
         case ast.MatchMapping(rest=str(name)):
             yield name, Binding(node)
+
+
+def _unpacked(at: int, number: int, statement: ast.AST | None) -> ast.expr | None:
+    """What `a, b = x, y` gives to one of its names."""
+    match statement:
+        case ast.Assign(value=ast.Tuple(elts=values)) if len(values) == number:
+            is_plain = not any(isinstance(one, ast.Starred) for one in values)
+            return values[at] if is_plain else None
+    return None

@@ -21,14 +21,12 @@ def check_fields(code: Code, asking: Asking, source: Source) -> Iterator[Finding
     """At most as many findings as are reported of a file: each costs a look at every type."""
     fields = _Fields(source)
     seen: set[tuple[int, Path]] = set()
+    made = {path for node in code.all(ast.Subscript) if isinstance(node.ctx, ast.Store) for path in asking.paths(node)}
     for node in (*code.all(ast.Subscript), *code.all(ast.Call), *code.all(ast.Compare)):
-        path = _asked(asking, node)
-        if path is None:
-            continue
         kinds = asking.types(node)
-        missing = fields.find_missing(path[1:], kinds)
-        line = line_of(node)
-        if missing is None or (line, missing) in seen:
+        found = [fields.find_missing(path[1:], kinds) for path in sorted(_asked(asking, node))]
+        missing, line = found[0] if found and None not in found else None, line_of(node)
+        if missing is None or ("body", *missing) in made or (line, missing) in seen:
             continue
         seen.add((line, missing))
         yield fields.finding(line, missing, kinds)
@@ -36,19 +34,18 @@ def check_fields(code: Code, asking: Asking, source: Source) -> Iterator[Finding
             return
 
 
-def _asked(asking: Asking, node: ast.expr) -> Path | None:
-    """The path below a record that begins with `body` and goes on."""
+def _asked(asking: Asking, node: ast.expr) -> frozenset[Path]:
+    """The paths below a record that begin with `body` and go on; none if the node may be something else."""
     match node:
         case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()], comparators=[whole]):
-            outer = asking.path(whole)
-            path = None if outer is None else (*outer, name)
+            paths = asking.paths(whole, below=(name,))
         case ast.Compare():
-            return None
+            return frozenset()
         case ast.Subscript(ctx=ast.Store() | ast.Del()):
-            return None
+            return frozenset()
         case _:
-            path = asking.path(node)
-    return path if path is not None and path[0:1] == ("body",) and len(path) > 1 else None
+            paths = asking.paths(node)
+    return paths if all(path[0:1] == ("body",) and len(path) > 1 for path in paths) else frozenset()
 
 
 class _Fields:

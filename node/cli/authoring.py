@@ -11,7 +11,7 @@ import typer
 
 from ledger.errors import BadInput, Conflict
 from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import decode_text, read_text
+from node.cli.inputs import decode_text, read_file, read_text
 from node.cli.session import Session
 
 if TYPE_CHECKING:
@@ -92,10 +92,12 @@ def try_cases(
 
     text = read_contract(session, file, no_lint=no_lint)
     path = beside(file, ".cases.json") if cases is None else cases
-    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(text))
+    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(text), name=str(path))
     schema = read_schema(file)
     for case in found:
-        check_terms(case.terms, schema, where=f"{case.where}: terms", schema_name=str(beside(file, ".schema.json")))
+        check_terms(
+            case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, ".schema.json"))
+        )
     results: list[tuple[str, list[Failure]]] = []
     with Engine(tell=session.out.say) as engine:
         for case in found:
@@ -119,7 +121,7 @@ def read_contract(session: Session, file: Path, *, no_lint: bool) -> str:
     from contracts.source import format_finding, lint
     from ledger import limits
 
-    text = decode_text(file, read_text(file, bytes_max=limits.CONTRACT_BYTES_MAX))
+    text = decode_text(file, read_file(file, bytes_max=limits.CONTRACT_BYTES_MAX))
     errors = [] if no_lint else [finding for finding in lint(text) if finding.is_error]
     for finding in errors:
         session.out.say(format_finding(str(file), finding))
@@ -131,11 +133,16 @@ def read_contract(session: Session, file: Path, *, no_lint: bool) -> str:
 def read_terms(terms: Path | None, contract: Path) -> bytes:
     """The terms in a file, or none, checked against the schema beside the contract. Raises: TermsWrong, SchemaWrong."""
     from ledger import limits
-    from node.terms import check_terms
+    from node.terms import TermsWrong, check_terms
 
     found = b"{}" if terms is None else read_text(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
     where = "terms" if terms is None else str(terms)
-    check_terms(found, read_schema(contract), where=where, schema_name=str(beside(contract, ".schema.json")))
+    try:
+        check_terms(found, read_schema(contract), where=where, schema_name=str(beside(contract, ".schema.json")))
+    except TermsWrong as wrong:
+        if terms is None:
+            wrong.hint = f"--terms names the file of the terms that the contract wants. {wrong.hint}"
+        raise
     return found
 
 

@@ -74,6 +74,23 @@ def check_packages(files: dict[str, str], *, claims: dict[str, list[str]]) -> Ch
     return Check("packages", State.OK, f"ours, in {home}")
 
 
+def check_contracts() -> Check:
+    """Whether contracts run here: for their authors. No node of this version runs any, so it is no failure of one."""
+    try:
+        from contracts.engine.checking import check_engine
+
+        is_compiled = check_engine()
+    except TallyError as cause:
+        return Check("contracts", State.WARN, str(cause), cause.hint)
+    except ImportError as cause:
+        return Check("contracts", State.WARN, f"the engine cannot be loaded: {cause}", "Install tally again.")
+    if is_compiled:
+        return Check("contracts", State.OK, "the engine runs, and is compiled")
+    return Check(
+        "contracts", State.OK, "the engine is not compiled yet: the first contract command takes about ten seconds"
+    )
+
+
 def _claims() -> dict[str, list[str]]:
     from importlib.metadata import packages_distributions
 

@@ -11,7 +11,7 @@ import typer
 
 from node.cli import authoring, comparing, documents, running
 from node.cli.exits import ExitCode
-from node.cli.inputs import decode_text, find_contract, parse_parties, read_text
+from node.cli.inputs import decode_text, find_contract, parse_parties, read_file, read_text
 from node.cli.output import clean_json
 from node.cli.session import Needs, Session, command
 
@@ -49,7 +49,7 @@ def propose(
     from ledger import limits
     from ledger.jsontext import check_strict, encode_string
 
-    text = decode_text(source, read_text(source, bytes_max=limits.CONTRACT_BYTES_MAX))
+    text = decode_text(source, read_file(source, bytes_max=limits.CONTRACT_BYTES_MAX))
     terms_text = b"{}" if terms is None else read_text(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
     check_strict(terms_text)
     parties = parse_parties(party)
@@ -132,7 +132,7 @@ def lint_file(session: Session, source: _Source) -> ExitCode:
     from contracts.source import format_finding, lint
     from ledger import limits
 
-    findings = lint(decode_text(source, read_text(source, bytes_max=limits.CONTRACT_BYTES_MAX)))
+    findings = lint(decode_text(source, read_file(source, bytes_max=limits.CONTRACT_BYTES_MAX)))
     if session.as_json:
         session.out.emit(
             [

@@ -11,6 +11,7 @@ from node.cli.checks import (
     Check,
     State,
     check_certificate,
+    check_contracts,
     check_folder,
     check_node,
     check_peers,
@@ -30,9 +31,9 @@ def register(app: typer.Typer) -> None:
 def doctor(session: Session) -> ExitCode:
     """Check this node and its surroundings; every line says what to do.
 
-    Looks at versions, packages, permissions, keys, space, the certificate, bodies that are missing, the running node,
-    the start-up guard, and whether peers answer and their clocks agree. That no node answers is a failure once a
-    charter was adopted in the folder.
+    Looks at versions, packages, the engine of contracts (which it does not compile), permissions, keys, space, the
+    certificate, bodies that are missing, the running node, the start-up guard, and whether peers answer and their
+    clocks agree. That no node answers is a failure once a charter was adopted in the folder.
     """
     found = []
     for check in _run(session):
@@ -52,6 +53,7 @@ def _run(session: Session) -> Iterator[Check]:
     from node.clock import system_clock
 
     yield from check_program()
+    yield check_contracts()
     try:
         settings = session.settings()
     except TallyError as cause:

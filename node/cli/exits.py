@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Final
 
 from ledger.errors import TallyError, Unavailable
+from node.documents.faults import RulesEngineMissing, RulesUnusable
 
 
 class ExitCode(IntEnum):
@@ -49,7 +50,7 @@ def end_as_by_interrupt() -> None:
 
 def exit_code_of(error: TallyError) -> ExitCode:
     """The exit code of an error that reached the command line."""
-    if isinstance(error, UsageWrong):
+    if isinstance(error, UsageWrong | RulesUnusable | RulesEngineMissing):
         return ExitCode.USAGE
     return ExitCode.UNREACHABLE if isinstance(error, Unavailable) else ExitCode.REFUSED
 

@@ -6,28 +6,31 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import TallyError, TooLarge
+from ledger.errors import TallyError
 from ledger.letters import BOM
 from node.cli.exits import UsageWrong
+from node.documents.faults import above_limit
 
 if TYPE_CHECKING:
     from ledger.network import NetworkFile
     from node.cli.client import NodeClient
 
 _HEX: Final = re.compile(r"[0-9a-f]+\Z")
+_SPLIT: Final = "No file of its kind may be longer. If it is the right one, split it or leave out what is not needed."
 _SCOPE_MISSING: Final = "scope-missing"
 
 
-def read_file(path: Path, *, bytes_max: int) -> bytes:
+def read_file(path: Path, *, bytes_max: int, split: str = _SPLIT) -> bytes:
     """The exact bytes of a file, for what must be as it was made. Raises: TooLarge, OSError.
 
+    split: what to do about one that is too long.
     One byte too many tells that it is too long: a pipe has no length that could be asked for first, and may never end.
     """
     with path.open("rb") as file:
         content = file.read(bytes_max + 1)
         if len(content) > bytes_max:
             length = max(path.stat().st_size, len(content))
-            raise TooLarge(what=path.name, got=length, limit=bytes_max, unit="bytes")
+            raise above_limit(split, what=path.name, got=length, limit=bytes_max, unit="bytes")
     return content
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
@@ -57,10 +57,14 @@ def run(
     with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
         done = Run(Fold(engine, text, checked, batch_inputs=batch), name)
         engine.start()
+        files: dict[int, str] = {}
         with Progress(session.out, total_bytes=total) as progress:
             read = 0
             for part in batches(read_lines(stream), batch):
+                before = len(done.rejected)
                 done.add(part)
+                texts = dict(part)
+                files.update((one.line, _file_of(texts[one.line])) for one in done.rejected[before:])
                 read += sum(len(line) + 1 for _, line in part)
                 progress.update(read, done.applied, len(done.rejected))
         if save is not None:
@@ -68,9 +72,9 @@ def run(
         if table is not None:
             _write(table, _csv(tabulate(done.fold)))
     if session.as_json:
-        session.out.emit(_document(done))
+        session.out.emit(_document(done, files))
     else:
-        _tell(session, done)
+        _tell(session, done, files)
         for path, what in ((save, "states"), (table, "summaries")):
             if path is not None:
                 session.out.say(f"Wrote the {what} to {path}.")
@@ -120,14 +124,33 @@ def _write(path: Path, lines: Iterable[bytes]) -> None:
     part.replace(path)
 
 
-def _document(done: Run) -> dict[str, Any]:
+def _file_of(line: bytes) -> str:
+    """The file that an input was made of by `contract inputs`; empty where it was made otherwise."""
+    from ledger.errors import TallyError
+    from ledger.jsontext import members, parse
+
+    try:
+        source = parse(members(line).get("source", b"null"))
+    except TallyError:
+        return ""
+    name = source.get("file") if isinstance(source, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _document(done: Run, files: Mapping[int, str]) -> dict[str, Any]:
     from contracts.wording import reason_document
 
     return {
         "inputs": done.applied + len(done.rejected),
         "applied": done.applied,
         "rejected": [
-            {"line": one.line, "case": one.case, "reason": reason_document(one.reason)} for one in done.rejected
+            {
+                "line": one.line,
+                "file": files[one.line] or None,
+                "case": one.case,
+                "reason": reason_document(one.reason),
+            }
+            for one in done.rejected
         ],
         "cases": len(done.fold.states),
         "states_hash": done.fold.states_hash().hex(),
@@ -135,10 +158,11 @@ def _document(done: Run) -> dict[str, Any]:
     }
 
 
-def _tell(session: Session, done: Run) -> None:
+def _tell(session: Session, done: Run, files: Mapping[int, str]) -> None:
     for one in done.rejected[:SHOWN]:
         case = "" if one.case is None else f" {one.case}:"
-        session.out.line(f"line {one.line}:{case} {describe(one.reason)}")
+        file = f" ({files[one.line]})" if files[one.line] else ""
+        session.out.line(f"line {one.line}{file}:{case} {describe(one.reason)}")
     if len(done.rejected) > SHOWN:
         session.out.line(f"... and {len(done.rejected) - SHOWN} more; --json lists all. By the place that rejected:")
         for reason, count in done.reasons()[:SHOWN]:

@@ -16,8 +16,9 @@ from ledger.jsontext import parse
 from ledger.names import decode_name
 from node.cli.exits import UsageWrong
 from node.cli.inputs import read_file, read_text
+from node.documents.faults import SPLIT_DOCUMENT, SPLIT_EVENTS, SPLIT_SHIPMENTS
 from node.documents.kinds import Encoding, Kind
-from node.documents.lines import Doubt, Input
+from node.documents.lines import Doubt, InputLine
 from node.documents.recognition import HEAD_BYTES, SourceUnknown, recognize
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _BYTES_MAX: Final = {
     Kind.SHIPMENTS: limits.SHIPMENTS_FILE_BYTES_MAX,
     Kind.EVENTS: limits.EPCIS_FILE_BYTES_MAX,
 }
+_SPLIT: Final = {Kind.UBL: SPLIT_DOCUMENT, Kind.SHIPMENTS: SPLIT_SHIPMENTS, Kind.EVENTS: SPLIT_EVENTS}
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\Z")
 _HEAD: Final = ("type", "role", "author", "time")
 _ORDER_LETTERS: Final = 200  # as many as the key of a case may have
@@ -61,7 +63,7 @@ class Choices:
 class Turned:
     """is_met: False if a rule that is fatal was not met. notes: what to tell people, a line each."""
 
-    inputs: Iterable[Input]
+    inputs: Iterable[InputLine]
     notes: list[str] = field(default_factory=list)
     is_met: bool = True
 
@@ -115,7 +117,7 @@ def turn(source: Source, choices: Choices) -> Turned:
         return Turned(inputs=_arranged(read_purchases(source.path, **choices.purchases), None))
     bytes_max, content = _BYTES_MAX[source.kind], source.content
     if content is None or len(content) > bytes_max:
-        content = read_file(source.path, bytes_max=bytes_max)
+        content = read_file(source.path, bytes_max=bytes_max, split=_SPLIT[source.kind])
     match source.kind:
         case Kind.UBL:
             turned = _document(content, choices)
@@ -154,7 +156,7 @@ def _document(content: bytes, choices: Choices) -> Turned:
     )
 
 
-def _ordered(found: ubl.Input, order: str) -> tuple[ubl.Input, list[str]]:
+def _ordered(found: ubl.Document, order: str) -> tuple[ubl.Document, list[str]]:
     """The document with `order`, if it names none; a note if it names another."""
     from node.documents.ubl import add_order, named_orders
 
@@ -192,7 +194,7 @@ def _times(count: int) -> str:
     return f" ({count} times)" if count > 1 else ""
 
 
-def _arranged(inputs: Iterable[Input], source: Mapping[str, str] | None) -> Iterator[Input]:
+def _arranged(inputs: Iterable[InputLine], source: Mapping[str, str] | None) -> Iterator[InputLine]:
     """The inputs with the file that they are from, and the body last, as it may be long."""
     added = {} if source is None else {"source": source}
     for given in inputs:
@@ -233,11 +235,6 @@ def _pairs(file: Path | None) -> dict[str, str]:
 
 
 def _compile(folder: Path) -> Rules:
-    try:
-        from node.documents.en16931 import Rules
+    from node.documents.en16931 import Rules
 
-        return Rules(folder)
-    except TallyError as cause:
-        wrong = UsageWrong(reason=str(cause))
-        wrong.hint = cause.hint
-        raise wrong from cause
+    return Rules(folder)

@@ -5,7 +5,14 @@ No message holds a value of the document, save the names of its elements.
 
 from __future__ import annotations
 
-from ledger.errors import BadInput, NotFound, Unavailable
+from typing import Final
+
+from ledger.errors import BadInput, NotFound, TooLarge, Unavailable
+
+SPLIT_DOCUMENT: Final = "Ask for it in several documents of fewer lines, or without the files that are embedded in it."
+SPLIT_EVENTS: Final = "Split it into documents of fewer events each."
+SPLIT_SHIPMENTS: Final = "Split it into files of fewer lines, each with the line of headings."
+SPLIT_PURCHASES: Final = "Export fewer orders at a time, with all that belongs to them, into folders of their own."
 
 
 class XmlMalformed(BadInput):
@@ -61,4 +68,14 @@ class RulesEngineMissing(Unavailable):
 
     code = "rules-engine-missing"
     template = "the rules need {package}, which is not installed"
-    hint = "pip install 'tallystick[invoices]'"
+    hint = (
+        "Install it where tally is: pip install 'tallystick[invoices]'. "
+        "In a clone that runs from its .venv: .venv/bin/python -m pip install -e '.[invoices]'."
+    )
+
+
+def above_limit(do: str, **fields: object) -> TooLarge:
+    """The error for a file that is too large, with what to do about one of its kind. fields: as of TooLarge."""
+    error = TooLarge(**fields)
+    error.hint = do
+    return error

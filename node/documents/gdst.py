@@ -21,16 +21,16 @@ from itertools import islice
 from typing import Any
 
 from ledger import limits
-from ledger.errors import TooLarge
+from node.documents.faults import SPLIT_EVENTS, above_limit
 from node.documents.gdstevents import EACH, RECEIVING, SHIPPING, Event, Thing, read_events
-from node.documents.lines import Doubt, Input
+from node.documents.lines import Doubt, InputLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
     """inputs: by time. left_out: business steps that say nothing of title or possession, and how often."""
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputLine, ...]
     doubts: tuple[Doubt, ...]
     left_out: Counter[str]
 
@@ -48,7 +48,8 @@ def read_custody(
     teller = _Teller(events, doubts)
     inputs = list(islice((given for event in events for given in teller.tell(event)), limits.CUSTODY_INPUTS_MAX + 1))
     if len(inputs) > limits.CUSTODY_INPUTS_MAX:
-        raise TooLarge(what="the EPCIS file", got=len(inputs), limit=limits.CUSTODY_INPUTS_MAX, unit="inputs")
+        limit = limits.CUSTODY_INPUTS_MAX
+        raise above_limit(SPLIT_EVENTS, what="the EPCIS file", got=len(inputs), limit=limit, unit="inputs")
     makers = {given["author"] for given in inputs if given["type"] == "commission"}
     for given in inputs:
         given["role"] = "maker" if given["author"] in makers else "buyer"
@@ -68,7 +69,7 @@ class _Teller:
         self._content: dict[str, list[str]] = {}
         self._packed_in: dict[str, str] = {}
 
-    def tell(self, event: Event) -> Iterator[Input]:
+    def tell(self, event: Event) -> Iterator[InputLine]:
         if not (event.things or event.inputs or event.outputs or event.parent):
             self._doubt("nothing-named", event, "no serial number and no lot")
         elif event.actor is None:
@@ -93,7 +94,7 @@ class _Teller:
 
     # --- making and using ---
 
-    def _commission(self, event: Event, made: tuple[Thing, ...], used: tuple[Thing, ...]) -> Iterator[Input]:
+    def _commission(self, event: Event, made: tuple[Thing, ...], used: tuple[Thing, ...]) -> Iterator[InputLine]:
         if event.owner is None:
             names = ", ".join(thing.epc for thing in made)
             self._doubt("owner-missing", event, f"no gdst:productOwner, so nobody knows whose {names} is")
@@ -104,7 +105,7 @@ class _Teller:
             told = {"quantity": thing.quantity or _one(), "owner": event.owner}
             yield _input(event, "commission", Thing(epc=thing.epc), **told, **({"inputs": parts} if parts else {}))
 
-    def _transform(self, event: Event) -> Iterator[Input]:
+    def _transform(self, event: Event) -> Iterator[InputLine]:
         into = [thing.epc for thing in event.outputs]
         for thing in event.inputs:
             yield _input(event, "use", thing, into=into)
@@ -112,7 +113,7 @@ class _Teller:
 
     # --- packages ---
 
-    def _pack(self, event: Event) -> Iterator[Input]:
+    def _pack(self, event: Event) -> Iterator[InputLine]:
         if event.parent is None:
             self.left_out[event.step] += 1
             return
@@ -123,7 +124,7 @@ class _Teller:
             self._content.setdefault(event.parent, []).append(thing.epc)
             self._packed_in[thing.epc] = event.parent
 
-    def _unpack(self, event: Event) -> Iterator[Input]:
+    def _unpack(self, event: Event) -> Iterator[InputLine]:
         """Without children all that is in the package is meant."""
         if event.parent is None or event.action != "DELETE":
             self.left_out[event.step] += 1
@@ -148,7 +149,7 @@ class _Teller:
 
     # --- changing hands ---
 
-    def _ship(self, event: Event) -> Iterator[Input]:
+    def _ship(self, event: Event) -> Iterator[InputLine]:
         for thing, outermost in self._opened(event):
             taker = self._takers.get((event.id, outermost)) or event.destination
             if event.owner is not None and event.owner != self._owners.get(thing.epc, event.owner):
@@ -160,7 +161,7 @@ class _Teller:
             yield _input(event, "handover", thing, ID=event.id, to=taker, **inside)
             self._shipped[thing.epc] = event.id
 
-    def _offer(self, event: Event, thing: Thing) -> Iterator[Input]:
+    def _offer(self, event: Event, thing: Thing) -> Iterator[InputLine]:
         owner, new = self._owners[thing.epc], event.owner
         if event.actor != owner:
             message = f"{thing.epc}: {event.actor} says that {new} owns what {owner} owns"
@@ -170,7 +171,7 @@ class _Teller:
         self._offers[thing.epc] = event.id, new
         yield _input(event, "title-offer", Thing(epc=thing.epc), ID=event.id, to=new)
 
-    def _receive(self, event: Event) -> Iterator[Input]:
+    def _receive(self, event: Event) -> Iterator[InputLine]:
         for thing, _ in self._opened(event):
             name = self._shipped.pop(thing.epc, event.id)
             yield _input(event, "handover-confirmation", thing, ID=name)
@@ -178,13 +179,13 @@ class _Teller:
             if event.owner == event.actor and event.owner is not None and event.owner != owner:
                 yield self._accept(event, thing, event.owner)
 
-    def _accept(self, event: Event, thing: Thing, owner: str) -> Input:
+    def _accept(self, event: Event, thing: Thing, owner: str) -> InputLine:
         name, to = self._offers.pop(thing.epc, (event.id, owner))
         if to == owner:
             self._owners[thing.epc] = owner
         return _input(event, "title-acceptance", Thing(epc=thing.epc), ID=name)
 
-    def _trade(self, event: Event) -> Iterator[Input]:
+    def _trade(self, event: Event) -> Iterator[InputLine]:
         """A sale told by who sells is an offer, told by who buys an acceptance; of other trades nothing is said."""
         for thing, _ in self._opened(event):
             if event.source == event.actor and event.destination not in (None, event.actor):
@@ -199,7 +200,7 @@ class _Teller:
         self._doubts.append(Doubt(code=code, place=event.id, message=message))
 
 
-def _input(event: Event, kind: str, thing: Thing, **told: Any) -> Input:
+def _input(event: Event, kind: str, thing: Thing, **told: Any) -> InputLine:
     body: dict[str, Any] = {"epc": thing.epc, "eventTime": event.told_time, "event": event.id, "bizStep": event.step}
     if thing.quantity is not None:
         body["quantity"] = thing.quantity

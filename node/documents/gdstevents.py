@@ -18,9 +18,10 @@ from typing import Any, Final
 import msgspec
 
 from ledger import limits
-from ledger.errors import BadInput, TooLarge
+from ledger.errors import BadInput
 from ledger.jsontext import parse
 from ledger.letters import BOM
+from node.documents.faults import SPLIT_EVENTS, above_limit
 from node.documents.lines import Doubt
 from node.epcis.checks import EVENT_LIST
 
@@ -86,7 +87,8 @@ def read_events(file: bytes, members: Mapping[str, str], places: Mapping[str, st
     document = parse(file.removeprefix(BOM), bytes_max=limits.EPCIS_FILE_BYTES_MAX, depth_max=limits.EPCIS_FILE_DEPTH)
     found = _find(document)
     if len(found) > limits.EPCIS_EVENTS_MAX:
-        raise TooLarge(what="the EPCIS file", got=len(found), limit=limits.EPCIS_EVENTS_MAX, unit="events")
+        limit = limits.EPCIS_EVENTS_MAX
+        raise above_limit(SPLIT_EVENTS, what="the EPCIS file", got=len(found), limit=limit, unit="events")
     reader = _Reader(found, members, dict(_place_owners(document)) | dict(places))
     events = [event for i, told in enumerate(found) if (event := reader.read(i, told)) is not None]
     return sorted(events, key=lambda event: event.time), reader.doubts

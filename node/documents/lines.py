@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-Input: TypeAlias = dict[str, Any]
+InputLine: TypeAlias = dict[str, Any]
 """role, author, type, body, and time if the document tells when it was said. Numbers are int and Decimal.
 
 A body that is JSON text already is a `msgspec.Raw`. source: file and sha256, where one file says all of it.
@@ -29,7 +29,7 @@ class Doubt:
     message: str
 
 
-def encode_lines(inputs: Iterable[Input]) -> Iterator[bytes]:
+def encode_lines(inputs: Iterable[InputLine]) -> Iterator[bytes]:
     """NDJSON; every number is written as the document had it."""
     for given in inputs:
         yield _encode(given) + b"\n"

@@ -49,8 +49,17 @@ def recognize(path: Path, head: bytes) -> Kind:
     """The kind of a folder, or of a file that begins with `head` (up to HEAD_BYTES). Raises: SourceUnknown."""
     found = _of_folder(path) if path.is_dir() else _of_file(head[:HEAD_BYTES])
     if found is None:
-        raise SourceUnknown(known="; ".join(f"{text} ({kind})" for kind, text in KNOWN.items()))
+        raise _unknown(path, head)
     return found
+
+
+def _unknown(path: Path, head: bytes) -> SourceUnknown:
+    error = SourceUnknown(known="; ".join(f"{text} ({kind})" for kind, text in KNOWN.items()))
+    if path.is_dir():
+        error.hint = f"Only tables are read from a folder. Documents are named one by one: {path / '*.xml'}."
+    elif not head.removeprefix(BOM).strip():
+        error.hint = "There is nothing in the file: export it again, or ask for it again."
+    return error
 
 
 def _of_folder(path: Path) -> Kind | None:

@@ -19,8 +19,7 @@ from lxml import etree
 from lxml.etree import _Element as Element
 
 from ledger import limits
-from ledger.errors import TooLarge
-from node.documents.faults import XmlEncoding, XmlMalformed, XmlRefused
+from node.documents.faults import SPLIT_DOCUMENT, XmlEncoding, XmlMalformed, XmlRefused, above_limit
 
 _ENCODINGS: Final[Mapping[str, str]] = {
     "utf-8": "utf-8",
@@ -48,12 +47,14 @@ def read_xml(file: bytes) -> Element:
     Raises: TooLarge, XmlEncoding, XmlRefused, XmlMalformed.
     """
     if len(file) > limits.DOCUMENT_FILE_BYTES_MAX:
-        raise TooLarge(what="the document", got=len(file), limit=limits.DOCUMENT_FILE_BYTES_MAX, unit="bytes")
+        limit = limits.DOCUMENT_FILE_BYTES_MAX
+        raise above_limit(SPLIT_DOCUMENT, what="the document", got=len(file), limit=limit, unit="bytes")
     text = decode(file)
     # Each element, attribute and namespace has one of these signs, and parsed takes 100 bytes and more.
     parts = text.count("<") + text.count("=")
     if parts > limits.DOCUMENT_PARTS_MAX:
-        raise TooLarge(what="the document", got=parts, limit=limits.DOCUMENT_PARTS_MAX, unit="tags and attributes")
+        limit = limits.DOCUMENT_PARTS_MAX
+        raise above_limit(SPLIT_DOCUMENT, what="the document", got=parts, limit=limit, unit="tags and attributes")
     _refuse_document_type(text)
     parser = etree.XMLParser(
         encoding="utf-8",

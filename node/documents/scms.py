@@ -26,9 +26,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ledger import limits
-from ledger.errors import BadInput, TooLarge
+from ledger.errors import BadInput
+from node.documents.faults import SPLIT_SHIPMENTS, above_limit
 from node.documents.kinds import Encoding
-from node.documents.lines import Doubt, Input
+from node.documents.lines import Doubt, InputLine
 
 CURRENCY: Final = "USD"
 COLUMNS: Final = (
@@ -65,7 +66,7 @@ class ShipmentsMalformed(BadInput):
 class Shipments:
     """inputs: a consignment and a delivery per line, in their order. words: (column, word) where a figure could be."""
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputLine, ...]
     doubts: tuple[Doubt, ...]
     words: Counter[tuple[str, str]]
 
@@ -84,7 +85,7 @@ def read_shipments(
     Raises: ShipmentsMalformed, TooLarge.
     """
     rows = list(_rows(_text(file, encoding)))
-    inputs: list[Input] = []
+    inputs: list[InputLine] = []
     for line, row in rows:
         consignment, delivery = _consignment(line, row) | {"receiver": receiver}, _delivery(line, row)
         inputs.append({"role": "shipper", "author": shipper, "type": "consignment", "body": consignment})
@@ -105,15 +106,15 @@ def _text(file: bytes, encoding: Encoding) -> str:
             with gzip.open(io.BytesIO(file)) as packed:
                 file = packed.read(limits.SHIPMENTS_FILE_BYTES_MAX + 1)
         except (OSError, EOFError, zlib.error) as cause:
-            raise ShipmentsMalformed(line=1, column="gzip", reason="cut off, or changed on its way") from cause
+            raise _unreadable(1, "gzip", "cut off, or changed on its way", "Ask for the file again.") from cause
     if len(file) > limits.SHIPMENTS_FILE_BYTES_MAX:
         limit = limits.SHIPMENTS_FILE_BYTES_MAX
-        raise TooLarge(what="the delivery history", got=len(file), limit=limit, unit="bytes")
+        raise above_limit(SPLIT_SHIPMENTS, what="the delivery history", got=len(file), limit=limit, unit="bytes")
     try:
         return file.decode(encoding)
     except UnicodeDecodeError as cause:
         line = file.count(b"\n", 0, cause.start) + 1
-        raise ShipmentsMalformed(line=line, column="letters", reason=f"not {encoding}") from cause
+        raise _unreadable(line, "letters", f"not {encoding}", "Name it: --encoding cp1252 or latin-1.") from cause
 
 
 def _rows(text: str) -> Iterator[tuple[int, Row]]:
@@ -123,7 +124,7 @@ def _rows(text: str) -> Iterator[tuple[int, Row]]:
         header = next(table, [])
         missing = [name for name in COLUMNS if header.count(name) != 1]
         if missing:
-            raise ShipmentsMalformed(line=1, column=missing[0], reason="no such column, or two of them")
+            raise _unreadable(1, missing[0], "no such column, or two of them", "Line 1 has each once, split by commas.")
         for cells in filter(None, table):  # empty lines are none
             if len(cells) != len(header):
                 reason = f"{len(cells)} cells under {len(header)} columns"
@@ -254,6 +255,12 @@ def _mended(text: str) -> str:
         return text.encode("cp1252").decode("utf-8")
     except UnicodeError:
         return text
+
+
+def _unreadable(line: int, column: str, reason: str, hint: str) -> ShipmentsMalformed:
+    error = ShipmentsMalformed(line=line, column=column, reason=reason)
+    error.hint = hint
+    return error
 
 
 def _malformed(line: int, row: Row, column: str, reason: str) -> ShipmentsMalformed:

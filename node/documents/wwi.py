@@ -23,7 +23,7 @@ from decimal import Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any, Final
 
-from node.documents.lines import Input
+from node.documents.lines import InputLine
 from node.documents.wwitables import (
     PurchasesMalformed,
     Row,
@@ -48,12 +48,12 @@ _HOURS: Final = {"order": "08", "receipt": "09", "invoice": "10", "payment": "11
 _DIGITS: Final = 60  # of any product of two numbers of the tables, so that none is rounded
 
 
-def read_purchases(folder: Path, *, currency: str = CURRENCY) -> list[Input]:
+def read_purchases(folder: Path | str, *, currency: str = CURRENCY) -> list[InputLine]:
     """All documents of the tables in `folder`, by day; of one day orders first, then receipts, invoices, payments.
 
     Raises: PurchasesMalformed where a table is missing, a value is none, or amounts contradict each other; TooLarge.
     """
-    tables = read_tables(folder, currency)
+    tables = read_tables(Path(folder), currency)
     with localcontext(Context(prec=_DIGITS)):
         found = [*_orders(tables), *_receipts(tables), *_invoices(tables), *_payments(tables)]
     return sorted(found, key=lambda document: str(document["time"]))
@@ -62,7 +62,7 @@ def read_purchases(folder: Path, *, currency: str = CURRENCY) -> list[Input]:
 # --- documents ---------------------------------------------------------------------
 
 
-def _orders(tables: Tables) -> Iterator[Input]:
+def _orders(tables: Tables) -> Iterator[InputLine]:
     for row in tables.orders:
         order = identifier(row, "PurchaseOrderID")
         body: dict[str, Any] = {
@@ -90,7 +90,7 @@ def _line_item(tables: Tables, line: Row) -> dict[str, Any]:
     }
 
 
-def _receipts(tables: Tables) -> Iterator[Input]:
+def _receipts(tables: Tables) -> Iterator[InputLine]:
     """One for each order and day on which lines of it were last received; what was not received has none."""
     for order, lines in tables.lines.items():
         days = defaultdict(list)
@@ -113,7 +113,7 @@ def _receipt_line(line: Row) -> dict[str, Any]:
     return {"ID": name, "ReceivedQuantity": received, "OrderLineReference": {"LineID": name}, "Item": _item(line)}
 
 
-def _invoices(tables: Tables) -> Iterator[Input]:
+def _invoices(tables: Tables) -> Iterator[InputLine]:
     for row in transactions(tables, _INVOICE):
         order = identifier(row, "PurchaseOrderID")
         lines: list[Any] = []
@@ -162,7 +162,7 @@ def _invoice_line(tables: Tables, line: Row, billed: Decimal, amount: Decimal) -
     }
 
 
-def _payments(tables: Tables) -> Iterator[Input]:
+def _payments(tables: Tables) -> Iterator[InputLine]:
     settled = defaultdict(list)
     for row in transactions(tables, _INVOICE):
         if row.get("FinalizationDate"):
@@ -190,7 +190,7 @@ def _settled(row: Row) -> Decimal:
     return number(row, "TransactionAmount") - number(row, "OutstandingBalance")
 
 
-def _input(kind: str, author: str, day: str, body: dict[str, Any]) -> Input:
+def _input(kind: str, author: str, day: str, body: dict[str, Any]) -> InputLine:
     role = "seller" if kind == "invoice" else "buyer"
     return {"role": role, "author": author, "type": kind, "time": f"{day}T{_HOURS[kind]}:00:00.000Z", "body": body}
 

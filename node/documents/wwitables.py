@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ledger import limits
-from ledger.errors import BadInput, TooLarge
+from ledger.errors import BadInput
+from node.documents.faults import SPLIT_PURCHASES, above_limit
 
 Row = Mapping[str, str]
 _T = TypeVar("_T")
@@ -69,6 +70,8 @@ def _table(folder: Path, name: str) -> list[Row]:
         if file.exists():
             try:
                 text = _content(file, name).decode("utf-8-sig")
+                if not text.strip():
+                    raise PurchasesMalformed(field=name, reason="the table is empty, without a line of headings")
                 return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
             except UnicodeDecodeError as cause:
                 raise PurchasesMalformed(field=name, reason="not UTF-8") from cause
@@ -86,7 +89,7 @@ def _content(file: Path, name: str) -> bytes:
     except (gzip.BadGzipFile, EOFError, zlib.error) as cause:
         raise PurchasesMalformed(field=name, reason="cut off, or changed on its way") from cause
     if len(content) > limit:
-        raise TooLarge(what=name, got=len(content), limit=limit, unit="bytes")
+        raise above_limit(SPLIT_PURCHASES, what=name, got=len(content), limit=limit, unit="bytes")
     return content
 
 

@@ -104,7 +104,9 @@ def _decimal(element: Element, text: str) -> str:
     digits = len(number.lstrip("-0.").replace(".", ""))
     if digits > limits.DOCUMENT_DIGITS_MAX:
         reason = f"a number of {digits} digits, the limit is {limits.DOCUMENT_DIGITS_MAX}"
-        raise DocumentMalformed(place=path_of(element), reason=reason)
+        error = DocumentMalformed(place=path_of(element), reason=reason)
+        error.hint = "No amount or quantity of business has so many digits. Ask its author whether it is meant."
+        raise error
     return number
 
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from ledger import limits
-from ledger.errors import TooLarge
 from ledger.jsontext import encode_string, parse
-from node.documents.ubl.reading import Input
+from node.documents.faults import SPLIT_DOCUMENT, above_limit
+from node.documents.ubl.reading import Document
 from node.documents.ubl.repeats import may_repeat
 
 _NAME = "OrderReference"
 
 
-def named_orders(found: Input) -> set[str]:
+def named_orders(found: Document) -> set[str]:
     """IDs of the orders that a document names, of its own or in its lines; an order names itself."""
     body = parse(found.body)
     if found.type == "order":
@@ -25,7 +25,7 @@ def named_orders(found: Input) -> set[str]:
     return {str(reference.get("ID")) for place in places for reference in _parts(place.get(_NAME))}
 
 
-def add_order(found: Input, order: str) -> Input:
+def add_order(found: Document, order: str) -> Document:
     """The same document with the order's ID in OrderReference, an array where UBL has one. Raises: TooLarge."""
     reference = b'{"ID":%b}' % encode_string(order)
     if may_repeat(_NAME, within=found.kind):
@@ -33,7 +33,9 @@ def add_order(found: Input, order: str) -> Input:
     # Put in as text, so that every number of the body stays as it is.
     body = found.body[:-1] + (b"," if len(found.body) > 2 else b"") + b'"%b":%b}' % (_NAME.encode(), reference)
     if len(body) > limits.BODY_BYTES_MAX:
-        raise TooLarge(what="the document as a body", got=len(body), limit=limits.BODY_BYTES_MAX, unit="bytes")
+        raise above_limit(
+            SPLIT_DOCUMENT, what="the document as a body", got=len(body), limit=limits.BODY_BYTES_MAX, unit="bytes"
+        )
     return replace(found, body=body)
 
 

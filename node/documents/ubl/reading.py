@@ -17,8 +17,8 @@ from typing import Final
 from lxml.etree import _Element as Element
 
 from ledger import limits
-from ledger.errors import TooDeep, TooLarge
-from node.documents.faults import DocumentMalformed, DocumentUnknown
+from ledger.errors import TooDeep
+from node.documents.faults import SPLIT_DOCUMENT, DocumentMalformed, DocumentUnknown, above_limit
 from node.documents.safexml import has_style, local_name, namespace, path_of, read_xml
 from node.documents.ubl.kinds import AGGREGATE, BASIC, EXTENSION, KINDS, namespace_of
 from node.documents.ubl.leaves import BINARY, leaf_json, text_of
@@ -33,7 +33,7 @@ _NAMED_MAX: Final = 100  # kinds of elements that a document's note names; hardl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
+class Document:
     """What a document says, for a contract.
 
     kind: name of the document in UBL. type: of the record. role: of who issues such documents by custom.
@@ -49,7 +49,7 @@ class Input:
     left_out: Mapping[str, int]
 
 
-def read(file: bytes) -> Input:
+def read(file: bytes) -> Document:
     """Read a UBL document from XML.
 
     Raises: TooLarge, TooDeep, XmlEncoding, XmlMalformed, XmlRefused, DocumentUnknown, DocumentMalformed.
@@ -61,12 +61,14 @@ def read(file: bytes) -> Input:
     reader = _Reader()
     body = reader.members(root, depth=1, path=name).encode()
     if len(body) > limits.BODY_BYTES_MAX:
-        raise TooLarge(what="the document as a body", got=len(body), limit=limits.BODY_BYTES_MAX, unit="bytes")
+        raise above_limit(
+            SPLIT_DOCUMENT, what="the document as a body", got=len(body), limit=limits.BODY_BYTES_MAX, unit="bytes"
+        )
     if has_style(root):
         reader.leave_out("xml-stylesheet")
     kind = KINDS[name]
     time = _issued(root)
-    return Input(kind=name, type=kind.type, role=kind.role, time=time, body=body, left_out=reader.left_out)
+    return Document(kind=name, type=kind.type, role=kind.role, time=time, body=body, left_out=reader.left_out)
 
 
 @dataclass(slots=True)
@@ -143,7 +145,7 @@ def _issued(root: Element) -> str | None:
         return None
     found = instant(date, time)
     if found is None:
-        reason = "no date and time of the calendar, as 2026-11-30 and 15:20:27Z are"
+        reason = "no date of the calendar, as 2026-11-30 is, or no time of the day, as 15:20:27Z is"
         raise DocumentMalformed(place=f"{local_name(root)}/IssueDate and IssueTime", reason=reason)
     return found
 
