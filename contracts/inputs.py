@@ -111,10 +111,11 @@ def decode_input(
     body = given.get("body", b"")
     if body[:1] != b"{":
         raise InputMalformed(where=where, reason="it has no `body` that is an object")
-    rest: dict[str, Any] = {name: parse(text) for name, text in given.items() if name != "body"}
+    others = b",".join([b'"%b":%b' % (name.encode(), text) for name, text in given.items() if name != "body"])
+    rest: dict[str, Any] = parse(b"{%b}" % others)
     type_name = _text(rest, "type", where, None)
     role = _text(rest, "role", where, _default_role(source, type_name, where) if "role" not in given else None)
-    time = _text(rest, "time", where, _time_at(position))
+    time = _text(rest, "time", where, None if "time" in rest else _time_at(position))
     _check_time(time, where)
     ordered = time if after is None or time > after else after
     author = _text(rest, "author", where, re.sub("[^a-z0-9.-]", "-", role.lower()) + ".example")
@@ -122,7 +123,7 @@ def decode_input(
         decode_name(author)
     except BadInput as cause:
         raise InputMalformed(where=where, reason=f"author: {cause}") from cause
-    record_id = _text(rest, "id", where, _id_of(position, time, body))
+    record_id = _text(rest, "id", where, None if "id" in rest else _id_of(position, time, body))
     if not _ID.fullmatch(record_id):
         raise InputMalformed(where=where, reason="`id` is no UUID of version 7 in small letters")
     return Input(

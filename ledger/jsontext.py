@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 import msgspec
@@ -82,7 +83,7 @@ def members(text: bytes) -> dict[str, bytes]:
 
 def encode_string(text: str) -> bytes:
     """The canonical JSON text of a string (RFC 8785, 3.2.2.2): as few escapes as JSON allows."""
-    return json.dumps(text, ensure_ascii=False).encode()
+    return encode_basestring(text).encode()
 
 
 # --- our own documents ----------------------------------------------------------
