@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from contracts import limits
 from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason
-from contracts.inputs import NOBODY, Input, encode_record, readings
+from contracts.inputs import NOBODY, Input, encode_unplaced, place, readings
 from contracts.source import Source, read_source
 from ledger.errors import BadInput
 from ledger.fields import Rules, compile_rules, cut, unite
@@ -85,7 +85,7 @@ class Fold:
 
     def shares(self, inputs: Sequence[Input]) -> list[Added | Reason]:
         """What `share` adds for each record: pattern -> roles, checked; nothing where the contract has no `share`."""
-        return self._shares([encode_record(self.source, one) for one in inputs])
+        return self._shares([encode_unplaced(self.source, one) for one in inputs])
 
     def readings(self, one: Input) -> list[tuple[str, frozenset[str]]] | Reason:
         """Every field of a record with the roles that read it, `share` included."""
@@ -99,12 +99,12 @@ class Fold:
 
     def _run(self, inputs: Sequence[Input], states: dict[str, bytes], recorded: int) -> list[Filed]:
         """recorded: how many inputs were recorded before these."""
-        records = self._encode(inputs, recorded)
+        records = [_encode(self.source, one) for one in inputs]
         rules = self._rules(inputs, records)
-        taken = [one for one, found in zip(inputs, rules, strict=True) if not isinstance(found, Reason)]
-        texts = [record for record in records if isinstance(record, str)]
-        if len(taken) < len(texts):  # `share` refused some, and whatever comes behind them moves up
-            texts = [encode_record(self.source, one, at) for at, one in enumerate(taken, recorded)]
+        texts: list[str] = []
+        for one, record, found in zip(inputs, records, rules, strict=True):
+            if isinstance(record, str) and not isinstance(found, Reason):
+                texts.append(place(record, one, recorded + len(texts)))
         done = iter(self._evaluate(texts, states))
         filed = [
             Filed(outcome=Outcome(case=None, reason=found), rules=NOBODY)
@@ -116,13 +116,6 @@ class Fold:
             if outcome.case is not None and outcome.state is not None:
                 states[outcome.case] = outcome.state
         return filed
-
-    def _encode(self, inputs: Sequence[Input], recorded: int) -> list[str | Reason]:
-        records: list[str | Reason] = []
-        for one in inputs:
-            records.append(found := _encode(self.source, one, recorded))
-            recorded += isinstance(found, str)
-        return records
 
     def _rules(self, inputs: Sequence[Input], records: Sequence[str | Reason]) -> list[Rules | Reason]:
         """By which rules each is read, or why the author's node would not record it: by the literals, or by `share`."""
@@ -164,14 +157,14 @@ def hash_states(states: Mapping[str, bytes]) -> Digest:
 # --- inside ------------------------------------------------------------------------
 
 
-def _encode(source: Source, one: Input, position: int) -> str | Reason:
+def _encode(source: Source, one: Input) -> str | Reason:
     """The record as it is passed, or why a node would not have recorded it at all."""
     if one.type not in source.rules:
         return Reason(kind="not-allowed", message=f"SHARES does not know the type {one.type!r}")
     if one.role not in source.authors.get(one.type, frozenset()):
         return Reason(kind="not-allowed", message=f"the role {one.role!r} may not file the type {one.type!r}")
     try:
-        return encode_record(source, one, position)
+        return encode_unplaced(source, one)
     except BadInput as cause:  # a pattern that lands on an element of an array, or too many fields
         return Reason(kind="not-allowed", message=str(cause))
 

@@ -73,15 +73,16 @@ def readings(
     return [(name, frozenset(audience)) for name, _, audience in cut(one.body, rules)]
 
 
-def encode_record(source: Source, one: Input, position: int | None = None) -> str:
-    """The record as it is passed to `key`, `apply` and `share`: JSON. position: the sequence's, if not the input's."""
+def encode_record(source: Source, one: Input) -> str:
+    """The record as it is passed to `key` and `apply`, in the place that it was read with: JSON."""
+    return place(encode_unplaced(source, one), one, one.position)
+
+
+def encode_unplaced(source: Source, one: Input) -> str:
+    """The record as it is passed to `share`, which is asked before the sequence has a place for it: JSON."""
     links = b",".join(
         b"[%b,%b,%d,%b]" % (encode_string(relation), encode_string(log), index, encode_string(leaf))
         for relation, log, index, leaf in one.links
-    )
-    sequence = b'{"time":%b,"position":%d}' % (
-        encode_string(one.ordered),
-        one.position if position is None else position,
     )
     parts = {
         "id": encode_string(one.id),
@@ -91,9 +92,13 @@ def encode_record(source: Source, one: Input, position: int | None = None) -> st
         "body": seen_by_signers(source, one.type, one.body),
         "links": b"[%b]" % links,
         "time": encode_string(one.time),
-        "sequence": sequence,
     }
     return "{" + ",".join(f'"{name}":{text.decode()}' for name, text in parts.items()) + "}"
+
+
+def place(record: str, one: Input, position: int) -> str:
+    """`record`, as `encode_unplaced` made it of `one`, at a place of the sequence."""
+    return f'{record[:-1]},"sequence":{{"time":{encode_string(one.ordered).decode()},"position":{position}}}}}'
 
 
 def decode_input(

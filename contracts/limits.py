@@ -32,7 +32,7 @@ WINDOW_INPUTS: Final = 64
 """Inputs begun before the first of them goes on: their cases are asked for in one message."""
 
 WINDOW_BYTES: Final = 256 << 10
-"""Bytes of records begun in a window, beside the first: they are kept, read, in the instance's memory."""
+"""Bytes of records begun in a window of more than one: they are kept, read, in the instance's memory."""
 
 CASE_LETTERS_MAX: Final = 200
 """Letters of a case's name: it stands in lists, file names and messages."""

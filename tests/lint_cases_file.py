@@ -78,6 +78,11 @@ IN_FILE: Final = [
         "def share(record, terms):\n    return {'/x': {'bank'}}",
     ),
     Pair(
+        "member-unknown",
+        "def share(record, terms):\n    return {} if record['sequence'] else {}  # here",
+        "def share(record, terms):\n    return {} if record['time'] else {}",
+    ),
+    Pair(
         "pattern-malformed",
         "def share(record, terms):\n    return {'/~x': ['bank']}  # here",
         "def share(record, terms):\n    return {'/~0x': ['bank']}",

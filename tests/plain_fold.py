@@ -179,7 +179,8 @@ def _rules(said: Source, contract: Object, one: Input, terms: str) -> Rules:
         raise _Refused("not-allowed", str(cause)) from cause
     if not said.has_share:
         return said.rules[one.type]
-    answer = contract["share"](_record(said, one), _read(terms))
+    record = {name: value for name, value in _record(said, one).items() if name != "sequence"}  # it has no place yet
+    answer = contract["share"](record, _read(terms))
     added = {pattern: frozenset(roles) for pattern, roles in answer.items()}
     if len(added) > limits.SHARE_PATTERNS_MAX:
         raise _Refused("answer", f"share adds {len(added)} patterns, the limit is {limits.SHARE_PATTERNS_MAX}")

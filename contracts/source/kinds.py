@@ -75,11 +75,15 @@ def _what(asking: Asking, node: ast.expr) -> str:
 
 
 def _check_members(code: Code, asking: Asking) -> Iterator[Finding]:
-    """`record["kind"]`."""
+    """`record["kind"]`, and in `share` `record["sequence"]`."""
+    share = find_functions(code).get("share")
     reads = [node for node in code.all(ast.Subscript) if isinstance(node.ctx, ast.Load)]
     for node in (*reads, *code.all(ast.Call)):
         path = asking.path(node, surely=True)
-        if path is not None and len(path) == 1 and path[0] not in MEMBERS:
+        if path == ("sequence",) and share is not None and code.scopes[node].node is share:
+            message = "share is asked before the record has a place in the sequence"
+            yield _error(node, "member-unknown", message, 'use record["time"], which its author gave it')
+        elif path is not None and len(path) == 1 and path[0] not in MEMBERS:
             message = f"a record has no member {path[0][:80]!a}"
             instead = f"it has {', '.join(MEMBERS)}; what was filed is in body"
             yield _error(node, "member-unknown", message, instead)
