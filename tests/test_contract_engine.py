@@ -272,9 +272,9 @@ def test_the_artifact_is_the_one_that_is_pinned() -> None:
 
 def test_guest_and_host_know_the_same_bounds() -> None:
     folder = ROOT / "contracts" / "guest"
-    values = (folder / "values.py").read_text(encoding="utf-8")
-    problems = (folder / "problems.py").read_text(encoding="utf-8")
+    app, problems, values = ((folder / f"{name}.py").read_text() for name in ("app", "problems", "values"))
     assert "DEPTH = 32 " in values
+    assert f"\nRECURSION = {limits.CALLS_INSIDE_MAX}\n" in app and "sys.setrecursionlimit(RECURSION)" in app
     assert f"MESSAGE = {limits.REASON_LETTERS_MAX} " in problems and f"CALLS = {limits.REASON_CALLS_MAX} " in problems
 
 
