@@ -1,10 +1,10 @@
-"""A case of a ready contract has room for each side's documents, whatever the other files: its state stays in bounds."""
+"""A case of a ready contract has room for each side, whatever the other files: its state stays in bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -25,7 +25,8 @@ class _Case:
     def file(self, steps: Sequence[Step]) -> list[str | None]:
         """Why each of them was refused; None where it was applied."""
         filed = self.fold.file(decode_inputs(steps, self.fold.source))
-        return [one.outcome.reason and one.outcome.reason.message for one in filed]
+        reasons = [one.outcome.reason for one in filed]
+        return [None if reason is None else reason.message for reason in reasons]
 
     @property
     def size(self) -> int:
