@@ -466,6 +466,10 @@ def take_invoice(state, record, terms):
         if same and row.get("response") != "RE":
             said = f"of {issued}, {bill['amount']} {state['currency']}"
             raise Reject(f"{body['ID']} bills what {row['id']} bills, {said}: renumbered")
+    for name, (billed, asked, _) in bill["lines"].items():
+        if billed < 0 <= asked:
+            unit = state["lines"][name]["unit"]
+            raise Reject(f"{body['ID']}, line {name}: takes back {-billed} {unit} for {-asked} {state['currency']}")
     filed = day_of(record, terms, issued)
     means, offer = first(body, "PaymentMeans", "PaymentDueDate"), first(body, "PaymentTerms") or {}
     due = [day(one) for one in (body.get("DueDate"), means, offer.get("PaymentDueDate")) if one][:1]
@@ -632,11 +636,12 @@ def match(state, terms):
 
 def match_invoice(state, row, shared):
     """What of the invoice is held back, discounted and open."""
-    terms, places, net, gross, held, before = shared["terms"], state["places"], 0, 0, 0, len(state["findings"])
+    terms, places, net, gross, held, is_beyond = shared["terms"], state["places"], 0, 0, 0, False
+    before = len(state["findings"])
     row["claim"] = claim = 0 if row.get("response") == "RE" else row["amount"] - row.get("credited", 0)
     for name, (_, asked, taxed) in sorted(row["lines"].items()) if claim else ():
         back = match_line(state, row, name, shared)
-        held += divide(taxed * back, asked, 12) if back else 0
+        held += divide(taxed * back, asked, 12) if back and asked else back * 100
         net, gross = net + asked, gross + taxed
     agreed, extra = shared["charges"], row.get("extra", 0)
     shared["charges"] -= max(min(extra, agreed), 0)
@@ -652,8 +657,11 @@ def match_invoice(state, row, shared):
         back, share = divide(held, 100, places), divide(claim * held, gross, places)
         # What is held back is the line with its tax, or its share where the total has allowances or prepayments.
         back = back if abs(back - share) <= Decimal(1).scaleb(-places) else share
-        held = claim if held == gross else max(min(back, claim), 0)
+        is_beyond, held = held != gross and back > claim, claim if held == gross else max(min(back, claim), 0)
     held = claim if bare else held
+    for name, (billed, *_) in row["lines"].items() if bare or is_beyond else ():
+        # What it takes back is set against what is not payable: it gives no money, so it frees nothing to bill again.
+        state["lines"][name]["invoiced"] -= min(billed, 0)
     due, early = claim - held, row.get("paid_early", 0)
     if early > 0:
         percent = row["discount_percent"]
