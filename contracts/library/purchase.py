@@ -547,13 +547,16 @@ def take_answer(state, record, terms):
 
 
 def take_payment(state, record, terms):
-    """What was paid, for an invoice or, where none is named, on account; from the seller it is a refund."""
+    """What was paid, for an invoice or, where none is named, on account; from the seller it is a refund.
+
+    Money that came back is the buyer's or bank's word too (CreditLineAmount), and the seller's as far as it owes it.
+    """
     body, total, what = record["body"], 0, f"payment {record['body']['ID']}"
-    paid_on = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate"))
+    paid_on, owed = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate")), owed_back(state)
     for part in [body] if "PaidAmount" in body else parts(body, "RemittanceAdviceLine", wanted=True):
         value = amount(part, "PaidAmount" if part is body else "DebitLineAmount", state)
         value -= optional(part, "CreditLineAmount", state["currency"])
-        if value <= 0:
+        if not value or (value < 0 and record["role"] == "seller"):
             raise Reject(f"{what}: {value} {state['currency']} is no payment")
         total += value
         value = -value if record["role"] == "seller" else value
@@ -567,10 +570,20 @@ def take_payment(state, record, terms):
         row["paid"] += value
         if "late" in row or paid_on.isoformat() > row.get("due", LAST):
             row["late"] = booked(row.get("late", {}), paid_on.isoformat(), value)
-        if "discount_until" in row and paid_on <= day(row["discount_until"]):
+        if value < 0 and "paid_early" in row:  # what is paid back is of what came last
+            row["paid_early"] = min(row["paid_early"], row["paid"])
+        elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
+    if record["role"] == "seller" and total > owed:
+        raise Reject(f"{what}: {total} {state['currency']} are above the {owed} that the seller owes")
     if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
         raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
+
+
+def owed_back(state):
+    """What was paid or credited beyond what is due, before this payment. An advance waits for the order's bills."""
+    waits = 0 if state["stage"] in ("cancelled", "refused") else state["on_account"]
+    return max(-payable(state) - waits, divide(0, 1, state["places"]))
 
 
 def put_on_account(state, paid_on, value):
