@@ -283,7 +283,7 @@ def lines_of(state, body):
             raise Reject(f"line {name}: {said}; it stands once, above 0, not below that")
         if "LineExtensionAmount" in item:
             net = 0 if gone else amount(item, "LineExtensionAmount", state)
-            if "Price" in item and net:
+            if "Price" in item and not gone:
                 check_price(state, item, (ordered, net))
         elif "Price" in item:
             worth, base = worth_of(state, item, ordered)
@@ -311,9 +311,13 @@ def check_price(state, item, given):
     (ordered, net), (worth, base) = given, worth_of(state, item, given[0])
     if worth == net * base:
         return
-    worth = divide(worth, base, state["places"]) + extra_of(state, item)
-    # A price in cents is up to half a cent off.
-    if abs(worth - net) > divide(ordered, base * 200, 12) + Decimal(1).scaleb(-state["places"]):
+    # A price is up to half of its last decimal off, but no more than a hundredth of itself; the amount is rounded once.
+    price, unit = number(first(item, "Price"), "PriceAmount"), Decimal(1).scaleb(-state["places"])
+    last = min(Decimal(1).scaleb(Decimal(price).as_tuple().exponent), unit)
+    off = min(divide(ordered * last, base * 2, 12), divide(worth, base * 100, 12)) + divide(unit, 2, 12)
+    worth = divide(worth, base, 12) + extra_of(state, item)
+    if abs(worth - net) > off:
+        worth = divide(worth, 1, state["places"])
         raise Reject(f"line {item['ID']}: LineExtensionAmount {net}, by its price {worth} {state['currency']}")
 
 
@@ -552,7 +556,8 @@ def take_payment(state, record, terms):
     Money that came back is the buyer's or bank's word too (CreditLineAmount), and the seller's as far as it owes it.
     """
     body, total, what = record["body"], 0, f"payment {record['body']['ID']}"
-    paid_on, owed = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate")), owed_back(state)
+    paid_on = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate"))
+    owed = owed_back(state) if record["role"] == "seller" else None
     for part in [body] if "PaidAmount" in body else parts(body, "RemittanceAdviceLine", wanted=True):
         value = amount(part, "PaidAmount" if part is body else "DebitLineAmount", state)
         value -= optional(part, "CreditLineAmount", state["currency"])
@@ -574,7 +579,7 @@ def take_payment(state, record, terms):
             row["paid_early"] = min(row["paid_early"], row["paid"])
         elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
-    if record["role"] == "seller" and total > owed:
+    if owed is not None and total > owed:
         raise Reject(f"{what}: {total} {state['currency']} are above the {owed} that the seller owes")
     if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
         raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
