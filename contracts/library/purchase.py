@@ -388,6 +388,9 @@ def take_despatch(state, record, terms):
 def take_receipt(state, record, terms):
     """Goods that came, and (RejectedQuantity) that go back: a line without ReceivedQuantity is a return."""
     body = record["body"]
+    if state["stage"] == "other terms offered":
+        said = "the seller offered other terms, and has neither accepted nor despatched"
+        raise Reject(f"receipt {body['ID']}: {said} what is ordered")
     came_on = first(body, "Shipment", "Delivery", "ActualDeliveryDate") or body.get("IssueDate")
     came_on = day_of(record, terms, came_on)
     for part in parts(body, "ReceiptLine", wanted=True):
