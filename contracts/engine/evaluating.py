@@ -206,7 +206,7 @@ class _Batch:
         text = "null" if state is None else state.decode()
         left = _fuel(self._records[at], text) - one.fuel
         answer, used = instance.call("advance", index, text, careful, fuel=left)
-        if answer[:1] == "=" and has_doubtful_keys(answer):
+        if answer[:1] == "=" and len(answer) <= limits.ANSWER_BYTES_MAX and has_doubtful_keys(answer):
             try:
                 looked, more = instance.call("look", fuel=left - used)
             except Trapped as cause:

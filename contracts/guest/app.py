@@ -8,10 +8,12 @@ instance. The wall is the instance; so the host believes nothing of what comes b
 Spec: docs/spec/contract-engine.md.
 """
 
+import _strptime
 import ast
 import decimal
 import gc
 import marshal
+import re
 import sys
 import warnings
 
@@ -80,6 +82,9 @@ def _rehearse():
 
 
 def _namespace():
+    # Both remember what they compiled: an input must not be spared what another was not.
+    re.purge()
+    _strptime._regex_cache.clear()
     decimal.setcontext(CONTEXT.copy())
     names = {"__name__": "contract", "__builtins__": BUILTINS.copy()}
     exec(_code, names)
@@ -203,7 +208,6 @@ assert _answer(_translate, "x = (\n")[0] == "!" and _answer(_translate, "x = 1 /
 _answer(_begun.clear)
 _code = _last = None
 gc.collect()
-gc.freeze()
 
 
 def _use_up_holes():
@@ -223,3 +227,4 @@ def _use_up_holes():
 
 
 _blocks = _use_up_holes()
+gc.freeze()

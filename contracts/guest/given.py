@@ -19,7 +19,7 @@ import json
 import math
 import re
 import sys
-import time  # noqa: F401
+import time
 from decimal import Decimal
 from types import ModuleType
 
@@ -69,6 +69,19 @@ MODULES = {
     "math": _part(math, "ceil comb factorial floor gcd isqrt lcm perm prod trunc"),
     "re": re,
 }
+
+
+_strftime = time.strftime
+
+
+def _format(form, *when):
+    text = _strftime(form, *when)
+    if form and not text:  # what this C library says to "5 % off", where others copy what they do not know
+        raise ValueError(f"{form!r} holds a % that is no format of a date; write %% for a percent sign")
+    return text
+
+
+time.strftime = _format
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):

@@ -4,11 +4,12 @@ componentize-py links at run time: CPython, its libraries and the stubs of the s
 one another through imports, and all of them are instantiated anew for each batch. Here they become one module, with
 the same functions, the same memory and the same snapshot of it, made into a component again by tools that many use.
 What is written here names imports after the exports that they are given, and puts in the numbers of what the modules
-ask one another for (where a library lies in memory and table). Of our own only `refused.wat` enters it: memory that is
-refused ends the instance, so that no contract learns how much of it the inputs before it left.
+ask one another for (where a library lies in memory and table). Of our own only `refused.wat` and `sized.wat` enter it:
+memory that is refused ends the instance, so that no contract learns how much of it the inputs before it left.
 
-Steps: `split`, wasm-merge, calls around each `memory.grow` (wasm-opt) and what they call (wasm-merge), `keep`,
-wasm-opt, and the three of wasm-tools. The same input gives the same bytes.
+Steps: `split`, wasm-merge (with `sized.wat` between the modules and the C library), calls around each `memory.grow`
+(wasm-opt) and what they call (wasm-merge), `keep`, wasm-opt, and the three of wasm-tools. The same input gives the
+same bytes.
 
 Source: WebAssembly Core Specification, "Binary Format", "Modules"; for components see `component.py`.
 """
@@ -36,7 +37,11 @@ from contracts.guest.binary import (
 )
 from contracts.guest.component import Component, Export, Instance, find, find_export, read_component
 
-_REFUSED: Final = Path(__file__).parent / "refused.wat"
+_HERE: Final = Path(__file__).parent
+_REFUSED: Final = _HERE / "refused.wat"
+_SIZED: Final = _HERE / "sized.wat"
+_SIZED_MODULE: Final = "sized"
+_SIZED_FUNCTIONS: Final = frozenset({"malloc", "calloc", "realloc"})
 _GROWN: Final = ("--instrument-memory", "--pass-arg=instrument-memory@memory.grow")
 _GROWN_MODULE: Final = "env"  # of the functions that binaryen calls there
 
@@ -65,10 +70,14 @@ def link(content: bytes, wit: Path, folder: Path) -> bytes:
     component = read_component(content)
     verify_exports(component, wit.read_text(encoding="utf-8"), instances=_OWN_EXPORTS)
     named: list[str | Path] = []
-    for number, module in split(component):
+    modules, library = split(component)
+    for number, module in modules:
         path = folder / f"{number}.wasm"
         path.write_bytes(module)
         named += [path, _module_name(number)]
+    sized = folder / _SIZED.name
+    sized.write_text(_SIZED.read_text(encoding="utf-8").replace("@LIBC@", _module_name(library)), encoding="utf-8")
+    named += [sized, _SIZED_MODULE]
     merged, grown, kept, optimised = (folder / f"{name}.wasm" for name in ("merged", "grown", "kept", "optimised"))
     tools.run_binaryen("wasm-merge", *named, "-o", merged)
     tools.run_binaryen("wasm-opt", merged, *_GROWN, "-o", grown)
@@ -94,13 +103,21 @@ def verify_exports(component: Component, wit: str, *, instances: Sequence[str]) 
         raise Unreadable(where=f"exports of the component, which should be {expected}, {list(instances)}", met=met)
 
 
-def split(component: Component) -> list[tuple[int, bytes]]:
-    """Number and content of each core module, as they are instantiated, with names that no other module has."""
+def split(component: Component) -> tuple[list[tuple[int, bytes]], int]:
+    """Number and content of each core module, as they are instantiated, with names that no other module has.
+
+    And the number of the one whose functions `sized.wat` stands before.
+    """
     constants: dict[Export, int] = {}
-    return [
-        (number, _Renaming(number, given, constants).rename(component.modules[number]))
+    sized: set[Export] = set()
+    modules = [
+        (number, _Renaming(number, given, constants, sized).rename(component.modules[number]))
         for number, given in component.given
     ]
+    library = {export.module for export in sized}
+    if {export.name for export in sized} != _SIZED_FUNCTIONS or len(library) != 1:
+        raise Unreadable(where="functions of the C library", met=f"{sorted(sized)}")
+    return modules, library.pop()
 
 
 def keep(module: bytes, roots: dict[str, Export]) -> bytes:
@@ -147,11 +164,14 @@ class _Renaming:
     """One core module on its way into the merged one.
 
     constants: values of the constants that modules before it export; its own are added. An offset may name such a
-    global only as long as it is imported, so its value is put in its place.
+    global only as long as it is imported, so its value is put in its place. sized: what it imports of that is added.
     """
 
-    def __init__(self, number: int, given: dict[str, Instance], constants: dict[Export, int]) -> None:
+    def __init__(
+        self, number: int, given: dict[str, Instance], constants: dict[Export, int], sized: set[Export]
+    ) -> None:
         self._number = number
+        self._sized = sized
         self._given = given
         self._constants = constants
         self._globals: list[int | None] = []
@@ -192,6 +212,9 @@ class _Renaming:
         kind = reader.expect("kind of import", *Kind)
         if kind == Kind.FUNC:
             reader.unsigned()
+            if export.name in _SIZED_FUNCTIONS:
+                self._sized.add(export)
+                return encode_name(_SIZED_MODULE) + encode_name(export.name) + reader.since(start)
         elif kind == Kind.TABLE:
             reader.expect("type of table", _FUNCREF)
             reader.limits()

@@ -36,6 +36,8 @@ SHARES = {
         "/*": {"buyer", "seller"},
         "/ID": {"buyer", "seller", "carrier"},
         "/Delivery": {"buyer", "seller", "carrier"},
+        "/Delivery/*/DeliveryTerms": {"buyer", "seller"},  # what is insured and declared tells prices
+        "/Delivery/*/Shipment": {"buyer", "seller"},
         # Named one by one: whatever else a line holds may tell a price.
         "/OrderLine/*/LineItem/ID": {"buyer", "seller", "carrier"},
         "/OrderLine/*/LineItem/Quantity": {"buyer", "seller", "carrier"},
@@ -45,6 +47,8 @@ SHARES = {
         "/*": {"buyer", "seller"},
         "/OrderReference": {"buyer", "seller", "carrier"},
         "/Delivery": {"buyer", "seller", "carrier"},
+        "/Delivery/*/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/*/Shipment": {"buyer", "seller"},
         "/OrderLine/*/LineItem/ID": {"buyer", "seller", "carrier"},
         "/OrderLine/*/LineItem/Quantity": {"buyer", "seller", "carrier"},
     },
@@ -54,6 +58,8 @@ SHARES = {
         # The values that customs and insurers are told are prices too.
         "/Shipment": {"buyer", "seller"},
         "/Shipment/Delivery": {"buyer", "seller", "carrier"},
+        "/Shipment/Delivery/DeliveryTerms": {"buyer", "seller"},
+        "/Shipment/Delivery/Shipment": {"buyer", "seller"},
         "/DespatchLine": {"buyer", "seller"},
         "/DespatchLine/*/ID": {"buyer", "seller", "carrier"},
         "/DespatchLine/*/DeliveredQuantity": {"buyer", "seller", "carrier"},

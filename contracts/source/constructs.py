@@ -33,7 +33,7 @@ def _check_numbers(code: Code) -> Iterator[Finding]:
     for node in code.all(ast.Constant):
         if isinstance(node.value, float):
             message = "a number with a fraction or exponent is a binary float, which is not exact"
-            yield _error(node, "float-used", message, 'write it as text: Decimal("0.05")')
+            yield _error(node, "float-used", message, f'write it as text: Decimal("{node.value!r}")')
         elif isinstance(node.value, complex):
             yield _error(node, "float-used", "a complex number is not exact", "use int or Decimal")
     operations = [(divided, divided.op) for divided in code.all(ast.BinOp)]
