@@ -127,7 +127,8 @@ def apply(state, record, terms):
         raise Reject(f"{kind} {name}: the seller has to answer {version(state)} first")
     else:
         STEPS[kind](state, record, terms)
-    state["documents"].append(f"{label} {name}")
+    if kind != "order-response" or body["OrderResponseCode"] != "AB":  # "it came" is no answer, and uses none up
+        state["documents"].append(f"{label} {name}")
     match(state, terms)
     return state
 
@@ -333,6 +334,8 @@ def take_change(state, record, terms):
     change = {name: record["body"][name] for name in wanted if name in record["body"]}
     named = {name: record["body"][name] for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
     lines_of(state, change)  # refused now rather than when it is answered
+    if sum(one.startswith("order-response ") for one in state["documents"]) >= 100:
+        raise Reject(f"order-change {record['body']['ID']}: the seller has no answer left for order {state['order']}")
     if state["stage"] == "accepted":
         state["pending"] = change | {"change": named}
     else:
@@ -378,6 +381,11 @@ def take_cancellation(state, record, terms):
         gone = max(line.get("despatched", 0), line["received"])
         if gone:
             raise Reject(f"order {state['order']} stands: {gone} {line['unit']} of line {name} are despatched")
+    # What is done without despatch and receipt, the invoice alone tells of; that it is refused undoes nothing.
+    for row in state["invoices"] if terms.get("match") == "two-way" and state["stage"] == "accepted" else ():
+        if row["amount"] > row.get("credited", 0):
+            said = f"{row['id']} bills {row['amount']} {state['currency']}; a change that the seller accepts ends it"
+            raise Reject(f"order {state['order']} stands: {said}")
     state |= {"stage": "cancelled", "pending": None}
 
 
