@@ -23,7 +23,11 @@ MEMORY_BYTES: Final = 128 << 20
 """Memory of an instance: the interpreter has 25 MiB of it; the largest record, read, may take 60."""
 
 STACK_BYTES: Final = 1 << 20
-"""Stack of the machine code. Python stops at 200 calls inside each other, which take less than half of it."""
+"""Stack of the machine code: more than twice what the calls that Python allows inside each other take."""
+
+CALLS_INSIDE_MAX: Final = 200
+"""Python calls inside each other, built into the guest: a state has 32 levels, and what goes deeper is a loop. They
+take less than half of `STACK_BYTES`, so Python ends them first, with an error that names the line."""
 
 BATCH_INPUTS_MAX: Final = 256
 """Inputs of one batch: they share an instance, so what one leaves behind has an end."""

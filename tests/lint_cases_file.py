@@ -64,6 +64,20 @@ IN_FILE: Final = [
     ),
     Pair(
         "function-wrong",
+        "def check(a):\n    if a:\n        raise Reject('no')\n"
+        "def migrate(state, terms):  # here\n    check(state)\n    check(terms)",
+        "def check(a):\n    if a:\n        raise Reject('no')\n"
+        "def migrate(state, terms):\n    check(state)\n    return {}",
+    ),
+    Pair(
+        "function-wrong",
+        "def refuse(a):\n    if a:\n        raise Reject(a)\n"
+        "def summary(state):  # here\n    if state:\n        return {}\n    refuse('no')",
+        "def refuse(a):\n    if a:\n        raise Reject(a)\n    raise Reject('no')\n"
+        "def summary(state):\n    if state:\n        return {}\n    refuse('no')",
+    ),
+    Pair(
+        "function-wrong",
         "def migrate(state, terms):  # here\n    pass",
         "def migrate(state, terms):\n    raise Reject('no')",
     ),

@@ -201,6 +201,32 @@ def test_memory_that_neighbours_took_is_not_seen_by_who_catches_the_error(engine
     assert [outcome.state for outcome in run(engine, source, *[record(n) for n in range(8)])] == [b'{"n":1}'] * 8
 
 
+@pytest.mark.parametrize("less", [18, 20_000, 70_000, 5_000_000])
+def test_size_that_no_instance_has_ends_it_whatever_neighbours_left(engine: Engine, less: int) -> None:
+    """The C library refuses the largest sizes by asking for memory, or without, as much lies free at the end."""
+    body = (
+        'import decimal\ndecimal.kept = getattr(decimal, "kept", []) + ["x" * (5 << 20)]\n'
+        f'try:\n    bytes(2**31 - {less})\nexcept MemoryError:\n    return {{"n": "caught"}}'
+    )
+    reasons = [outcome.reason for outcome in run(engine, contract(body), *[record(n) for n in range(4)])]
+    assert [reason and reason.kind for reason in reasons] == ["trap"] * 4
+
+
+def test_pattern_that_a_neighbour_compiled_is_compiled_again(engine: Engine) -> None:
+    """Else an input would be spared what the first of a batch pays for, and could pass where it would trap alone."""
+    body = 'import re\nre.compile("|".join(f"a{n}b{n}" for n in range(100)))\nreturn {"n": 1}'
+    first, second = run(engine, contract(body), record(0), record(1))
+    assert second.fuel > 0.95 * first.fuel
+
+
+def test_a_date_is_written_as_it_is_told_or_refused(engine: Engine) -> None:
+    """The C library makes an empty text of what it does not know."""
+    form = 'import datetime\nreturn {"n": datetime.date(2026, 1, 2).strftime("%s")}'
+    assert result(engine, form % "%d.%m.%Y, 5 %% off").state == b'{"n":"02.01.2026, 5 % off"}'
+    reason = result(engine, form % "%d.%m.%Y, 5 % off").reason
+    assert reason is not None and "write %% for a percent sign" in reason.message
+
+
 def test_a_trap_comes_out_the_same_in_any_batch(engine: Engine) -> None:
     alone = run(engine, SPIN, record(0, spin=1))[0]
     among = run(engine, SPIN, *[record(n, case="other") for n in range(70)], record(0, spin=1))[-1]
@@ -272,9 +298,9 @@ def test_the_artifact_is_the_one_that_is_pinned() -> None:
 
 def test_guest_and_host_know_the_same_bounds() -> None:
     folder = ROOT / "contracts" / "guest"
-    values = (folder / "values.py").read_text(encoding="utf-8")
-    problems = (folder / "problems.py").read_text(encoding="utf-8")
+    app, problems, values = ((folder / f"{name}.py").read_text() for name in ("app", "problems", "values"))
     assert "DEPTH = 32 " in values
+    assert f"\nRECURSION = {limits.CALLS_INSIDE_MAX}\n" in app and "sys.setrecursionlimit(RECURSION)" in app
     assert f"MESSAGE = {limits.REASON_LETTERS_MAX} " in problems and f"CALLS = {limits.REASON_CALLS_MAX} " in problems
 
 

@@ -68,9 +68,9 @@ def test_a_refused_input_changes_nothing() -> None:
 
 def test_one_member_does_not_use_up_the_ids_of_another() -> None:
     inputs = [_input(0, "commission", "a.example", ""), _input(1, "packing", "a.example", "")]
-    inputs += [_input(i, "handover", "a.example", "b.example") for i in range(2, 203)]
+    inputs += [_input(i, "handover", "a.example", "b.example") for i in range(2, 103)]
     state = fold(inputs, SOURCE, TERMS).states["urn:x"]
-    inputs.append(_input(203, "handover-confirmation", "b.example", "", state))
-    inputs.append(_input(204, "handover", "b.example", "a.example"))
+    inputs.append(_input(103, "handover-confirmation", "b.example", "", state))
+    inputs.append(_input(104, "handover", "b.example", "a.example"))
     folded = fold(inputs, SOURCE, TERMS)
-    assert list(folded.rejected) == [202] and "a.example made 200 of them" in folded.rejected[202]
+    assert list(folded.rejected) == [102] and "a.example made 100 of them" in folded.rejected[102]

@@ -131,6 +131,8 @@ _HOSTILE: Final = {
     "lambdas": "x=" + "lambda a,b:" * 3000 + "1",
     "names": "\n".join(f"x{i}=y{i}" for i in range(7000)),
     "one name": "x=set()\n" + "x=x\n" * 7000,
+    "calls of the next": "\n".join(f"def f{i}(): f{i + 1}()" for i in range(2500)),
+    "calls of all": "\n".join(f"def f{i}(): raise" for i in range(2000)) + "".join(f"\nf{i}()" for i in range(2000)),
     "aliases": "x0=record\n" + "\n".join(f"x{i}=x{i - 1}['a']" for i in range(1, 3000)),
     "in a circle": "x=y['a']\ny=x['b']\n" + "x['c']\n" * 3000,
     "union": "x={1}" + "|x" * 2500,
@@ -212,6 +214,13 @@ FALLS_THROUGH: Final = {
     "condition": "while state:\n    return {}",
     "caught": "try:\n    return {'a': terms['b']}\nexcept KeyError:\n    state = {}",
     "match": "match record['type']:\n    case 'order':\n        return {}\n    case 'invoice':\n        return {}",
+    "helper that checks": "def check(a):\n    if a:\n        raise Reject('no')\ncheck(state)",
+    "helper that checks each": "def check(a):\n    for one in a:\n        raise Reject('no')\ncheck(state)",
+    "helper that checks by another": (
+        "def refuse(a):\n    if a:\n        raise Reject('no')\ndef check(a):\n    refuse(a)\ncheck(state)"
+    ),
+    "helper that yields": "def check(a):\n    yield a\n    raise Reject('no')\ncheck(state)",
+    "helpers in a circle": "def f(a):\n    g(a)\ndef g(a):\n    f(a)\nf(state)",
     "helper that may answer": "def check(a):\n    if a:\n        return\n    raise Reject('no')\ncheck(state)",
 }
 ENDS: Final = {
@@ -223,6 +232,11 @@ ENDS: Final = {
     "finally": "try:\n    state = {'a': terms['b']}\nfinally:\n    raise Reject('no')\nreturn {}",
     "match": "match record['type']:\n    case 'order':\n        return {}\n    case _:\n        raise Reject('no')",
     "helper that raises": "def refuse(why):\n    raise Reject(why)\nif state:\n    return {}\nrefuse('no')",
+    "helper that raises by others": (
+        "def f(a):\n    if a:\n        raise Reject('no')\n    g(a)\n"
+        "def g(a):\n    while True:\n        refuse(a)\ndef refuse(a):\n    raise Reject(a)\nf('no')"
+    ),
+    "helper that checks": "def check(a):\n    if a:\n        raise Reject('no')\ncheck(state)\nreturn {}",
     "with": "from decimal import localcontext\nwith localcontext():\n    return {}",
     "refuses all": "raise Reject('no')",
     "assertion": "if state:\n    return {}\nassert False, 'no'",

@@ -16,7 +16,6 @@ import lzma
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from contracts.engine import pin
+from contracts.engine import children, pin
 from contracts.engine.errors import EngineUnfit
 
 ARTIFACT_PATH: Final = Path(__file__).parent.parent / "guest" / "contract.wasm.xz"
@@ -70,8 +69,8 @@ def ensure_compiled(folder: Path, tell: Tell) -> Path:
 
 def is_compiled(folder: Path) -> bool:
     """Whether it is there, or could be made: nothing is made here. Raises: EngineUnfit."""
-    above = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
     try:
+        above = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
         if above == folder:
             _check_private(folder)
         if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
@@ -151,12 +150,9 @@ def _compile_into(path: Path) -> None:
     _remove_unused(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="compiling-") as work:
         made = Path(work, "code")
-        done = subprocess.run(
-            [sys.executable, "-m", "contracts.engine.compiling", str(made)], capture_output=True, check=False
-        )
-        if done.returncode != 0:
-            last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise EngineUnfit(reason=f"compiling the guest failed ({done.returncode}): {last[:300]}")
+        code, said = children.finish("contracts.engine.compiling", str(made.absolute()), timeout_s=_COMPILING_S)
+        if code != 0:
+            raise EngineUnfit(reason=f"compiling the guest failed ({code}): {said[:300]}")
         content = made.read_bytes()
         sum_path = Path(work, "sum")
         _write(made, content)

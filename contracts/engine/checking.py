@@ -5,15 +5,19 @@ Spec: docs/spec/contract-engine.md, "The worker" and "The cache".
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
+from contracts.engine import children
 from contracts.engine.cache import default_folder, is_compiled, read_artifact
 from contracts.engine.errors import EngineUnfit
 from contracts.engine.host import check_host
 from contracts.engine.machine import make_engine
 from contracts.engine.running import Engine
+
+_CHECKED_S: Final = 60.0
+"""Seconds until the check must have ended: it compiles nothing."""
 
 
 def check_engine(folder: Path | None = None) -> bool:
@@ -27,10 +31,9 @@ def check_engine(folder: Path | None = None) -> bool:
             engine.start()
         return True
     # In a process of its own, as to look at the limits of one lifts them.
-    done = subprocess.run([sys.executable, "-m", "contracts.engine.checking"], capture_output=True, check=False)
-    if done.returncode != 0:
-        said = (done.stdout or done.stderr).decode(errors="replace").strip().rpartition("\n")[2]
-        raise EngineUnfit(reason=said[:300] or f"the check ended with code {done.returncode}")
+    code, said = children.finish("contracts.engine.checking", timeout_s=_CHECKED_S)
+    if code != 0:
+        raise EngineUnfit(reason=said[:300] or f"the check ended with code {code}")
     return False
 
 

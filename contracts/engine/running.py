@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from contracts import limits
-from contracts.engine import wire
+from contracts.engine import children, wire
 from contracts.engine.answers import Reason
 from contracts.engine.cache import Tell, default_folder
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
@@ -27,8 +26,6 @@ from contracts.engine.evaluating import Answer, Lookup, Outcome
 
 _START_S: Final = 600.0
 """Seconds until a worker must be ready: another process may be compiling on a slow machine."""
-
-_ROOT: Final = Path(__file__).parent.parent.parent
 
 
 class Engine:
@@ -199,16 +196,7 @@ class Engine:
 
 
 def _spawn(folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "contracts.engine.worker", str(folder)]
-    # Nothing of the node's environment is of use to it, and some of it is secret.
-    environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
-    environment["PYTHONPATH"] = str(_ROOT)
-    try:
-        worker = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment, cwd="/"
-        )
-    except OSError as cause:
-        raise EngineFailed(reason=f"cannot be started: {cause.strerror}") from cause
+    worker = children.start("contracts.engine.worker", str(folder.absolute()), stdin=subprocess.PIPE)
     assert worker.stdin is not None, "it was started with a pipe"
     os.set_blocking(worker.stdin.fileno(), False)  # one that reads no more must not hold its caller for ever
     return worker

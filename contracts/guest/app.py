@@ -81,11 +81,15 @@ def _rehearse():
     _namespace().clear()
 
 
-def _namespace():
-    # Both remember what they compiled: an input must not be spared what another was not.
+def _refresh():
+    """Forget what may be forgotten: an input must not be spared what another was not, nor meet its context."""
     re.purge()
     _strptime._regex_cache.clear()
     decimal.setcontext(CONTEXT.copy())
+
+
+def _namespace():
+    _refresh()
     names = {"__name__": "contract", "__builtins__": BUILTINS.copy()}
     exec(_code, names)
     decimal.setcontext(CONTEXT.copy())
@@ -103,7 +107,7 @@ def _advance(index, state, careful):
     global _last
     names, record = _begun[index]
     _begun[index] = None
-    decimal.setcontext(CONTEXT.copy())
+    _refresh()
     _last = names["apply"](read(state), record, read(_terms))
     if careful:
         check(_last)

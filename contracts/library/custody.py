@@ -2,7 +2,8 @@
 
 "Nobody gives what is not his, nobody takes without saying so, and a thing is sold once." One case is one thing: a
 serial number (SGTIN, SSCC), or a lot (LGTIN) with its quantity; any identifier of at most 200 letters of ASCII without
-blanks will do. Capital and small letters make no difference, so that no thing is two by how it is written.
+blanks will do, and is taken as it is written: serial numbers in capital and in small letters are two. Only what names
+the scheme of a URN (`urn:epc:id:sgtin:`) may be in either.
 
 Maker, buyer and carrier sign who owns and who holds, so they read every step. The price of an offer is for maker and
 buyer; the amount of a pledge for maker, buyer and financer. The financer reads where a thing is and whose it is.
@@ -56,14 +57,16 @@ SHARES = {
 }
 
 AHEAD = timedelta(minutes=5)  # what a clock may be ahead of the sequence's
-USED_MAX = 200  # offers, handovers and pledges that one member makes of one thing
+USED_MAX = 100  # offers, handovers and pledges that one member makes of one thing: a state has a greatest size
 
 
 def key(record):
-    name = text(record["body"], "epc")
-    if not name.isascii() or not name.isprintable() or " " in name:
+    name = text(record["body"], "epc", 200)
+    if not name.isascii() or " " in name:
         raise Reject(f"epc {name!r} has other letters than those of ASCII, or blanks")
-    return name.lower()
+    parts = name.split(":")
+    scheme = (4 if parts[1:2] and parts[1].lower() == "epc" else 2) if parts[0].lower() == "urn" else 0
+    return ":".join([part.lower() for part in parts[:scheme]] + parts[scheme:])
 
 
 def apply(state, record, terms):
@@ -104,7 +107,7 @@ def commission(record, time, terms):
     is_compared = put_in and most is not None and all(other == unit for _, other in put_in)
     if is_compared and 100 * made > most * total:
         raise Reject(f"{body['epc']}: {made} {unit} made of {total} {unit}, at most {most} percent")
-    owner = body.get("owner", author)
+    owner = text(body, "owner", 63) if "owner" in body else author
     named = {"epc": body["epc"], "status": "in hand", "maker": author, "owner": owner, "holder": author}
     measured = {"quantity": made, "made": made, "unit": unit, "packed_in": None, "changed": time}
     return {**named, **measured, "sold": None, "offer": None, "handover": None, "pledge": None, "used": {}}
@@ -161,12 +164,12 @@ def pack(state, record, terms, reasons):
     must_be_whole(state, record, reasons)
     if state["packed_in"]:
         reasons.append(f"already packed in {state['packed_in']}")
-    state |= {"packed_in": text(record["body"], "packed_in"), "handover": None}
+    state |= {"packed_in": text(record["body"], "packed_in", 200), "handover": None}
 
 
 def unpack(state, record, terms, reasons):
     must("hold", state, record, reasons)
-    if state["packed_in"] != text(record["body"], "packed_in"):
+    if state["packed_in"] != text(record["body"], "packed_in", 200):
         reasons.append(f"packed in {state['packed_in']}, not in {record['body']['packed_in']}")
     state |= {"packed_in": None, "handover": None}
 
@@ -257,7 +260,7 @@ def must_be_whole(state, record, reasons):
 
 def opened(state, record, name, reasons):
     body, author = record["body"], record["author"]
-    if text(body, "to") == author:
+    if text(body, "to", 63) == author:
         reasons.append(f"{name} {body.get('ID')} of {author} to itself")
     said, used = f"{name} {text(body, 'ID')}", state["used"].get(author, [])
     if len(used) == USED_MAX or any(said in names for names in state["used"].values()):
@@ -276,7 +279,7 @@ def closed(state, record, name, reasons, by=("to",)):
 
 
 def measure(quantity):
-    value, unit = quantity["value"], text(quantity, "unitCode")
+    value, unit = quantity["value"], text(quantity, "unitCode", 12)
     if type(value) not in (int, Decimal) or not 0 < value < 10**15:
         raise Reject(f"{value} {unit} is no quantity")
     return value, unit
@@ -295,7 +298,10 @@ def utc(time, **by):
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def text(body, name):
-    if not isinstance(body.get(name), str) or not 0 < len(body[name]) <= 200:
-        raise Reject(f"{name} is missing, or no text of at most 200 letters")
-    return body[name]
+def text(body, name, most=100):
+    value = body.get(name)
+    if not isinstance(value, str) or not 0 < len(value.encode()) <= most:
+        raise Reject(f"{name} is missing, or no text of at most {most} bytes")
+    if not value.isprintable() or '"' in value or "\\" in value:
+        raise Reject(f"{name} {value!r} holds quotes, backslashes or what is not printed")
+    return value

@@ -16,7 +16,15 @@ minor units. What is held back of a line is its share of the invoice's total, ta
 
 from datetime import date, timedelta
 
-MOST = 10**15  # of any amount or quantity
+# A state has a greatest size. Each of these is for one side alone, and all together stay below it: what one side
+# files leaves the other its room.
+MOST, LETTERS = 10**15, 24  # of any amount or quantity; and of its text
+NAME, CODE, MEMBER = 50, 12, 63  # letters of an ID, of a unit or currency, of a member's name; in UTF-8
+SIDE = 300  # documents of an order that the buyer and its bank file, and as many of the seller
+LINES_MOST = 360  # a line of the order counts two, one of a change that waits one
+BILLS_MOST = 600  # an invoice counts five, each of its lines one
+LATE_MOST = 200  # days on which the invoices of an order are paid late
+FINDINGS_MOST = 20  # that are kept
 ROLES = {"buyer", "seller", "carrier", "bank"}
 SIGNERS = {"buyer", "seller"}
 AUTHORS = {
@@ -103,19 +111,18 @@ def key(record):
 def apply(state, record, terms):
     """Take in one document, then match anew what is open."""
     kind, body = record["type"], record["body"]
-    name = text(body, "ID")
+    name = to_keep(body, "ID")
     # What the seller pays back is counted by itself, so that it cannot use up the buyer's payments.
     label = "refund" if kind == "payment" and record["role"] == "seller" else kind
     if state is None:
         if kind != "order":
             raise Reject(f"{kind} {name}: order {key(record)} is not known")
         state = new_order(body, terms) | {"parties": {"buyer": record["author"]}}
-        state["parties"] |= {"seller": text(body, "Seller")} if "Seller" in body else {}
+        state["parties"] |= {"seller": to_keep(body, "Seller", MEMBER)} if "Seller" in body else {}
     elif f"{label} {name}" in state["documents"] or kind == "order":
         raise Reject(f"{kind} {name} is filed already: a duplicate")
-    elif len(state["documents"]) >= 100 and sum(one.startswith(f"{label} ") for one in state["documents"]) >= 100:
-        # A state has a greatest size, and one side could fill it so that the other files nothing more.
-        raise Reject(f"{kind} {name}: order {state['order']} has 100 documents of this kind")
+    elif len(state["documents"]) >= 100 and is_full(state, label):
+        raise Reject(f"{kind} {name}: order {state['order']} has 100 documents of this kind, or {SIDE} of this side")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
         raise Reject(f"{kind} {name} is in {body['DocumentCurrencyCode']}, the order in {state['currency']}")
     elif state["stage"] in ("cancelled", "refused") and kind not in STILL:
@@ -131,6 +138,12 @@ def apply(state, record, terms):
         state["documents"].append(f"{label} {name}")
     match(state, terms)
     return state
+
+
+def is_full(state, label):
+    filed = [one.split(" ")[0] for one in state["documents"]]
+    side = [SELLS.count(one) for one in filed].count(SELLS.count(label))
+    return filed.count(label) >= 100 or side >= SIDE
 
 
 def summary(state):
@@ -155,19 +168,39 @@ def summary(state):
 
 
 def text(part, name):
-    if part.get(name) is None:
+    value = part.get(name)
+    if value is None:
         raise Reject(f"{name} is missing")
-    if not isinstance(part[name], str) or not 1 <= len(part[name]) <= 200:
+    if not isinstance(value, str) or not 1 <= len(value) <= 200:
         raise Reject(f"{name} must be text of 1 to 200 characters")
-    return part[name]
+    return value
+
+
+def to_keep(part, name, most=NAME):
+    """The text `name`, which goes into the state."""
+    value = part.get(name)
+    if not fits(value, most):
+        text(part, name)
+        raise Reject(f"{name} must be text of 1 to {most} bytes, printable and without quotes and backslashes")
+    return value
+
+
+def fits(value, most):
+    """Is it text of so many bytes at most, in a state as well? What is escaped there has more."""
+    if not isinstance(value, str) or not value.isprintable() or '"' in value or "\\" in value:
+        return False
+    return 0 < len(value if value.isascii() else value.encode()) <= most
 
 
 def parts(part, name, wanted=False):
     """The objects under `name`, one or a list; where it is missing none, or (`wanted`) a refusal."""
     found = part.get(name) or []
     found = found if isinstance(found, list) else [found]
-    if not all(isinstance(one, dict) for one in found) or (wanted and not found):
-        raise Reject(f"{name} must hold objects" if found else f"{name} is missing")
+    for one in found:
+        if not isinstance(one, dict):
+            raise Reject(f"{name} must hold objects")
+    if wanted and not found:
+        raise Reject(f"{name} is missing")
     return found
 
 
@@ -188,6 +221,8 @@ def number(part, name, unit=None, least=0):
         raise Reject(f"{name} is missing")
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or abs(value) > MOST:
         raise Reject(f"{name} {value} is not a number, or beyond what is bought")
+    if not isinstance(value, int) and len(f"{value:f}") > LETTERS:
+        raise Reject(f"{name} has more than {LETTERS} letters")
     if value < least:
         raise Reject(f"{name} {value} is below {least}")
     if unit is not None and kind != unit:
@@ -257,22 +292,26 @@ def extra_of(state, body):
 
 
 def new_order(body, terms):
-    currency = body.get("DocumentCurrencyCode") or terms.get("currency")
+    currency = (
+        to_keep(body, "DocumentCurrencyCode", CODE) if body.get("DocumentCurrencyCode") else terms.get("currency")
+    )
     if currency is None or terms.get("currency", currency) != currency:
         raise Reject(f"DocumentCurrencyCode is {currency}, the terms say {terms.get('currency')}")
     state = {"order": text(body, "ID"), "currency": currency, "places": terms.get("minor_units", 2), "stage": "ordered"}
     state |= {"lines": {}, "pending": None, "invoices": [], "on_account": 0, "penalty": 0, "documents": [], "extra": 0}
-    agree(state, body)
-    return state
+    return state | asked_of(state, body)
 
 
-def agree(state, body):
-    """What stands in `body`, the order or a change of it, is the order now."""
-    state |= {"lines": lines_of(state, body), "pending": None}
+def asked_of(state, body):
+    """What `body`, an order or a change of it, makes of the order; no more of it is kept."""
+    asked = {"lines": lines_of(state, body)}
+    if 2 * len(asked["lines"]) > LINES_MOST:
+        raise Reject(f"{body['ID']}: the order has {len(asked['lines'])} lines, at most {LINES_MOST // 2}")
     if "AllowanceCharge" in body:
-        state["extra"] = extra_of(state, body)
+        asked["extra"] = extra_of(state, body)
     if first(body, *UNTIL):
-        state["until"] = day(first(body, *UNTIL)).isoformat()
+        asked["until"] = day(first(body, *UNTIL)).isoformat()
+    return asked
 
 
 def lines_of(state, body):
@@ -280,14 +319,14 @@ def lines_of(state, body):
     lines = dict(state["lines"])
     for part in parts(body, "OrderLine", wanted=True):
         item = parts(part, "LineItem", wanted=True)[0]
-        name, net = text(item, "ID"), None
+        name, net = to_keep(item, "ID"), None
         old = state["lines"].get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
         gone = item.get("LineStatusCode") == "2"  # a line deleted
         ordered = 0 if gone else number(item, "Quantity", old.get("unit"))
-        delivered = max(old.get("despatched", 0), kept(old))
-        if ordered < delivered or (not ordered and not gone) or lines.get(name) is not state["lines"].get(name):
-            said = f"Quantity {ordered}, delivered {delivered}"
-            raise Reject(f"line {name}: {said}; it stands once, above 0, not below that")
+        if name in state["lines"]:
+            check_delivered(name, old, ordered)
+        if (not ordered and not gone) or lines.get(name) is not state["lines"].get(name):
+            raise Reject(f"line {name}: Quantity {ordered}; a line stands once, and above 0")
         if "LineExtensionAmount" in item:
             net = 0 if gone else amount(item, "LineExtensionAmount", state)
             if "Price" in item and not gone:
@@ -298,12 +337,21 @@ def lines_of(state, body):
         elif old.get("net") is not None and old["ordered"]:
             net = divide(old["net"] * ordered, old["ordered"], state["places"])
         unit = first(item, "Quantity", "unitCode") or old.get("unit")
+        if unit is not None and unit != old.get("unit") and not fits(unit, CODE):
+            raise Reject(f"line {name}: unitCode must be text of 1 to {CODE} bytes")
         lines[name] = old | {"ordered": ordered, "net": net, "unit": unit}
         if "Delivery" in item and first(item, *UNTIL):
             lines[name]["until"] = day(first(item, *UNTIL)).isoformat()
         if "Item" in item:
-            lines[name]["item"] = first(item, "Item", "SellersItemIdentification", "ID")
+            number_of_item = first(item, "Item", "SellersItemIdentification", "ID")
+            lines[name]["item"] = number_of_item if fits(number_of_item, NAME) else None
     return lines
+
+
+def check_delivered(name, line, ordered):
+    delivered = max(line.get("despatched", 0), kept(line))
+    if ordered < delivered:
+        raise Reject(f"line {name}: Quantity {ordered}, delivered {delivered}: not below that")
 
 
 def worth_of(state, item, ordered):
@@ -332,15 +380,27 @@ def take_change(state, record, terms):
     """A change binds at once while the seller has not accepted; later it waits for the seller's response AP."""
     wanted = ("OrderLine", "Delivery", "AllowanceCharge")
     change = {name: record["body"][name] for name in wanted if name in record["body"]}
-    named = {name: record["body"][name] for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
-    lines_of(state, change)  # refused now rather than when it is answered
-    if sum(one.startswith("order-response ") for one in state["documents"]) >= 100:
-        raise Reject(f"order-change {record['body']['ID']}: the seller has no answer left for order {state['order']}")
+    named = {name: to_keep(record["body"], name) for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
+    asked = asked_of(state, change | {"ID": named["ID"]})
+    if is_full(state, "order-response"):
+        raise Reject(f"order-change {named['ID']}: the seller has no answer left for order {state['order']}")
     if state["stage"] == "accepted":
-        state["pending"] = change | {"change": named}
+        lines = {name: line for name, line in asked["lines"].items() if line is not state["lines"].get(name)}
+        if 2 * len(asked["lines"]) + len(lines) > LINES_MOST:
+            raise Reject(f"{named['ID']} changes {len(lines)} lines of {len(asked['lines'])}: too many at once")
+        lines = {name: {part: line[part] for part in ASKED if part in line} for name, line in lines.items()}
+        state["pending"] = asked | {"lines": lines, "change": named}
     else:
-        agree(state, change)
-        state |= {"stage": "ordered", "change": named, "unseen": True}
+        state |= asked | {"stage": "ordered", "pending": None, "change": named, "unseen": True}
+
+
+def accept_change(state):
+    asked, lines = state["pending"], dict(state["lines"])
+    for name, line in asked["lines"].items():
+        old = lines.get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
+        check_delivered(name, old, line["ordered"])  # goods may have come since it was asked
+        lines[name] = old | line
+    state |= asked | {"lines": lines}
 
 
 def version(state):
@@ -366,8 +426,7 @@ def take_response(state, record, terms):
     if code == "RE" and not pending and state["stage"] == "accepted":
         raise Reject(f"order {state['order']} is accepted and can no longer be refused")
     if code == "AP" and pending:
-        agree(state, pending)
-        state["change"] = change
+        accept_change(state)
     if code == "AP":
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
@@ -507,7 +566,15 @@ def take_invoice(state, record, terms):
     # What was prepaid may stand on account already: no money counts twice.
     put_on_account(state, issued, -min(state["on_account"], bill.get("prepaid", 0)))
     state["invoices"].append(row)
+    check_bills(state, body["ID"])
     state["stage"] = "accepted"
+
+
+def check_bills(state, name):
+    size = sum(5 + len(row["lines"]) for row in state["invoices"])
+    if size > BILLS_MOST:
+        said = f"{len(state['invoices'])} invoices and {size - 5 * len(state['invoices'])} lines of them"
+        raise Reject(f"{name}: order {state['order']} would have {said}: too many")
 
 
 def invoice_of(state, part, what):
@@ -536,6 +603,7 @@ def take_credit(state, record, terms):
             raise Reject(f"{name} credits {said}; {row['id']} has {billed[0]} for {billed[1]}, {left} in all")
         if rest[2] * billed[1] > billed[2] * rest[1]:
             raise Reject(f"{name} credits line {line} at a lower tax rate than {row['id']} bills it")
+    check_bills(state, name)
     row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - bill.get("extra", 0)}
     row["rounded"] = row.get("rounded", 0) - bill.get("rounded", 0)
     if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
@@ -592,6 +660,8 @@ def take_payment(state, record, terms):
         row["paid"] += value
         if "late" in row or paid_on.isoformat() > row.get("due", LAST):
             row["late"] = booked(row.get("late", {}), paid_on.isoformat(), value)
+            if sum(len(one.get("late", ())) for one in state["invoices"]) > LATE_MOST:
+                raise Reject(f"{what}: the invoices of order {state['order']} were paid late on {LATE_MOST} days")
         if value < 0 and "paid_early" in row:  # what is paid back is of what came last
             row["paid_early"] = min(row["paid_early"], row["paid"])
         elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
@@ -622,6 +692,8 @@ def booked(money, paid_on, value):
     return money | {paid_on: money.get(paid_on, 0) + value} if value > 0 else money
 
 
+SELLS = ("order-response", "despatch", "invoice", "credit-note", "refund")
+ASKED = ("ordered", "net", "unit", "until", "item")  # of a line
 LAST = "9999"  # after every day, as texts are compared
 CREDITS = ("81", "83", "381", "396", "532")  # types of credit notes
 LINES = {"despatch": "Despatch", "receipt": "Receipt", "invoice": "Invoice", "credit-note": "CreditNote"}
@@ -667,6 +739,7 @@ def match(state, terms):
         elif line["short"] > 0 and kept(line) < line["ordered"] and name not in disputed:
             find(state, None, name, "short delivery", min(line["short"], line["ordered"] - kept(line)))
     state["status"] = status_of(state)
+    del state["findings"][FINDINGS_MOST:]
 
 
 def match_invoice(state, row, shared):

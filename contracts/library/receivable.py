@@ -37,6 +37,11 @@ SHARES = {
 
 _FINANCIERS = ("financier_1", "financier_2", "financier_3")
 
+# A state has a greatest size. Each of these is for one side alone, and all together stay below it.
+_DOCUMENTS = {"seller": 250, "debtor": 250, "financier_1": 100, "financier_2": 100, "financier_3": 100}
+_LINES = 300  # of an order
+_BILLED = 1000  # an invoice counts eight, each of its lines one
+
 
 def share(record, terms):
     named = record["body"].get("Assignee")
@@ -58,18 +63,24 @@ def apply(state, record, terms):
     body, kind, author = record["body"], record["type"], record["author"]
     if state is None and kind != "order":
         raise Reject(f"the debtor has filed no order {key(record)}")
-    state = state or {"order": key(record), "debtor": author, "seller": body.get("Seller"), "documents": []}
+    if state is None:
+        seller = _text(body, "Seller", 63) if "Seller" in body else None
+        state = {"order": key(record), "debtor": author, "seller": seller, "documents": [], "filed": {}}
     # Each financier counts for itself: it neither uses up what another may file nor learns of its numbers.
     label = f"{record['role']} {kind}" if record["role"] in _FINANCIERS else kind
     document = f"{label} {_text(body, 'ID')}"
     if document in state["documents"] or sum(one.startswith(f"{label} ") for one in state["documents"]) >= 100:
         raise Reject(f"{kind} {body['ID']} was filed before, or the order has 100 of its kind")
+    filed = state["filed"].get(record["role"], 0) + 1
+    if filed > _DOCUMENTS[record["role"]]:
+        raise Reject(f"{kind} {body['ID']}: the order has {filed - 1} documents of the {record['role']}")
     if record["role"] in ("debtor", "seller"):  # a role may have several members, an order has one
         party = state[record["role"]] = state[record["role"]] or author
         if party != author:
             raise Reject(f"the {record['role']} of order {state['order']} is {party}, not {author}")
     _STEPS[kind](state, record, terms)
-    return state | {"documents": [*state["documents"], document]}
+    filed = state["filed"] | {record["role"]: filed}
+    return state | {"documents": [*state["documents"], document], "filed": filed}
 
 
 def summary(state):
@@ -88,12 +99,14 @@ def summary(state):
 
 def _order(state, record, terms):
     body = record["body"]
-    state.update({"currency": _text(body, "DocumentCurrencyCode"), "lines": {}, "invoices": {}})
+    state.update({"currency": _text(body, "DocumentCurrencyCode", 12), "lines": {}, "invoices": {}})
+    if len(body["OrderLine"]) > _LINES:
+        raise Reject(f"order {state['order']} has {len(body['OrderLine'])} lines, at most {_LINES}")
     for line in body["OrderLine"]:
         name, quantity = _text(line["LineItem"], "ID"), line["LineItem"]["Quantity"]
         if name in state["lines"]:
             raise Reject(f"order line {name} is there twice")
-        ordered = _number(quantity, _text(quantity, "unitCode"), f"order line {name}")
+        ordered = _number(quantity, _text(quantity, "unitCode", 12), f"order line {name}")
         amount = _number(line["LineItem"]["LineExtensionAmount"], state["currency"], f"order line {name}")
         state["lines"][name] = {"unit": quantity["unitCode"], "ordered": ordered, "amount": amount, "received": 0}
 
@@ -122,6 +135,9 @@ def _invoice(state, record, terms):
     invoice = {"issued": _text(body, "IssueDate"), "due": _text(body, "DueDate"), "payable": payable, "lines": lines}
     invoice.update({"credited": 0, "paid": 0, "disputed": 0, "misdirected": {}, "assignment": None, "objection": None})
     _settle(state["invoices"].setdefault(body["ID"], invoice))
+    size = sum(8 + len(each["lines"]) for each in state["invoices"].values())
+    if size > _BILLED:
+        raise Reject(f"invoice {body['ID']}: the invoices of order {state['order']} and their lines are too many")
 
 
 def _assignment(state, record, terms):
@@ -183,7 +199,7 @@ def _confirmation(state, record, terms):
     if code == "RE":
         if before:
             raise Reject(f"assignment {assignment['ID']} is confirmed: that is not taken back")
-        invoice.update({"assignment": None, "objection": body["Description"]})
+        invoice.update({"assignment": None, "objection": _cut(body["Description"])})
         return _settle(invoice)
     amount = _number(body["ConfirmedAmount"], state["currency"], f"confirmation {body['ID']}")
     most = before + (invoice["disputed"] if before else invoice["open"])
@@ -287,6 +303,8 @@ def _number(value, unit, what, least=None):
         raise Reject(f"{what} is in {given}, the order in {unit}")
     if type(number) not in (int, Decimal) or not (number > 0 or number == least):
         raise Reject(f"{what}: {number} is no number above 0")
+    if number > 10**15 or len(f"{Decimal(number):f}") > 24:
+        raise Reject(f"{what}: more than 24 letters, or above 10**15")
     return number
 
 
@@ -294,7 +312,16 @@ def _several(value):
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _text(body, name):
-    if not isinstance(body.get(name), str) or not 0 < len(body[name].strip()) <= len(body[name]) <= 200:
-        raise Reject(f"{name} is missing, or no text of 1 to 200 letters")
-    return body[name]
+def _text(body, name, most=50):
+    value = body.get(name)
+    if not isinstance(value, str) or not value.strip() or len(value.encode()) > most:
+        raise Reject(f"{name} is missing, or no text of 1 to {most} bytes")
+    if not value.isprintable() or '"' in value or "\\" in value:
+        raise Reject(f"{name} {value!r} holds quotes, backslashes or what is not printed")
+    return value
+
+
+def _cut(words):
+    """So much of a text, or of several, as a state has room for: 100 letters of ASCII, others as question marks."""
+    told = "; ".join(one for one in _several(words) if isinstance(one, str))[:100]
+    return "".join(one if one.isascii() and one.isprintable() and one not in '"\\' else "?" for one in told)

@@ -18,6 +18,7 @@ SHOWN: Final = {
     "clock_by_timestamps": "a time that was given, in UTC",
     "clock_of_zones": "a time that was given, in UTC: there are no zones",
     "collector_calls_back": "1: what the collector calls back can only raise",
+    "collector_started": "how many objects its own instance has",
     "collector_thaws_the_image": "1: the image is not the contract's, and is thrown away with the instance",
     "entropy_left_in_the_image": "the seed that is in the artifact: the same number in every instance of every node",
     "environment": "nothing: there is none",

@@ -1,0 +1,186 @@
+"""A case of a ready contract has room for each side, whatever the other files: its state stays in bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from contracts import limits
+from contracts.engine import Engine
+from contracts.folding import Fold
+from tests.plain_fold import cases, decode_inputs, encode, library
+
+Step = dict[str, Any]
+
+
+class _Case:
+    """One case of a contract, filed to until nothing more is taken."""
+
+    def __init__(self, engine: Engine, name: str, terms: Any) -> None:
+        self.fold = Fold(engine, library(name), encode(terms))
+
+    def file(self, steps: Sequence[Step]) -> list[str | None]:
+        """Why each of them was refused; None where it was applied."""
+        filed = self.fold.file(decode_inputs(steps, self.fold.source))
+        reasons = [one.outcome.reason for one in filed]
+        return [None if reason is None else reason.message for reason in reasons]
+
+    @property
+    def size(self) -> int:
+        return max(len(state) for state in self.fold.states.values())
+
+
+def _name(number: int, letter: str = "x", size: int = 50) -> str:
+    return f"{number:03}" + letter * ((size - 3) // len(letter.encode()))
+
+
+def _eur(value: Any) -> Step:
+    return {"value": value, "currencyID": "EUR"}
+
+
+def _each(value: Any, unit: str = "123456789012") -> Step:
+    return {"value": value, "unitCode": unit}
+
+
+def _purchase(role: str, kind: str, name: str, **body: Any) -> Step:
+    return {"role": role, "type": kind, "body": {"ID": name, "OrderReference": {"ID": "PO-1"}, **body}}
+
+
+def _order(lines: int) -> Step:
+    quantity = _each(int("9" * 15))
+    item = {"SellersItemIdentification": {"ID": _name(0)}}
+    line = {"Quantity": quantity, "LineExtensionAmount": _eur(1000), "Item": item, "Delivery": _until("2026-01-02")}
+    made = [{"LineItem": {**line, "ID": _name(number)}} for number in range(lines)]
+    return _purchase("buyer", "order", "PO-1", DocumentCurrencyCode="EUR", OrderLine=made)
+
+
+def _until(day: str) -> Step:
+    return {"RequestedDeliveryPeriod": {"EndDate": day}}
+
+
+def _bill(name: str, lines: int, day: str) -> Step:
+    made = [
+        {"ID": _name(number), "InvoicedQuantity": _each(1), "LineExtensionAmount": _eur(5)} for number in range(lines)
+    ]
+    total = {"PayableAmount": _eur(5 * lines)}
+    return _purchase("seller", "invoice", name, IssueDate=day, InvoiceLine=made, LegalMonetaryTotal=total)
+
+
+def _receipt(name: str, **more: Any) -> Step:
+    line = {"ID": _name(0), "ReceivedQuantity": _each(Decimal("0.12345678")), **more}
+    return _purchase("buyer", "receipt", name, IssueDate="2026-02-01", ReceiptLine=[line])
+
+
+def _payment(name: str, day: str = "2026-03-01") -> Step:
+    return _purchase("buyer", "payment", name, PaidDate=day, PaidAmount=_eur(1))
+
+
+def _change(name: str, lines: int) -> Step:
+    return {
+        **_order(lines),
+        "type": "order-change",
+        "body": {**_order(lines)["body"], **_purchase("", "", name)["body"]},
+    }
+
+
+def _documents_of_the_buyer(letter: str) -> Iterator[Step]:
+    yield from (_receipt(_name(number, letter)) for number in range(101))
+    yield from (_payment(_name(number, letter)) for number in range(101))
+    yield from (_change(_name(number, letter), 1) for number in range(101))
+
+
+@pytest.mark.parametrize("letter", ["x", "\N{RED APPLE}", "\x01", '"'])
+def test_a_buyer_who_fills_an_order_leaves_room_for_the_sellers_invoice(engine: Engine, letter: str) -> None:
+    case = _Case(engine, "purchase", {"interest_percent": 8})
+    accepted = _purchase("seller", "order-response", "OR-1", OrderResponseCode="AP")
+    assert case.file([_order(120), accepted]) == [None, None]
+    taken = case.file(list(_documents_of_the_buyer(letter))).count(None)
+    assert taken == (299 if letter.isprintable() and letter != '"' else 0)
+    assert case.file([_bill("INV-1", 120, "2026-03-02")]) == [None]
+    assert case.size < limits.STATE_BYTES_MAX
+
+
+def test_an_order_that_both_sides_fill_stays_within_its_bound(engine: Engine) -> None:
+    """Lines, a change of all of them, invoices, receipts, and payments late on a hundred days."""
+    case = _Case(engine, "purchase", {"interest_percent": 8})
+    accepted = _purchase("seller", "order-response", "OR-1", OrderResponseCode="AP")
+    assert case.file([_order(120), accepted]) == [None, None]
+    bills = [_bill(_name(number), 1, f"2026-01-{number % 28 + 1:02}") for number in range(100)]
+    for number, bill in enumerate(bills):
+        bill["body"] |= {"DueDate": "2026-01-30", "LegalMonetaryTotal": {"PayableAmount": _eur(number + 1)}}
+        bill["body"]["InvoiceLine"][0]["LineExtensionAmount"] = _eur(number + 1)
+    assert case.file(bills).count(None) == 100
+    billed = [{"InvoiceDocumentReference": {"ID": _name(99)}}]
+    days = [f"2026-{2 + number // 28:02}-{number % 28 + 1:02}" for number in range(100)]
+    paid = [_payment(_name(number), day) for number, day in enumerate(days)]
+    for one in paid[::2]:
+        one["body"]["BillingReference"] = billed
+    receipts = [_receipt(_name(number)) for number in range(100)]
+    assert case.file(paid + receipts).count(None) == 200
+    assert case.file([_change("OC-1", 121), _change("OC-2", 120)])[1] is None
+    assert limits.STATE_BYTES_MAX // 3 < case.size < limits.STATE_BYTES_MAX
+
+
+def test_a_seller_who_fills_an_order_leaves_room_for_the_buyers_receipt(engine: Engine) -> None:
+    case = _Case(engine, "purchase", {})
+    assert case.file([_order(180)]) == [None]
+    bills = [_bill(_name(number), number % 3 + 3, f"2026-01-{number % 28 + 1:02}") for number in range(1, 101)]
+    assert case.file(bills).count(None) > 50
+    assert case.file([_receipt("RA-1"), _payment("P-1")]) == [None, None]
+    assert case.size < limits.STATE_BYTES_MAX
+
+
+def test_an_order_has_a_greatest_number_of_lines(engine: Engine) -> None:
+    case = _Case(engine, "purchase", {})
+    assert case.file([_order(181), _order(180), _change("OC-1", 181)])[1] is None
+    assert 2 * case.size < limits.STATE_BYTES_MAX
+
+
+def test_a_party_of_a_receivable_that_fills_it_leaves_room_for_the_other(engine: Engine) -> None:
+    case = _Case(engine, "receivable", cases("receivable")["terms"])
+    line = {"Quantity": _each(int("9" * 15)), "LineExtensionAmount": _eur(10**12)}
+    order = _purchase("debtor", "order", "PO-1", DocumentCurrencyCode="EUR")
+    order["body"]["OrderLine"] = [{"LineItem": {"ID": _name(number), **line}} for number in range(300)]
+    assert case.file([order]) == [None]
+    receipts = [{**_receipt(_name(number)), "role": "debtor"} for number in range(101)]
+    assert case.file(receipts).count(None) == 100
+    bills = [_bill(_name(number), 2, "2026-01-01") for number in range(101)]
+    for bill in bills:
+        bill["body"]["DueDate"] = "2026-02-01"
+    assert case.file(bills).count(None) == 100
+    paid = {"BillingReference": [{"InvoiceDocumentReference": {"ID": _name(0)}}], "DebitLineAmount": _eur(1)}
+    assert case.file([_purchase("debtor", "payment", "P-1", RemittanceAdviceLine=[paid])]) == [None]
+    assert case.size < limits.STATE_BYTES_MAX
+
+
+@pytest.mark.parametrize("seller", ["", {"ID": "seller.example"}, "s" * 64])
+def test_the_seller_of_a_receivable_is_named_by_text(engine: Engine, seller: object) -> None:
+    case = _Case(engine, "receivable", cases("receivable")["terms"])
+    line = {"ID": "1", "Quantity": _each(1), "LineExtensionAmount": _eur(1)}
+    body = {"DocumentCurrencyCode": "EUR", "OrderLine": [{"LineItem": line}], "Seller": seller}
+    (reason,) = case.file([_purchase("debtor", "order", "PO-1", **body)])
+    assert reason is not None and "Seller" in reason
+
+
+@pytest.mark.parametrize(("letter", "taken"), [("x", 100), ("\N{RED APPLE}", 100), ("\x01", 0)])
+def test_a_holder_who_hands_over_without_end_leaves_room_for_the_owner(engine: Engine, letter: str, taken: int) -> None:
+    case = _Case(engine, "custody", cases("custody")["terms"])
+    when = {"epc": "urn:epc:id:sgtin:9521102.301001.1", "eventTime": "2026-01-01T00:00:00Z"}
+    made = {
+        "role": "maker",
+        "author": "maker.example",
+        "type": "commission",
+        "body": {**when, "owner": "buyer.example"},
+    }
+    assert case.file([made]) == [None]
+    handed = [
+        {**made, "type": "handover", "body": {**when, "ID": _name(number, letter, 100), "to": "m" * 63}}
+        for number in range(101)
+    ]
+    assert case.file(handed).count(None) == taken
+    offer = {"role": "buyer", "author": "buyer.example", "type": "title-offer"}
+    assert case.file([{**offer, "body": {**when, "ID": "O-1", "to": "other.example"}}]) == [None]
+    assert case.size < limits.STATE_BYTES_MAX // 10
