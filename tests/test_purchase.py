@@ -93,3 +93,27 @@ def test_a_refused_document_changes_nothing() -> None:
     for case in _CASES["cases"]:
         taken = [step for step in case["steps"] if "rejected" not in step]
         assert fold(taken, SOURCE, case.get("terms", {})).states == _folded(case).states, case["name"]
+
+
+def test_every_change_that_is_taken_in_can_be_answered_however_often_the_seller_acknowledged() -> None:
+    order = {"ID": "PO-1", "DocumentCurrencyCode": "GBP", "OrderLine": [_line(0)]}
+    steps = [{"role": "buyer", "type": "order", "body": order}, _answer("R", "AP")]
+    for number in range(99):
+        change = {"ID": f"C{number}", "OrderReference": {"ID": "PO-1"}, "OrderLine": [_line(number)]}
+        named = {"OrderChangeDocumentReference": {"ID": f"C{number}"}}
+        steps.append({"role": "buyer", "type": "order-change", "body": change})
+        steps += [_answer(f"A{number}", "AB", **named), _answer(f"R{number}", "AP", **named)]
+    last = {"ID": "C99", "OrderReference": {"ID": "PO-1"}, "OrderLine": [_line(99)]}
+    refused = {"role": "buyer", "type": "order-change", "body": last, "rejected": "the seller has no answer left"}
+    state = fold([*steps, refused], SOURCE, {}).states["PO-1"]
+    assert state["pending"] is None and state["lines"]["1"]["ordered"] == 198
+
+
+def _line(more: int) -> dict[str, Any]:
+    amount = {"value": 100, "currencyID": "GBP"}
+    return {"LineItem": {"ID": "1", "Quantity": {"value": 100 + more, "unitCode": "EA"}, "LineExtensionAmount": amount}}
+
+
+def _answer(name: str, code: str, **named: Any) -> dict[str, Any]:
+    body = {"ID": name, "OrderResponseCode": code, "OrderReference": {"ID": "PO-1"}, **named}
+    return {"role": "seller", "type": "order-response", "body": body}

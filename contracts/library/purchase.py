@@ -134,7 +134,8 @@ def apply(state, record, terms):
         raise Reject(f"{kind} {name}: the seller has to answer {version(state)} first")
     else:
         STEPS[kind](state, record, terms)
-    state["documents"].append(f"{label} {name}")
+    if kind != "order-response" or body["OrderResponseCode"] != "AB":  # "it came" is no answer, and uses none up
+        state["documents"].append(f"{label} {name}")
     match(state, terms)
     return state
 
@@ -328,7 +329,7 @@ def lines_of(state, body):
             raise Reject(f"line {name}: Quantity {ordered}; a line stands once, and above 0")
         if "LineExtensionAmount" in item:
             net = 0 if gone else amount(item, "LineExtensionAmount", state)
-            if "Price" in item and net:
+            if "Price" in item and not gone:
                 check_price(state, item, (ordered, net))
         elif "Price" in item:
             worth, base = worth_of(state, item, ordered)
@@ -365,9 +366,13 @@ def check_price(state, item, given):
     (ordered, net), (worth, base) = given, worth_of(state, item, given[0])
     if worth == net * base:
         return
-    worth = divide(worth, base, state["places"]) + extra_of(state, item)
-    # A price in cents is up to half a cent off.
-    if abs(worth - net) > divide(ordered, base * 200, 12) + Decimal(1).scaleb(-state["places"]):
+    # A price is up to half of its last decimal off, but no more than a hundredth of itself; the amount is rounded once.
+    price, unit = number(first(item, "Price"), "PriceAmount"), Decimal(1).scaleb(-state["places"])
+    last = min(Decimal(1).scaleb(Decimal(price).as_tuple().exponent), unit)
+    off = min(divide(ordered * last, base * 2, 12), divide(worth, base * 100, 12)) + divide(unit, 2, 12)
+    worth = divide(worth, base, 12) + extra_of(state, item)
+    if abs(worth - net) > off:
+        worth = divide(worth, 1, state["places"])
         raise Reject(f"line {item['ID']}: LineExtensionAmount {net}, by its price {worth} {state['currency']}")
 
 
@@ -377,6 +382,8 @@ def take_change(state, record, terms):
     change = {name: record["body"][name] for name in wanted if name in record["body"]}
     named = {name: to_keep(record["body"], name) for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
     asked = asked_of(state, change | {"ID": named["ID"]})
+    if is_full(state, "order-response"):
+        raise Reject(f"order-change {named['ID']}: the seller has no answer left for order {state['order']}")
     if state["stage"] == "accepted":
         lines = {name: line for name, line in asked["lines"].items() if line is not state["lines"].get(name)}
         if 2 * len(asked["lines"]) + len(lines) > LINES_MOST:
@@ -433,6 +440,11 @@ def take_cancellation(state, record, terms):
         gone = max(line.get("despatched", 0), line["received"])
         if gone:
             raise Reject(f"order {state['order']} stands: {gone} {line['unit']} of line {name} are despatched")
+    # What is done without despatch and receipt, the invoice alone tells of; that it is refused undoes nothing.
+    for row in state["invoices"] if terms.get("match") == "two-way" and state["stage"] == "accepted" else ():
+        if row["amount"] > row.get("credited", 0):
+            said = f"{row['id']} bills {row['amount']} {state['currency']}; a change that the seller accepts ends it"
+            raise Reject(f"order {state['order']} stands: {said}")
     state |= {"stage": "cancelled", "pending": None}
 
 
@@ -449,6 +461,9 @@ def take_despatch(state, record, terms):
 def take_receipt(state, record, terms):
     """Goods that came, and (RejectedQuantity) that go back: a line without ReceivedQuantity is a return."""
     body = record["body"]
+    if state["stage"] == "other terms offered":
+        said = "the seller offered other terms, and has neither accepted nor despatched"
+        raise Reject(f"receipt {body['ID']}: {said} what is ordered")
     came_on = first(body, "Shipment", "Delivery", "ActualDeliveryDate") or body.get("IssueDate")
     came_on = day_of(record, terms, came_on)
     for part in parts(body, "ReceiptLine", wanted=True):
@@ -531,6 +546,10 @@ def take_invoice(state, record, terms):
         if same and row.get("response") != "RE":
             said = f"of {issued}, {bill['amount']} {state['currency']}"
             raise Reject(f"{body['ID']} bills what {row['id']} bills, {said}: renumbered")
+    for name, (billed, asked, _) in bill["lines"].items():
+        if billed < 0 <= asked:
+            unit = state["lines"][name]["unit"]
+            raise Reject(f"{body['ID']}, line {name}: takes back {-billed} {unit} for {-asked} {state['currency']}")
     filed = day_of(record, terms, issued)
     means, offer = first(body, "PaymentMeans", "PaymentDueDate"), first(body, "PaymentTerms") or {}
     due = [day(one) for one in (body.get("DueDate"), means, offer.get("PaymentDueDate")) if one][:1]
@@ -617,13 +636,17 @@ def take_answer(state, record, terms):
 
 
 def take_payment(state, record, terms):
-    """What was paid, for an invoice or, where none is named, on account; from the seller it is a refund."""
+    """What was paid, for an invoice or, where none is named, on account; from the seller it is a refund.
+
+    Money that came back is the buyer's or bank's word too (CreditLineAmount), and the seller's as far as it owes it.
+    """
     body, total, what = record["body"], 0, f"payment {record['body']['ID']}"
     paid_on = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate"))
+    owed = owed_back(state) if record["role"] == "seller" else None
     for part in [body] if "PaidAmount" in body else parts(body, "RemittanceAdviceLine", wanted=True):
         value = amount(part, "PaidAmount" if part is body else "DebitLineAmount", state)
         value -= optional(part, "CreditLineAmount", state["currency"])
-        if value <= 0:
+        if not value or (value < 0 and record["role"] == "seller"):
             raise Reject(f"{what}: {value} {state['currency']} is no payment")
         total += value
         value = -value if record["role"] == "seller" else value
@@ -639,10 +662,20 @@ def take_payment(state, record, terms):
             row["late"] = booked(row.get("late", {}), paid_on.isoformat(), value)
             if sum(len(one.get("late", ())) for one in state["invoices"]) > LATE_MOST:
                 raise Reject(f"{what}: the invoices of order {state['order']} were paid late on {LATE_MOST} days")
-        if "discount_until" in row and paid_on <= day(row["discount_until"]):
+        if value < 0 and "paid_early" in row:  # what is paid back is of what came last
+            row["paid_early"] = min(row["paid_early"], row["paid"])
+        elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
+    if owed is not None and total > owed:
+        raise Reject(f"{what}: {total} {state['currency']} are above the {owed} that the seller owes")
     if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
         raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
+
+
+def owed_back(state):
+    """What was paid or credited beyond what is due, before this payment. An advance waits for the order's bills."""
+    waits = 0 if state["stage"] in ("cancelled", "refused") else state["on_account"]
+    return max(-payable(state) - waits, divide(0, 1, state["places"]))
 
 
 def put_on_account(state, paid_on, value):
@@ -711,11 +744,12 @@ def match(state, terms):
 
 def match_invoice(state, row, shared):
     """What of the invoice is held back, discounted and open."""
-    terms, places, net, gross, held, before = shared["terms"], state["places"], 0, 0, 0, len(state["findings"])
+    terms, places, net, gross, held, is_beyond = shared["terms"], state["places"], 0, 0, 0, False
+    before = len(state["findings"])
     row["claim"] = claim = 0 if row.get("response") == "RE" else row["amount"] - row.get("credited", 0)
     for name, (_, asked, taxed) in sorted(row["lines"].items()) if claim else ():
         back = match_line(state, row, name, shared)
-        held += divide(taxed * back, asked, 12) if back else 0
+        held += divide(taxed * back, asked, 12) if back and asked else back * 100
         net, gross = net + asked, gross + taxed
     agreed, extra = shared["charges"], row.get("extra", 0)
     shared["charges"] -= max(min(extra, agreed), 0)
@@ -731,8 +765,11 @@ def match_invoice(state, row, shared):
         back, share = divide(held, 100, places), divide(claim * held, gross, places)
         # What is held back is the line with its tax, or its share where the total has allowances or prepayments.
         back = back if abs(back - share) <= Decimal(1).scaleb(-places) else share
-        held = claim if held == gross else max(min(back, claim), 0)
+        is_beyond, held = held != gross and back > claim, claim if held == gross else max(min(back, claim), 0)
     held = claim if bare else held
+    for name, (billed, *_) in row["lines"].items() if bare or is_beyond else ():
+        # What it takes back is set against what is not payable: it gives no money, so it frees nothing to bill again.
+        state["lines"][name]["invoiced"] -= min(billed, 0)
     due, early = claim - held, row.get("paid_early", 0)
     if early > 0:
         percent = row["discount_percent"]
