@@ -62,7 +62,7 @@ def split(*contents: bytes, **given_names: Export) -> list[bytes]:
     """The modules as they are merged; all but the first import from `env`, which has these names."""
     order: list[tuple[int, dict[str, Any]]] = [(0, {})]
     order += [(i, {"env": given_names}) for i in range(1, len(contents))]
-    return [content for _, content in linking.split(Component(modules=list(contents), given=order))]
+    return [content for _, content in linking.split(Component(modules=list(contents), given=order), set())]
 
 
 def sections(content: bytes) -> dict[int, bytes]:
@@ -75,6 +75,18 @@ def test_imports_are_named_after_the_exports_that_they_are_given() -> None:
         [an_import("m0", "m0|base", b"\3" + I32 + b"\0"), an_import("m2", "m2|start", b"\0\0")]
     )
     assert sections(library)[7] == encode_vector([an_export("m1|own", 3, 1)])
+
+
+def test_library_is_asked_for_room_by_way_of_what_looks_at_the_size() -> None:
+    functions: set[Export] = set()
+    asking = module((2, encode_vector([an_import("env", "malloc", b"\0\0"), an_import("env", "free", b"\0\0")])))
+    given: dict[str, Any] = {"env": {"malloc": Export(0, "malloc"), "free": Export(0, "free")}}
+    ((_, linked),) = linking.split(Component(modules=[asking], given=[(0, given)]), functions)
+    expected = [an_import("sized", "malloc", b"\0\0"), an_import("m0", "m0|free", b"\0\0")]
+    assert (sections(linked)[2], functions) == (encode_vector(expected), {Export(0, "malloc")})
+    with pytest.raises(Unreadable, match="functions of the C library"):
+        linking.find_library(functions)
+    assert linking.find_library({Export(3, name) for name in ("malloc", "calloc", "realloc")}) == 3
 
 
 def test_offsets_are_put_in_as_numbers_and_custom_sections_left_out() -> None:
@@ -234,7 +246,7 @@ def test_functions_that_are_lifted_with_another_realloc_are_refused() -> None:
 
 
 def test_a_component_with_more_or_fewer_exports_than_the_world_is_refused() -> None:
-    names = ["translate", "load", "begin", "advance", "look", "forget", "ask"]
+    names = ["translate", "load", "rehearse", "begin", "advance", "look", "forget", "ask"]
     linking.verify_exports(Component(functions=names), WIT, instances=[])
     for functions, instances in ((names[1:], []), ([*names, "more"], []), (names, ["exports"])):
         with pytest.raises(Unreadable, match="exports of the component"):

@@ -13,10 +13,10 @@ from typing import Final
 from contracts import limits
 from ledger.jsontext import encode_canonical
 
-ARTIFACT: Final = "23eb3c318b18410cee236b6714e076d7bb3947baa2368689f2cf303a1b19de88"
+ARTIFACT: Final = "e68fe422c9243913fd397855af5a8d4731afa904f2ab48a2a630fe1f6656c65c"
 """SHA-256 of the guest, uncompressed, as hexadecimal digits."""
 
-ARTIFACT_BYTES: Final = 14583185
+ARTIFACT_BYTES: Final = 14581986
 
 WASMTIME: Final = "50.0.1"
 """The exact version: how much fuel an instruction costs and how deep the stack reaches is its own affair."""

@@ -70,13 +70,13 @@ def link(content: bytes, wit: Path, folder: Path) -> bytes:
     component = read_component(content)
     verify_exports(component, wit.read_text(encoding="utf-8"), instances=_OWN_EXPORTS)
     named: list[str | Path] = []
-    modules, library = split(component)
-    for number, module in modules:
+    functions: set[Export] = set()
+    for number, module in split(component, functions):
         path = folder / f"{number}.wasm"
         path.write_bytes(module)
         named += [path, _module_name(number)]
-    sized = folder / _SIZED.name
-    sized.write_text(_SIZED.read_text(encoding="utf-8").replace("@LIBC@", _module_name(library)), encoding="utf-8")
+    sized, library = folder / _SIZED.name, _module_name(find_library(functions))
+    sized.write_text(_SIZED.read_text(encoding="utf-8").replace("@LIBC@", library), encoding="utf-8")
     named += [sized, _SIZED_MODULE]
     merged, grown, kept, optimised = (folder / f"{name}.wasm" for name in ("merged", "grown", "kept", "optimised"))
     tools.run_binaryen("wasm-merge", *named, "-o", merged)
@@ -103,21 +103,24 @@ def verify_exports(component: Component, wit: str, *, instances: Sequence[str]) 
         raise Unreadable(where=f"exports of the component, which should be {expected}, {list(instances)}", met=met)
 
 
-def split(component: Component) -> tuple[list[tuple[int, bytes]], int]:
+def split(component: Component, functions: set[Export]) -> list[tuple[int, bytes]]:
     """Number and content of each core module, as they are instantiated, with names that no other module has.
 
-    And the number of the one whose functions `sized.wat` stands before.
+    functions: those of the C library that `sized.wat` stands before are added.
     """
     constants: dict[Export, int] = {}
-    sized: set[Export] = set()
-    modules = [
-        (number, _Renaming(number, given, constants, sized).rename(component.modules[number]))
+    return [
+        (number, _Renaming(number, given, constants, functions).rename(component.modules[number]))
         for number, given in component.given
     ]
-    library = {export.module for export in sized}
-    if {export.name for export in sized} != _SIZED_FUNCTIONS or len(library) != 1:
-        raise Unreadable(where="functions of the C library", met=f"{sorted(sized)}")
-    return modules, library.pop()
+
+
+def find_library(functions: set[Export]) -> int:
+    """The number of the module that has all the functions that `sized.wat` stands before."""
+    modules = {export.module for export in functions}
+    if {export.name for export in functions} != _SIZED_FUNCTIONS or len(modules) != 1:
+        raise Unreadable(where="functions of the C library", met=f"{sorted(functions)}")
+    return modules.pop()
 
 
 def keep(module: bytes, roots: dict[str, Export]) -> bytes:
