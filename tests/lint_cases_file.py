@@ -112,6 +112,11 @@ IN_FILE: Final = [
         "from dataclasses import dataclass\n@dataclass\nclass C:  # here\n    x: int",
         "class C:\n    x: int",
     ),
+    Pair(
+        "function-misspelt",
+        "def sumary(state):  # here\n    return {}",
+        "def supply(state):\n    return {}\nX = supply",
+    ),
     Pair("function-unused", "def f():  # here\n    return f()", "def f():\n    return 1\nX = f"),
     Pair("function-long", _LONG, _LONG.replace("    a = 1\n", "", 1)),
     Pair(

@@ -258,3 +258,10 @@ def test_byte_order_mark_is_refused_with_what_to_save_instead() -> None:
     (found,) = lint("\ufeff" + contract())
     assert (found.line, found.code) == (1, "hidden-text")
     assert "byte order mark" in found.message and "UTF-8 without one" in found.instead
+
+
+def test_file_whose_functions_are_all_misspelt_is_not_taken_for_one_without_any() -> None:
+    text = contract().replace("def key(", "def Key(").replace("def apply(", "def aply(")
+    found = [finding for finding in lint(text) if finding.is_error]
+    assert [finding.code for finding in found] == ["function-misspelt"] * 2
+    assert [finding.instead[: len("write apply")] for finding in found] == ["write key, ", "write apply"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from contracts.source.allowed import BUILTINS, words
-from contracts.source.functions import PARAMETERS
+from contracts.source.functions import find_unused, meant
 from contracts.source.literals import Finding
 from contracts.source.scopes import Binding, Code, Function, line_of, show
 
@@ -79,21 +79,11 @@ def _check_shapes(code: Code) -> Iterator[Finding]:
 
 
 def _check_unused(code: Code) -> Iterator[Finding]:
-    used: set[str] = set()
-    for named in code.all(ast.Name):
-        if isinstance(named.ctx, ast.Load) and code.find(named) is code.file and not _is_own(code, named):
-            used.add(named.id)
-    for node in code.tree.body:
-        match node:
-            case ast.FunctionDef(name=name) if name not in used and name not in PARAMETERS:
-                message = f"nothing uses the function {name[:80]}"
-                yield _doubt(node, "function-unused", message, "remove it, or call it")
-
-
-def _is_own(code: Code, name: ast.Name) -> bool:
-    """Whether a function names itself: that alone does not make it used."""
-    node = code.scopes[name].node
-    return isinstance(node, Function) and node.name == name.id
+    for node in find_unused(code):
+        if not meant(code, node.name):
+            yield _doubt(
+                node, "function-unused", f"nothing uses the function {node.name[:80]}", "remove it, or call it"
+            )
 
 
 def _check_builtins(code: Code) -> Iterator[Finding]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Final
 
 from contracts.source.ending import Ending
 from contracts.source.literals import Finding
-from contracts.source.scopes import Code
+from contracts.source.scopes import Code, Function
 
 PARAMETERS: Final = {
     "key": ("record",),
@@ -21,6 +22,8 @@ PARAMETERS: Final = {
     "migrate": ("state", "terms"),
 }
 _NEEDS: Final = {"key": "apply", "apply": "key", "summary": "apply", "migrate": "apply"}
+_CLOSE: Final = 0.75  # of difflib: `aply` and `Key` are that close, `supply` and `merge` are not
+_NAME_LETTERS: Final = 20  # of names that are compared
 _RETURNS: Final = {
     "key": "return the name of the case, a text",
     "apply": 'return the new state, a dictionary, or raise Reject("why")',
@@ -33,6 +36,26 @@ _RETURNS: Final = {
 def find_functions(code: Code) -> dict[str, ast.FunctionDef]:
     """The functions at the top level by which a contract is run."""
     return {node.name: node for node in code.tree.body if isinstance(node, ast.FunctionDef) and node.name in PARAMETERS}
+
+
+def find_unused(code: Code) -> Iterator[ast.FunctionDef]:
+    """The functions at the top level that nothing names: neither the file nor whoever runs it."""
+    used = {
+        named.id
+        for named in code.all(ast.Name)
+        if isinstance(named.ctx, ast.Load) and code.find(named) is code.file and not _is_own(code, named)
+    }
+    for node in code.tree.body:
+        match node:
+            case ast.FunctionDef(name=name) if name not in used and name not in PARAMETERS:
+                yield node
+
+
+def meant(code: Code, name: str) -> str:
+    """The function that `name` was meant to be, as it seems, and that the file lacks; empty if it seems to be none."""
+    lacking = sorted(PARAMETERS.keys() - find_functions(code).keys())
+    close = get_close_matches(name.lower(), lacking, n=1, cutoff=_CLOSE) if len(name) <= _NAME_LETTERS else []
+    return close[0] if close else ""
 
 
 def check_functions(code: Code) -> Iterator[Finding]:
@@ -57,6 +80,16 @@ def check_functions(code: Code) -> Iterator[Finding]:
             message = f"{name} {can_end if node in leaving['return'] else 'returns nothing'}"
             yield _finding(node, "function-wrong", message, _RETURNS[name])
     yield from _check_returned(code, found)
+    for node in find_unused(code):
+        if function := meant(code, node.name):
+            message = f"nothing calls {node.name}, and there is no {function}"
+            yield _finding(node, "function-misspelt", message, f"write {function}, or another name if it is not meant")
+
+
+def _is_own(code: Code, name: ast.Name) -> bool:
+    """Whether a function names itself: that alone does not make it used."""
+    node = code.scopes[name].node
+    return isinstance(node, Function) and node.name == name.id
 
 
 def _check_returned(code: Code, found: dict[str, ast.FunctionDef]) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ Spec: docs/spec/contract-source.md.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -45,12 +46,15 @@ def lint(text: str) -> list[Finding]:
 
 
 def _read_functions(text: str, outline: Outline, source: Source | None) -> list[Finding]:
-    """What is to be said of the code; nothing where none is run. `source`: None where the literals are unsound."""
-    if not outline.lines.keys() & set(FUNCTIONS):
+    """What is to be said of the code; where none is run, whether it was meant to be. `source`: None if unsound."""
+    runs = bool(outline.lines.keys() & set(FUNCTIONS))
+    if not runs and not any(isinstance(statement, ast.FunctionDef) for statement in outline.tree.body):
         return []
     code = read_code(outline.tree)
     if isinstance(code, Finding):
-        return [code]
+        return [code] if runs else []
+    if not runs:
+        return list(islice(check_functions(code), limits.CONTRACT_FINDINGS_MAX))
     checks = [partial(check, code) for check in _CHECKS] + [partial(check_warned, text, code)]
     if source is not None:
         asking = Asking(code)
