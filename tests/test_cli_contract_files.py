@@ -49,6 +49,15 @@ def test_summaries_are_a_table_for_people(guide: Path) -> None:
     assert [row.split(",")[0] for row in rows] == [state["case"] for state in states]
 
 
+def test_cases_whose_summary_fails_are_counted_to_whoever_asked_for_the_table(guide: Path) -> None:
+    text = (guide / "crates.py").read_text(encoding="utf-8")
+    assert "summary failed" not in run_crates("--table", "owed.csv").err
+    (guide / "crates.py").write_text(text.replace("def summary(state):\n", "def summary(state):\n    state['x']\n"))
+    said = run_crates("--table", "owed.csv")
+    rows = (guide / "owed.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert f"summary failed for {len(rows)} cases" in said.err and all("KeyError" in row for row in rows), said
+
+
 def test_table_is_not_written_where_the_states_are(guide: Path) -> None:
     assert run_crates("--table", "x", "--save", "./x").code == 3
     assert not (guide / "x").exists()

@@ -70,7 +70,7 @@ def run(
         if save is not None:
             _write(save, (line + b"\n" for line in encode_states(done.fold)))
         if table is not None:
-            _write(table, _csv(tabulate(done.fold)))
+            _write(table, _csv(_counted(tabulate(done.fold), session)))
     if session.as_json:
         session.out.emit(_document(done, files))
     else:
@@ -105,6 +105,16 @@ def _check_written(paths: Sequence[Path | None], *, read: Sequence[Path | None])
         if path is not None and path.resolve() in taken:
             raise UsageWrong(reason=f"it would write over {path}, which is read or written here")
         taken |= set() if path is None else {path.resolve()}
+
+
+def _counted(rows: Iterable[list[str]], session: Session) -> Iterator[list[str]]:
+    """The rows; then it is said of how many cases there is no summary, which the last column tells of each."""
+    failed = -1  # the heading has a text there, too
+    for row in rows:
+        failed += bool(row[-1])
+        yield row
+    if failed > 0:
+        session.out.say(f"summary failed for {failed} cases: the last column of the table says why")
 
 
 def _csv(rows: Iterable[list[str]]) -> Iterator[bytes]:
