@@ -58,6 +58,12 @@ def test_cases_whose_summary_fails_are_counted_to_whoever_asked_for_the_table(gu
     assert f"summary failed for {len(rows)} cases" in said.err and all("KeyError" in row for row in rows), said
 
 
+@pytest.mark.parametrize("option", ["--table", "--save"])
+def test_nothing_is_written_to_a_file_whose_name_is_a_dash(guide: Path, option: str) -> None:
+    said = run_crates(option, "-")
+    assert (said.code, (guide / "-").exists()) == (3, False), said
+
+
 def test_table_is_not_written_where_the_states_are(guide: Path) -> None:
     assert run_crates("--table", "x", "--save", "./x").code == 3
     assert not (guide / "x").exists()

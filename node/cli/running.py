@@ -102,6 +102,8 @@ def read_lines(stream: BinaryIO) -> Iterator[Line]:
 def _check_written(paths: Sequence[Path | None], *, read: Sequence[Path | None]) -> None:
     taken = {path.resolve() for path in read if path is not None}
     for path in paths:
+        if str(path) == "-":
+            raise UsageWrong(reason="what is written has the name of a file, and not -")
         if path is not None and path.resolve() in taken:
             raise UsageWrong(reason=f"it would write over {path}, which is read or written here")
         taken |= set() if path is None else {path.resolve()}
