@@ -60,7 +60,11 @@ class Tally:
             # As it runs in the demo's folder. A field's name begins like a path, and stays.
             self._story.command(["tally", *[word.name if isinstance(word, Path) else word for word in words]])
         done = subprocess.run(  # noqa: S603  # our own program
-            [sys.executable, "-m", "node.cli", *texts], capture_output=True, text=True, check=False, env=_environment()
+            [sys.executable, "-P", "-m", "node.cli", *texts],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=_environment(),
         )
         if expect is not None and done.returncode != expect:
             reason = (done.stderr.strip() or done.stdout.strip())[-2000:]
@@ -91,7 +95,7 @@ class Firm:
         """Serve in a process of its own and wait until it answers."""
         log = (self.folder / "serve.log").open("ab")
         self.process = subprocess.Popen(  # noqa: S603  # our own program
-            [sys.executable, "-m", "node.cli", "serve", "--dir", str(self.folder), *options],
+            [sys.executable, "-P", "-m", "node.cli", "serve", "--dir", str(self.folder), *options],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=_environment(),
         )  # fmt: skip
         log.close()
