@@ -92,7 +92,7 @@ def test_rules_are_told_of_per_file_and_fatal_ones_count(rules: Path, invoice: P
         f"{unnumbered}: MADE-01 (fatal) at /Invoice[1]: An invoice has a number.",
         f"{unnumbered}: MADE-02 (warning) at /: ",
         f"{order}: left out: Order/UBLExtensions",
-        "documents: 3, inputs: 3, wrong: 1",
+        "documents: 3, inputs: 3, wrong: 1, checked by the rules: 2",
     ]
     assert tally("contract", "inputs", invoice, "--rules", rules).code == ExitCode.OK
 

@@ -78,6 +78,7 @@ _Members = Annotated[
 class _Count:
     inputs: int = 0
     wrong: int = 0
+    checked: int = 0
 
 
 def register(contract: typer.Typer) -> None:
@@ -124,7 +125,8 @@ def inputs(
         choices = turning.choose(given, stack)
         for source in sources:
             _write(session, source, choices, count)
-    session.out.say(f"documents: {len(sources)}, inputs: {count.inputs}, wrong: {count.wrong}")
+    checked = "" if rules is None else f", checked by the rules: {count.checked}"
+    session.out.say(f"documents: {len(sources)}, inputs: {count.inputs}, wrong: {count.wrong}{checked}")
     return ExitCode.REFUSED if count.wrong else ExitCode.OK
 
 
@@ -151,6 +153,7 @@ def _write(session: Session, source: Source, choices: Choices, count: _Count) ->
         session.out.say(f"  hint: {error.hint}")
         return
     count.wrong += not turned.is_met
+    count.checked += turned.is_checked
     for note in turned.notes:
         session.out.say(f"{source.path}: {note}")
     lines = encode_lines(turned.inputs)

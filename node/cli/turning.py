@@ -61,10 +61,11 @@ class Choices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turned:
-    """is_met: False if a rule that is fatal was not met. notes: what to tell people, a line each."""
+    """is_checked: by rules. is_met: False if one that is fatal was not met. notes: what to tell people, a line each."""
 
     inputs: Iterable[InputLine]
     notes: list[str] = field(default_factory=list)
+    is_checked: bool = False
     is_met: bool = True
 
 
@@ -141,8 +142,8 @@ def _document(content: bytes, choices: Choices) -> Turned:
 
     found = ubl.read(content)
     notes = [_left_out(path, count) for path, count in found.left_out.items()]
-    is_met = True
-    if choices.rules is not None and found.kind in CHECKED:
+    is_checked, is_met = choices.rules is not None and found.kind in CHECKED, True
+    if choices.rules is not None and is_checked:
         failures = choices.rules.check(content)
         notes += [f"{one.rule} ({one.flag}) at {one.location}: {one.text}" for one in failures]
         is_met = not any(one.is_fatal for one in failures)
@@ -151,9 +152,8 @@ def _document(content: bytes, choices: Choices) -> Turned:
         notes += added
     told = {} if found.time is None else {"time": found.time}
     role = choices.role or found.role
-    return Turned(
-        inputs=[{"type": found.type, "role": role, **told, "body": msgspec.Raw(found.body)}], notes=notes, is_met=is_met
-    )
+    one: InputLine = {"type": found.type, "role": role, **told, "body": msgspec.Raw(found.body)}
+    return Turned(inputs=[one], notes=notes, is_checked=is_checked, is_met=is_met)
 
 
 def _ordered(found: ubl.Document, order: str) -> tuple[ubl.Document, list[str]]:
