@@ -9,8 +9,7 @@ Spec: docs/spec/contract-engine.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -70,8 +69,8 @@ class Fold:
         """The same, with the rules by which each is read. Raises: as `add`."""
         states, recorded = dict(self.states), self.recorded
         filed: list[Filed] = []
-        for part, records in self._encoded(inputs):
-            found = self._run(part, records, states, recorded)
+        for start in range(0, len(inputs), self._batch_inputs):
+            found = self._run(inputs[start : start + self._batch_inputs], states, recorded)
             recorded += sum(one.rules is not NOBODY for one in found)
             filed += found
         self.states, self.recorded = states, recorded
@@ -98,28 +97,9 @@ class Fold:
 
     # --- inside ---
 
-    def _encoded(self, inputs: Sequence[Input]) -> Iterator[tuple[Sequence[Input], list[str | Reason]]]:
-        """Batches with their records. The next one is encoded while the engine's worker is at work with this one."""
-        size = self._batch_inputs
-        batches = [inputs[start : start + size] for start in range(0, len(inputs), size)]
-        if len(batches) <= 1:
-            yield from ((batch, self._encode(batch)) for batch in batches)
-            return
-        with ThreadPoolExecutor(max_workers=1) as ahead:
-            coming = ahead.submit(self._encode, batches[0])
-            for batch, following in zip(batches, [*batches[1:], None], strict=True):
-                records = coming.result()
-                if following is not None:
-                    coming = ahead.submit(self._encode, following)
-                yield batch, records
-
-    def _encode(self, inputs: Sequence[Input]) -> list[str | Reason]:
-        return [_encode(self.source, one) for one in inputs]
-
-    def _run(
-        self, inputs: Sequence[Input], records: Sequence[str | Reason], states: dict[str, bytes], recorded: int
-    ) -> list[Filed]:
-        """records: the inputs as they are passed, or why not. recorded: how many were recorded before these."""
+    def _run(self, inputs: Sequence[Input], states: dict[str, bytes], recorded: int) -> list[Filed]:
+        """recorded: how many inputs were recorded before these."""
+        records = [_encode(self.source, one) for one in inputs]
         rules = self._rules(inputs, records)
         texts: list[str] = []
         for one, record, found in zip(inputs, records, rules, strict=True):

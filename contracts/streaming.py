@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from contracts import limits
@@ -22,8 +23,6 @@ from ledger.jsontext import encode_string
 Line = tuple[int, bytes]
 """The number of a line in its file, from 1, and its text."""
 
-_PORTION_BATCHES: Final = 8
-_PORTION_BYTES: Final = 16 << 20
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -110,22 +109,11 @@ class Run:
         return [(first[key], count) for key, count in counts.most_common()]
 
 
-def portions(lines: Iterable[Line], batch_inputs: int) -> Iterator[list[Line]]:
-    """Lines in portions of a few batches: of a batch that is done nothing is left to do while the next one runs.
-
-    Of one batch, where lines are long.
-    """
-    portion: list[Line] = []
-    size = 0
-    for line in lines:
-        portion.append(line)
-        size += len(line[1])
-        is_full = len(portion) >= _PORTION_BATCHES * batch_inputs or size >= _PORTION_BYTES
-        if is_full and len(portion) % batch_inputs == 0:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
+def batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
+    """Lines in parts of up to `size`."""
+    rest = iter(lines)
+    while part := list(islice(rest, size)):
+        yield part
 
 
 def encode_states(fold: Fold) -> Iterator[bytes]:

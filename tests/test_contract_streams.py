@@ -10,7 +10,7 @@ from contracts import limits
 from contracts.engine import Engine
 from contracts.folding import Fold
 from contracts.inputs import InputMalformed
-from contracts.streaming import Run, SummaryMissing, encode_states, portions, tabulate
+from contracts.streaming import Run, SummaryMissing, batches, encode_states, tabulate
 from ledger.jsontext import parse
 from tests.engines import COUNTS, HEAD, inputs
 from tests.make_crates import TERMS, TEXT, lines
@@ -21,19 +21,10 @@ def test_a_stream_is_folded_the_same_in_batches_of_any_size(engine: Engine) -> N
     hashes = set()
     for size in (1, 3, limits.BATCH_INPUTS_MAX):
         run = Run(Fold(engine, TEXT, TERMS, batch_inputs=size), "x.ndjson")
-        for part in portions(stream, size):
+        for part in batches(stream, size):
             run.add(part)
         hashes.add((run.fold.states_hash(), run.applied, len(run.rejected)))
     assert len(hashes) == 1
-
-
-def test_long_lines_are_taken_a_batch_at_a_time_and_short_ones_some() -> None:
-    """So that what waits has a bound, and each portion but the last ends with a batch."""
-    short = [(n, b"{}") for n in range(100)]
-    long = [(n, b"x" * (5 << 20)) for n in range(10)]
-    assert [len(part) for part in portions(short, 4)] == [32, 32, 32, 4]
-    assert [len(part) for part in portions(long, 3)] == [6, 4]
-    assert [one for part in portions(short, 7) for one in part] == short
 
 
 def test_rejected_inputs_are_told_by_line_and_case_and_counted_by_place(engine: Engine) -> None:

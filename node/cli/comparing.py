@@ -42,7 +42,7 @@ def compare(
     """Run two versions of a contract on the same inputs; exit 1 if states, rejections or readers differ."""
     from contracts.comparing import Comparison, Version
     from contracts.engine import Engine
-    from contracts.streaming import portions
+    from contracts.streaming import batches
 
     before, after = (read_contract(session, file, no_lint=no_lint) for file in (old, new))
     sides = (
@@ -56,7 +56,7 @@ def compare(
         engine.start()
         with Progress(session.out, total_bytes=total) as progress:
             read = 0
-            for part in portions(read_lines(stream), limits.BATCH_INPUTS_MAX):
+            for part in batches(read_lines(stream), limits.BATCH_INPUTS_MAX):
                 found.add(part)
                 read += sum(len(line) + 1 for _, line in part)
                 progress.update(read, found.inputs - len(found.turns), len(found.turns))

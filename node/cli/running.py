@@ -49,7 +49,7 @@ def run(
     """Run a contract on a stream of inputs: what is applied, what is rejected and why, and the states' hash."""
     from contracts.engine import Engine
     from contracts.folding import Fold
-    from contracts.streaming import Run, encode_states, portions, tabulate
+    from contracts.streaming import Run, batches, encode_states, tabulate
 
     _check_written([save, table], read=[file, inputs, terms])
     text = read_contract(session, file, no_lint=no_lint)
@@ -60,7 +60,7 @@ def run(
         files: dict[int, str] = {}
         with Progress(session.out, total_bytes=total) as progress:
             read = 0
-            for part in portions(read_lines(stream), batch):
+            for part in batches(read_lines(stream), batch):
                 before = len(done.rejected)
                 done.add(part)
                 texts = dict(part)
