@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from contracts import limits
-from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason
+from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason, lanes
 from contracts.inputs import NOBODY, Input, encode_unplaced, place, readings
 from contracts.source import Source, read_source
 from ledger.errors import BadInput
@@ -69,10 +69,20 @@ class Fold:
         """The same, with the rules by which each is read. Raises: as `add`."""
         states, recorded = dict(self.states), self.recorded
         filed: list[Filed] = []
-        for start in range(0, len(inputs), self._batch_inputs):
-            found = self._run(inputs[start : start + self._batch_inputs], states, recorded)
-            recorded += sum(one.rules is not NOBODY for one in found)
-            filed += found
+        size, start = self._batch_inputs, self._run
+        if len(inputs) >= limits.LANES_INPUTS_MIN:
+            size, start = limits.LANES_INPUTS_MAX, self._start
+        rules: list[Rules | Reason] = []
+        running: lanes.Running | _Done = _Done([])
+        try:
+            for at in range(0, len(inputs), size):
+                found, texts = self._prepare(inputs[at : at + size], recorded)
+                recorded += len(texts)
+                filed += _settle(rules, running.outcomes(), states)  # of those before, which ran meanwhile
+                rules, running = found, start(texts, states)
+            filed += _settle(rules, running.outcomes(), states)
+        finally:
+            running.stop()
         self.states, self.recorded = states, recorded
         return filed
 
@@ -97,25 +107,18 @@ class Fold:
 
     # --- inside ---
 
-    def _run(self, inputs: Sequence[Input], states: dict[str, bytes], recorded: int) -> list[Filed]:
-        """recorded: how many inputs were recorded before these."""
+    def _prepare(self, inputs: Sequence[Input], recorded: int) -> tuple[list[Rules | Reason], list[str]]:
+        """By which rules each is read, or why it is not recorded; and the records of those that are, in their places.
+
+        recorded: how many inputs were recorded before these.
+        """
         records = [_encode(self.source, one) for one in inputs]
         rules = self._rules(inputs, records)
         texts: list[str] = []
         for one, record, found in zip(inputs, records, rules, strict=True):
             if isinstance(record, str) and not isinstance(found, Reason):
                 texts.append(place(record, one, recorded + len(texts)))
-        done = iter(self._evaluate(texts, states))
-        filed = [
-            Filed(outcome=Outcome(case=None, reason=found), rules=NOBODY)
-            if isinstance(found, Reason)
-            else Filed(outcome=next(done), rules=found)
-            for found in rules
-        ]
-        for outcome in (one.outcome for one in filed):
-            if outcome.case is not None and outcome.state is not None:
-                states[outcome.case] = outcome.state
-        return filed
+        return rules, texts
 
     def _rules(self, inputs: Sequence[Input], records: Sequence[str | Reason]) -> list[Rules | Reason]:
         """By which rules each is read, or why the author's node would not record it: by the literals, or by `share`."""
@@ -136,10 +139,21 @@ class Fold:
         answers = self._engine.ask(self._text, self._terms, "share", arguments)
         return [_added(answer, self.source.roles) for answer in answers]
 
-    def _evaluate(self, records: Sequence[str], states: Mapping[str, bytes]) -> list[Outcome]:
+    def _run(self, records: Sequence[str], states: Mapping[str, bytes]) -> lanes.Running | _Done:
         if "apply" not in self.source.functions:
-            return [Outcome(case=None) for _ in records]
-        return self._engine.run(self._text, self._terms, records, lambda cases: [states.get(case) for case in cases])
+            return _Done([Outcome(case=None) for _ in records])
+        return _Done(
+            self._engine.run(self._text, self._terms, records, lambda cases: [states.get(case) for case in cases])
+        )
+
+    def _start(self, records: Sequence[str], states: Mapping[str, bytes]) -> lanes.Running | _Done:
+        """The same by two workers, in the background."""
+        if "apply" not in self.source.functions:
+            return self._run(records, states)
+        work = lanes.Work(
+            source=self._text, terms=self._terms, records=records, states=states, batch_inputs=self._batch_inputs
+        )
+        return lanes.start(self._engine, work)
 
 
 def hash_state(state: bytes) -> Digest:
@@ -155,6 +169,34 @@ def hash_states(states: Mapping[str, bytes]) -> Digest:
 
 
 # --- inside ------------------------------------------------------------------------
+
+
+class _Done:
+    """What `lanes.Running` is, where nothing goes on any more."""
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        self._outcomes = outcomes
+
+    def outcomes(self) -> list[Outcome]:
+        return self._outcomes
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+def _settle(rules: Sequence[Rules | Reason], outcomes: Sequence[Outcome], states: dict[str, bytes]) -> list[Filed]:
+    """What became of inputs by these rules: those that are recorded have an outcome each, which changes `states`."""
+    done = iter(outcomes)
+    filed = [
+        Filed(outcome=Outcome(case=None, reason=found), rules=NOBODY)
+        if isinstance(found, Reason)
+        else Filed(outcome=next(done), rules=found)
+        for found in rules
+    ]
+    for outcome in (one.outcome for one in filed):
+        if outcome.case is not None and outcome.state is not None:
+            states[outcome.case] = outcome.state
+    return filed
 
 
 def _encode(source: Source, one: Input) -> str | Reason:

@@ -32,6 +32,18 @@ take less than half of `STACK_BYTES`, so Python ends them first, with an error t
 BATCH_INPUTS_MAX: Final = 256
 """Inputs of one batch: they share an instance, so what one leaves behind has an end."""
 
+LANES_INPUTS_MIN: Final = 512
+"""Inputs given at once from which on two workers share them: for fewer the second would not be worth its start."""
+
+LANES_INPUTS_MAX: Final = 1_024
+"""Inputs shared out at once: while they are run the next are prepared, and of these many are held as text."""
+
+STREAM_INPUTS: Final = 2_048
+"""Lines of a file of inputs that are read and folded at once: progress is shown in between."""
+
+STREAM_BYTES: Final = 32 << 20
+"""Bytes of lines that are read at once, but for the last one: each is held three times on its way."""
+
 WINDOW_INPUTS: Final = 64
 """Inputs begun before the first of them goes on: their cases are asked for in one message."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from contracts import limits
@@ -109,10 +108,17 @@ class Run:
         return [(first[key], count) for key, count in counts.most_common()]
 
 
-def batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
-    """Lines in parts of up to `size`."""
-    rest = iter(lines)
-    while part := list(islice(rest, size)):
+def batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Lines in parts that are folded at once: as many as are worth sharing out, and no more bytes than fit."""
+    part: list[Line] = []
+    size = 0
+    for line in lines:
+        part.append(line)
+        size += len(line[1])
+        if len(part) == limits.STREAM_INPUTS or size >= limits.STREAM_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
         yield part
 
 

@@ -21,10 +21,18 @@ def test_a_stream_is_folded_the_same_in_batches_of_any_size(engine: Engine) -> N
     hashes = set()
     for size in (1, 3, limits.BATCH_INPUTS_MAX):
         run = Run(Fold(engine, TEXT, TERMS, batch_inputs=size), "x.ndjson")
-        for part in batches(stream, size):
-            run.add(part)
+        for at in range(0, len(stream), size):
+            run.add(stream[at : at + size])
         hashes.add((run.fold.states_hash(), run.applied, len(run.rejected)))
     assert len(hashes) == 1
+
+
+def test_lines_are_read_in_parts_of_bounded_number_and_bytes() -> None:
+    stream = [(number, b"{}") for number in range(2 * limits.STREAM_INPUTS + 1)]
+    assert [len(part) for part in batches(stream)] == [limits.STREAM_INPUTS, limits.STREAM_INPUTS, 1]
+    large = [(number, bytes(limits.STREAM_BYTES // 2)) for number in range(5)]
+    assert [len(part) for part in batches(large)] == [2, 2, 1]
+    assert list(batches([])) == []
 
 
 def test_rejected_inputs_are_told_by_line_and_case_and_counted_by_place(engine: Engine) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from contracts import limits
 from contracts.engine import Engine, Reason
 from contracts.folding import Fold
 from ledger.jsontext import parse
@@ -82,6 +83,19 @@ def test_a_random_stream_added_in_pieces_comes_to_the_same(
         left = left[size:]
     assert reasons == whole.reasons
     assert {case: parse(state) for case, state in folding.states.items()} == whole.states
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_random_streams_that_two_workers_share_come_to_the_same(
+    engine: Engine, streams: Mapping[str, Stream], name: str
+) -> None:
+    inputs, terms, _ = streams[name]
+    shared, alone = (Fold(engine, library(name), encode(terms)) for _ in range(2))
+    given = decode_inputs([*inputs, *draw_stream(name, _draw(f"more of {name}"))[0]], shared.source)
+    assert len(given) >= limits.LANES_INPUTS_MIN
+    said = [outcome for at in range(0, len(given), 100) for outcome in alone.add(given[at : at + 100])]
+    assert [one.reason for one in shared.add(given)] == [one.reason for one in said]
+    assert shared.states == alone.states
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -58,6 +58,29 @@ def evaluate(program: Program, records: Sequence[str], lookup: Lookup, beat: Bea
     return batch.outcomes
 
 
+def find_cases(program: Program, records: Sequence[str], beat: Beat) -> list[str | None]:
+    """What `key` says of each input, None where it says nothing. No outcome: how inputs are shared out, no more."""
+    cases: list[str | None] = []
+    instance: Instance | None = None
+    is_fresh = True
+    while len(cases) < len(records):
+        beat()
+        instance = instance or program.open()
+        try:
+            cases.append(_begin_one(instance, records[len(cases)]).case)
+            is_fresh = False
+            if len(cases) % limits.WINDOW_INPUTS:
+                continue
+        except Trapped:
+            cases += [None] * is_fresh
+        # What was begun is kept by the instance, which goes with it.
+        instance.close()
+        instance, is_fresh = None, True
+    if instance is not None:
+        instance.close()
+    return cases
+
+
 def ask(program: Program, name: str, arguments: Sequence[str], beat: Beat) -> list[Answer]:
     """Call `share`, `summary` or `migrate` once for each list of arguments (JSON), by the trap rule."""
     answers: list[Answer] = []

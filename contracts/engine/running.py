@@ -40,6 +40,7 @@ class Engine:
         self._lock = threading.Lock()
         self._worker: subprocess.Popen[bytes] | None = None  # owned by whoever holds the lock
         self._loaded: dict[str, None] = {}  # by this worker, the one used last at the end; owned as the worker is
+        self._beside: Engine | None = None
         self._owes = False  # whether it was asked something and has not answered to the end; owned as the worker is
 
     def __enter__(self) -> Self:
@@ -82,6 +83,12 @@ class Engine:
                 answer = self._exchange(states)
             return [_outcome(one) for one in _expect("done", answer)[0]]
 
+    def find_cases(self, source: str, terms: bytes, records: Sequence[str]) -> list[str | None]:
+        """The case of each record by `key` alone, None where it gives none. Records and errors: as for `run`."""
+        with self._lock:
+            key = self._load(source)
+            return list(_expect("cases", self._exchange(["cases", key, terms.decode(), list(records)]))[0])
+
     def ask(self, source: str, terms: bytes, name: str, arguments: Sequence[bytes]) -> list[Answer]:
         """Call `share`, `summary` or `migrate` of a contract, once for each JSON list of arguments.
 
@@ -97,7 +104,21 @@ class Engine:
                 answers += [_answer(one) for one in _expect("answers", answer)[0]]
             return answers
 
+    def beside(self) -> Engine:
+        """A second one with a worker of its own, for what need not wait for this one; it is closed with this one."""
+        if self._beside is None:
+            self._beside = Engine(folder=self._folder, tell=self._tell)
+        return self._beside
+
+    def interrupt(self) -> None:
+        """End the worker, whatever it does: a call that waits for it on another thread fails (`EngineFailed`)."""
+        worker = self._worker
+        if worker is not None:
+            worker.kill()
+
     def close(self) -> None:
+        if self._beside is not None:
+            self._beside.close()
         with self._lock:
             self._end()
 

@@ -73,6 +73,8 @@ class _Worker:
                     return self._load(key, source)
                 case ["run", str(key), str(terms), list(records)]:
                     return self._run(key, terms, records)
+                case ["cases", str(key), str(terms), list(records)]:
+                    return ["cases", evaluating.find_cases(self._program(key, terms), records, _Beat())]
                 case ["ask", str(key), str(terms), str(name), list(arguments)]:
                     return ["answers", [_pack_answer(one) for one in self._ask(key, terms, name, arguments)]]
         except ContractNotRunnable as cause:

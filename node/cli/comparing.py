@@ -56,7 +56,7 @@ def compare(
         engine.start()
         with Progress(session.out, total_bytes=total) as progress:
             read = 0
-            for part in batches(read_lines(stream), limits.BATCH_INPUTS_MAX):
+            for part in batches(read_lines(stream)):
                 found.add(part)
                 read += sum(len(line) + 1 for _, line in part)
                 progress.update(read, found.inputs - len(found.turns), len(found.turns))

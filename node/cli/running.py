@@ -60,7 +60,7 @@ def run(
         files: dict[int, str] = {}
         with Progress(session.out, total_bytes=total) as progress:
             read = 0
-            for part in batches(read_lines(stream), batch):
+            for part in batches(read_lines(stream)):
                 before = len(done.rejected)
                 done.add(part)
                 texts = dict(part)
