@@ -163,8 +163,8 @@ def test_a_cell_that_cannot_be_read_is_refused_with_its_line(column: str, cell: 
         table({}) + b"1,2\n",
         table({}).replace(b"Atlantis", b"\xff"),
         table({}).replace(b"Atlantis", b'"Atlantis'),
-        gzip.compress(table({}))[:-9],
-        gzip.compress(table({}))[:40] + b"\x00" * 40,
+        gzip.compress(table({}), mtime=0)[:-9],
+        gzip.compress(table({}), mtime=0)[:40] + b"\x00" * 40,
     ],
 )
 def test_no_table_is_refused(file: bytes) -> None:
