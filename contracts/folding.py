@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from contracts import limits
-from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason, lanes
+from contracts.engine import Answer, AnswerWrong, Engine, Outcome, Reason, Running, Work, start_in_lanes
 from contracts.inputs import NOBODY, Input, encode_unplaced, place, readings
 from contracts.source import Source, read_source
 from ledger.errors import BadInput
@@ -73,7 +73,7 @@ class Fold:
         if len(inputs) >= limits.LANES_INPUTS_MIN:
             size, start = limits.LANES_INPUTS_MAX, self._start
         rules: list[Rules | Reason] = []
-        running: lanes.Running | _Done = _Done([])
+        running: Running | _Done = _Done([])
         try:
             for at in range(0, len(inputs), size):
                 found, texts = self._prepare(inputs[at : at + size], recorded)
@@ -139,21 +139,21 @@ class Fold:
         answers = self._engine.ask(self._text, self._terms, "share", arguments)
         return [_added(answer, self.source.roles) for answer in answers]
 
-    def _run(self, records: Sequence[str], states: Mapping[str, bytes]) -> lanes.Running | _Done:
+    def _run(self, records: Sequence[str], states: Mapping[str, bytes]) -> Running | _Done:
         if "apply" not in self.source.functions:
             return _Done([Outcome(case=None) for _ in records])
         return _Done(
             self._engine.run(self._text, self._terms, records, lambda cases: [states.get(case) for case in cases])
         )
 
-    def _start(self, records: Sequence[str], states: Mapping[str, bytes]) -> lanes.Running | _Done:
+    def _start(self, records: Sequence[str], states: Mapping[str, bytes]) -> Running | _Done:
         """The same by two workers, in the background."""
         if "apply" not in self.source.functions:
             return self._run(records, states)
-        work = lanes.Work(
+        work = Work(
             source=self._text, terms=self._terms, records=records, states=states, batch_inputs=self._batch_inputs
         )
-        return lanes.start(self._engine, work)
+        return start_in_lanes(self._engine, work)
 
 
 def hash_state(state: bytes) -> Digest:
@@ -172,7 +172,7 @@ def hash_states(states: Mapping[str, bytes]) -> Digest:
 
 
 class _Done:
-    """What `lanes.Running` is, where nothing goes on any more."""
+    """What `Running` is, where nothing goes on any more."""
 
     def __init__(self, outcomes: list[Outcome]) -> None:
         self._outcomes = outcomes

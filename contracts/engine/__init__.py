@@ -9,6 +9,7 @@ Spec: docs/spec/contract-engine.md.
 from contracts.engine.answers import AnswerWrong, Reason, canonical
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
 from contracts.engine.evaluating import Answer, Lookup, Outcome
+from contracts.engine.lanes import Running, Work, start_in_lanes
 from contracts.engine.pin import make_pin
 from contracts.engine.running import Engine
 
@@ -22,6 +23,9 @@ __all__ = [
     "Lookup",
     "Outcome",
     "Reason",
+    "Running",
+    "Work",
     "canonical",
     "make_pin",
+    "start_in_lanes",
 ]

@@ -37,7 +37,7 @@ class Work:
     batch_inputs: int
 
 
-def start(engine: Engine, work: Work) -> Running:
+def start_in_lanes(engine: Engine, work: Work) -> Running:
     """Go on in the background. Raises: ContractNotRunnable, EngineFailed, EngineUnfit; later `Running.outcomes`."""
     engine.load(work.source)  # the guest is compiled once, and not by both at the same time
     return Running([engine, engine.beside()], work)

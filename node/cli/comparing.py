@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from contracts import limits
 from node.cli.authoring import NoLint, describe, read_contract, read_terms
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.progress import Progress
