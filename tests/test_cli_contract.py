@@ -148,6 +148,23 @@ def test_a_contract_that_lint_refuses_is_not_run(guide: Path, words: list[str]) 
     assert "bad.py:24: " in done.err
 
 
+def test_doubts_of_lint_are_counted_after_a_run_and_not_among_the_results(guide: Path) -> None:
+    (guide / "crates.py").write_text(TEXT + "\n\ndef _spare():\n    return 1\n")
+    inputs = ["--inputs", "crates.ndjson", "--terms", "terms.json"]
+    said = "lint has 1 doubt about crates.py: `tally contract lint crates.py` shows it"
+    for words in (
+        ["test", "crates.py"],
+        ["run", "crates.py", *inputs],
+        ["compare", "crates_2.py", "crates.py", *inputs],
+    ):
+        assert tally("contract", *words).err.splitlines()[-1] == said
+    assert said not in tally("contract", "run", "crates.py", *inputs, "--no-lint").err
+    shown = tally("contract", "lint", "crates.py", "--json").json
+    assert tally("contract", "test", "crates.py", "--json").json["doubts"] == shown
+    assert run_crates("--json").json["doubts"] == shown
+    assert run_crates("--json", "--no-lint").json["doubts"] is None
+
+
 def test_no_lint_runs_it_in_the_sandbox_nevertheless(guide: Path) -> None:
     (guide / "bad.py").write_text(TEXT.replace("def key(record):\n", "def key(record):\n    return eval('1')\n"))
     done = tally(

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ledger.errors import BadInput, Conflict
+from ledger.errors import Conflict
 from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import decode_text, read_file, read_text
+from node.cli.inputs import read_text
+from node.cli.linting import Linted, NoLint, read_contract
+from node.cli.output import count
 from node.cli.session import Session
 
 if TYPE_CHECKING:
@@ -24,13 +26,6 @@ _PARTS: Final = (".py", ".schema.json", CASES)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 
 Contract = Annotated[Path, typer.Argument(metavar="FILE", help="Contract file (Python).", exists=True, dir_okay=False)]
-NoLint = Annotated[bool, typer.Option("--no-lint", help="Run it also if lint refuses it; the sandbox holds it anyway.")]
-
-
-class ContractUnsound(BadInput):
-    code = "contract-unsound"
-    template = "lint refuses {file}; errors: {count}, listed above"
-    hint = "Correct them. With --no-lint it is run nevertheless, as far as it can be."
 
 
 class FileThere(Conflict):
@@ -90,9 +85,9 @@ def try_cases(
     from contracts.source import read_source
     from node.terms import check_terms
 
-    text = read_contract(session, file, no_lint=no_lint)
+    linted = read_contract(session, file, no_lint=no_lint)
     path = beside(file, ".cases.json") if cases is None else cases
-    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(text), name=str(path))
+    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(linted.text), name=str(path))
     schema = read_schema(file)
     for case in found:
         check_terms(
@@ -101,33 +96,20 @@ def try_cases(
     results: list[tuple[str, list[Failure]]] = []
     with Engine(tell=session.out.say) as engine:
         for case in found:
-            failures = run_case(engine, text, case)
+            failures = run_case(engine, linted.text, case)
             results.append((case.name, failures))
             if not session.as_json:
                 _tell_case(session, case.name, failures)
     failed = sum(bool(failures) for _, failures in results)
     if session.as_json:
-        session.out.emit(_document(results))
+        session.out.emit(_document(results, linted))
     else:
-        session.out.say(f"{len(results) - failed} cases ok, {failed} failed")
+        session.out.say(f"{count(len(results) - failed, 'case')} ok, {failed} failed")
+        linted.tell(session)
     return ExitCode.REFUSED if failed else ExitCode.OK
 
 
 # --- what the commands of authors share ---------------------------------------------
-
-
-def read_contract(session: Session, file: Path, *, no_lint: bool) -> str:
-    """The text of a contract, linted first. Raises: ContractUnsound, TooLarge, UsageWrong."""
-    from contracts.source import format_finding, lint
-    from ledger import limits
-
-    text = decode_text(file, read_file(file, bytes_max=limits.CONTRACT_BYTES_MAX))
-    errors = [] if no_lint else [finding for finding in lint(text) if finding.is_error]
-    for finding in errors:
-        session.out.say(format_finding(str(file), finding))
-    if errors:
-        raise ContractUnsound(file=file, count=len(errors))
-    return text
 
 
 def read_terms(terms: Path | None, contract: Path) -> bytes:
@@ -216,7 +198,7 @@ def _tell_case(session: Session, name: str, failures: list[Failure]) -> None:
         session.out.line(f"        {' ' * len(failure.where)}       got {failure.got}{f' ({calls})' if calls else ''}")
 
 
-def _document(results: list[tuple[str, list[Failure]]]) -> dict[str, Any]:
+def _document(results: list[tuple[str, list[Failure]]], linted: Linted) -> dict[str, Any]:
     from contracts.wording import reason_document
 
     failed = sum(bool(failures) for _, failures in results)
@@ -239,4 +221,5 @@ def _document(results: list[tuple[str, list[Failure]]]) -> dict[str, Any]:
             }
             for name, failures in results
         ],
+        "doubts": linted.document(),
     }

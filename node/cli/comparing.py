@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts import limits
-from node.cli.authoring import NoLint, describe, read_contract, read_terms
+from node.cli.authoring import describe, read_terms
 from node.cli.exits import ExitCode, UsageWrong
+from node.cli.linting import NoLint, read_contract
 from node.cli.progress import Progress
 from node.cli.running import SHOWN, Inputs, Terms, open_inputs, read_lines
 from node.cli.session import Session
@@ -46,8 +47,8 @@ def compare(
 
     before, after = (read_contract(session, file, no_lint=no_lint) for file in (old, new))
     sides = (
-        Version(text=before, terms=read_terms(terms, old)),
-        Version(text=after, terms=read_terms(new_terms or terms, new)),
+        Version(text=before.text, terms=read_terms(terms, old)),
+        Version(text=after.text, terms=read_terms(new_terms or terms, new)),
     )
     with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
         found = Comparison(engine, *sides, name)
@@ -65,9 +66,13 @@ def compare(
     if session.as_json:
         from contracts.wording import encode_value
 
-        session.out.answer(encode_value(_document(found, states, carried)).encode())
+        doubts = {"old": before.document(), "new": after.document()}
+        document = {**_document(found, states, carried), "doubts": doubts}
+        session.out.answer(encode_value(document).encode())
     else:
         _tell(session, found, states, carried)
+        before.tell(session)
+        after.tell(session)
     same = not (states or _has_differences(found) or (carried and carried.failed))
     return ExitCode.OK if same else ExitCode.REFUSED
 

@@ -63,6 +63,11 @@ def format_time(time_ms: int | None) -> str | None:
         return f"{time_ms} ms"  # an author may claim any time
 
 
+def count(number: int, thing: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 class Output:
     """Where one command writes."""
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 import typer
 
 from contracts import limits
-from node.cli.authoring import Contract, NoLint, describe, read_contract, read_terms
+from node.cli.authoring import Contract, describe, read_terms
 from node.cli.exits import UsageWrong
 from node.cli.lines import read_parts
+from node.cli.linting import NoLint, read_contract
 from node.cli.progress import Progress
 from node.cli.session import Session
 
@@ -52,10 +53,10 @@ def run(
     from contracts.streaming import Run, batches, encode_states, tabulate
 
     _check_written([save, table], read=[file, inputs, terms])
-    text = read_contract(session, file, no_lint=no_lint)
+    linted = read_contract(session, file, no_lint=no_lint)
     checked = read_terms(terms, file)
     with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
-        done = Run(Fold(engine, text, checked, batch_inputs=batch), name)
+        done = Run(Fold(engine, linted.text, checked, batch_inputs=batch), name)
         engine.start()
         files: dict[int, str] = {}
         with Progress(session.out, total_bytes=total) as progress:
@@ -72,12 +73,13 @@ def run(
         if table is not None:
             _write(table, _csv(_counted(tabulate(done.fold), session)))
     if session.as_json:
-        session.out.emit(_document(done, files))
+        session.out.emit({**_document(done, files), "doubts": linted.document()})
     else:
         _tell(session, done, files)
         for path, what in ((save, "states"), (table, "summaries")):
             if path is not None:
                 session.out.say(f"Wrote the {what} to {path}.")
+        linted.tell(session)
 
 
 @contextmanager
