@@ -12,7 +12,7 @@ from typing import Final
 
 from contracts import limits
 from contracts.engine import Reason
-from contracts.folding import Columns, Fold, hash_state
+from contracts.folding import Columns, Filed, Fold, hash_state
 from contracts.inputs import Input, InputMalformed, decode_input
 from contracts.source import Source
 from contracts.wording import describe_reason, encode_value, reason_document
@@ -85,17 +85,18 @@ class Run:
         self.fuel_most = 0
         self._lines = Lines([fold.source], name)
 
-    def add(self, lines: Sequence[Line]) -> None:
-        """Raises: InputMalformed, ContractNotRunnable, EngineFailed, EngineUnfit."""
+    def add(self, lines: Sequence[Line]) -> list[tuple[int, Input, Filed]]:
+        """What became of each line. Raises: InputMalformed, ContractNotRunnable, EngineFailed, EngineUnfit."""
         rows = self._lines.decode(lines)
-        for (number, _), filed in zip(rows, self.fold.file([one for _, one in rows]), strict=True):
-            outcome = filed.outcome
+        filed = self.fold.file([one for _, one in rows])
+        for (number, _), outcome in zip(rows, (one.outcome for one in filed), strict=True):
             self.fuel += outcome.fuel
             self.fuel_most = max(self.fuel_most, outcome.fuel)
             if outcome.reason is None:
                 self.applied += 1
             else:
                 self.rejected.append(Rejected(line=number, case=outcome.case, reason=outcome.reason))
+        return [(number, one, found) for (number, one), found in zip(rows, filed, strict=True)]
 
     def reasons(self) -> list[tuple[str, int]]:
         """Kinds of rejections by how often: where in the contract, and the message of the first."""

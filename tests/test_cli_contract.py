@@ -32,7 +32,7 @@ def test_commands_of_the_guide_say_what_it_shows(guide: Path) -> None:
             lines = {line.rstrip() for line in (said.out + said.err).splitlines()}
             assert [line for line in text.splitlines() if line not in lines] == []
             shown += 1
-    assert shown == 5
+    assert shown == 6
     assert len((guide / "states.ndjson").read_text().splitlines()) == 2
 
 

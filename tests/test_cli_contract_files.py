@@ -78,3 +78,33 @@ def test_terms_of_the_worked_example_come_with_a_contract(guide: Path) -> None:
 
 def test_what_a_template_does_not_have_is_not_advised(guide: Path) -> None:
     assert "contract test" not in tally("contract", "new", "fish", "--from", "seafood_sharing").err
+
+
+def test_who_reads_which_field_is_told_of_every_input(guide: Path) -> None:
+    with (guide / "crates.ndjson").open("a") as file:
+        file.write('{"type": "sent", "body": {"pool": "C", "crates": 1, "stock_number": "7"}}\n')
+    lines = run_crates("--readers").out.splitlines()
+    assert lines[:3] == ["line 1, sent", "  /pool    packer, shop", "  /crates  carrier, packer, shop"]
+    at = lines.index("line 5, returned")
+    assert lines[at + 1] == "  nobody reads it: no node would record it"
+    assert lines[at + 5] == "  /stock_number  its author alone"
+    found = run_crates("--readers", "--json").json["readers"]
+    assert found[5]["fields"][1:] == [
+        {"name": "/crates", "roles": ["carrier", "packer", "shop"]}, {"name": "/stock_number", "roles": []}
+    ]  # fmt: skip
+    assert {**found[4], "line": 5} == {"line": 5, "type": "returned", "fields": None}
+    assert run_crates("--json").json["readers"] is None
+
+
+def test_readers_that_share_adds_are_told_too(guide: Path) -> None:
+    (guide / "warm.ndjson").write_text(
+        '{"type": "reading", "body": {"lorry": "L7", "degrees": 5, "at": "10:00"}}\n'
+        '{"type": "reading", "body": {"lorry": "L7", "degrees": 9, "at": "10:30"}}\n'
+    )
+    (guide / "warm.terms.json").write_text('{"warmest": 8}')
+    said = tally(
+        "contract", "run", "warm.py", "--inputs", "warm.ndjson", "--terms", "warm.terms.json", "--readers", "--json"
+    )
+    assert [["insurer" in field["roles"] for field in row["fields"]] for row in said.json["readers"]] == [
+        [False, False, False], [False, True, True]
+    ]  # fmt: skip

@@ -17,10 +17,12 @@ from node.cli.authoring import Contract, describe, read_terms
 from node.cli.exits import UsageWrong
 from node.cli.lines import read_parts
 from node.cli.linting import NoLint, read_contract
+from node.cli.output import format_name
 from node.cli.progress import Progress
 from node.cli.session import Session
 
 if TYPE_CHECKING:
+    from contracts.disclosing import Readers
     from contracts.streaming import Line, Run
 
 SHOWN: Final = 20
@@ -42,12 +44,16 @@ def run(
     table: Annotated[
         Path | None, typer.Option(help="Write every case's summary here, a row of CSV: what is owed, held back ...")
     ] = None,
+    readers: Annotated[
+        bool, typer.Option("--readers", help="Tell of every input which roles read each of its fields.")
+    ] = False,
     batch: Annotated[
         int, typer.Option(help="Inputs that share an instance.", min=1, max=limits.BATCH_INPUTS_MAX)
     ] = limits.BATCH_INPUTS_MAX,
     no_lint: NoLint = False,
 ) -> None:
     """Run a contract on a stream of inputs: what is applied, what is rejected and why, and the states' hash."""
+    from contracts.disclosing import find_readers
     from contracts.engine import Engine
     from contracts.folding import Fold
     from contracts.streaming import Run, batches, encode_states, tabulate
@@ -59,11 +65,14 @@ def run(
         done = Run(Fold(engine, linted.text, checked, batch_inputs=batch), name)
         engine.start()
         files: dict[int, str] = {}
+        found: list[Readers] | None = [] if readers else None
         with Progress(session.out, total_bytes=total) as progress:
             read = 0
             for part in batches(read_lines(stream)):
                 before = len(done.rejected)
-                done.add(part)
+                rows = done.add(part)
+                if found is not None:
+                    found += [find_readers(line, one, filed.rules) for line, one, filed in rows]
                 texts = dict(part)
                 files.update((one.line, _file_of(texts[one.line])) for one in done.rejected[before:])
                 read += sum(len(line) + 1 for _, line in part)
@@ -73,8 +82,10 @@ def run(
         if table is not None:
             _write(table, _csv(_counted(tabulate(done.fold), session)))
     if session.as_json:
-        session.out.emit({**_document(done, files), "doubts": linted.document()})
+        more = {"readers": _readers_document(found), "doubts": linted.document()}
+        session.out.emit({**_document(done, files), **more})
     else:
+        _tell_readers(session, found or ())
         _tell(session, done, files)
         for path, what in ((save, "states"), (table, "summaries")):
             if path is not None:
@@ -170,6 +181,32 @@ def _document(done: Run, files: Mapping[int, str]) -> dict[str, Any]:
         "states_hash": done.fold.states_hash().hex(),
         "fuel": {"total": done.fuel, "most": done.fuel_most},
     }
+
+
+def _readers_document(found: Sequence[Readers] | None) -> list[dict[str, Any]] | None:
+    if found is None:
+        return None
+    return [
+        {
+            "line": one.line,
+            "type": one.type,
+            "fields": None
+            if one.fields is None
+            else [{"name": name, "roles": [*roles]} for name, roles in one.fields.items()],
+        }
+        for one in found
+    ]
+
+
+def _tell_readers(session: Session, found: Sequence[Readers]) -> None:
+    for one in found:
+        session.out.line(f"line {one.line}, {one.type}")
+        if one.fields is None:
+            session.out.line("  nobody reads it: no node would record it")
+        names = {name: format_name(name) for name in one.fields or ()}
+        width = max(map(len, names.values()), default=0)
+        for name, roles in (one.fields or {}).items():
+            session.out.line(f"  {names[name]:<{width}}  {', '.join(roles) or 'its author alone'}")
 
 
 def _tell(session: Session, done: Run, files: Mapping[int, str]) -> None:
