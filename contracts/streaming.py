@@ -15,7 +15,7 @@ from contracts.engine import Reason
 from contracts.folding import Columns, Filed, Fold, hash_state
 from contracts.inputs import Input, InputMalformed, decode_input
 from contracts.source import Source
-from contracts.wording import describe_reason, encode_value, reason_document
+from contracts.wording import describe_reason, encode_value, find_function, reason_document
 from ledger.errors import BadInput
 from ledger.jsontext import encode_string
 
@@ -36,11 +36,15 @@ _KIND_LETTERS: Final = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """An input that was refused. case: None where it did not come as far as `key`'s answer."""
+    """An input that was refused. case: None where it did not come as far as `key`'s answer.
+
+    function: the one of the contract that was at work, None where none was.
+    """
 
     line: int
     case: str | None
     reason: Reason
+    function: str | None
 
 
 class Lines:
@@ -89,13 +93,15 @@ class Run:
         """What became of each line. Raises: InputMalformed, ContractNotRunnable, EngineFailed, EngineUnfit."""
         rows = self._lines.decode(lines)
         filed = self.fold.file([one for _, one in rows])
-        for (number, _), outcome in zip(rows, (one.outcome for one in filed), strict=True):
+        for (number, _), found in zip(rows, filed, strict=True):
+            outcome = found.outcome
             self.fuel += outcome.fuel
             self.fuel_most = max(self.fuel_most, outcome.fuel)
             if outcome.reason is None:
                 self.applied += 1
             else:
-                self.rejected.append(Rejected(line=number, case=outcome.case, reason=outcome.reason))
+                function = find_function(found)
+                self.rejected.append(Rejected(line=number, case=outcome.case, reason=outcome.reason, function=function))
         return [(number, one, found) for (number, one), found in zip(rows, filed, strict=True)]
 
     def reasons(self) -> list[tuple[str, int]]:

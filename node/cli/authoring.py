@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -18,7 +19,7 @@ from node.cli.session import Session
 
 if TYPE_CHECKING:
     from contracts.cases import Failure
-    from contracts.engine import Reason
+    from contracts.engine import Engine, Reason
 
 CASES: Final = ".cases.json"
 TERMS: Final = ".terms.json"
@@ -81,7 +82,6 @@ def try_cases(
     from contracts import limits
     from contracts.casefile import read_cases
     from contracts.cases import run_case
-    from contracts.engine import Engine
     from contracts.source import read_source
     from node.terms import check_terms
 
@@ -94,7 +94,7 @@ def try_cases(
             case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, ".schema.json"))
         )
     results: list[tuple[str, list[Failure]]] = []
-    with Engine(tell=session.out.say) as engine:
+    with open_engine(session) as engine:
         for case in found:
             failures = run_case(engine, linted.text, case)
             results.append((case.name, failures))
@@ -105,6 +105,7 @@ def try_cases(
         session.out.emit(_document(results, linted))
     else:
         session.out.say(f"{count(len(results) - failed, 'case')} ok, {failed} failed")
+        say_hints(session, (failure.reason for _, failures in results for failure in failures))
         linted.tell(session)
     return ExitCode.REFUSED if failed else ExitCode.OK
 
@@ -139,12 +140,36 @@ def beside(contract: Path, ending: str) -> Path:
     return contract.with_name(contract.name.removesuffix(".py") + ending)
 
 
-def describe(reason: Reason) -> str:
-    """A reason in one line, with the lines of the contract where it arose."""
+def describe(reason: Reason, function: str | None = None) -> str:
+    """A reason in one line, with the lines of the contract where it arose. function: what was asked."""
     from contracts.wording import describe_calls, describe_reason
 
-    calls = describe_calls(reason)
+    calls = describe_calls(reason, function)
     return describe_reason(reason) + (f" ({calls})" if calls else "")
+
+
+def say_hints(session: Session, reasons: Iterable[Reason | None]) -> None:
+    """Say of every limit that ended something, once, how far it reaches and where to look."""
+    from contracts.wording import find_hint
+
+    hints = dict.fromkeys(find_hint(reason) for reason in reasons if reason is not None)
+    for hint in filter(None, hints):
+        session.out.say(f"hint: {hint}")
+
+
+@contextmanager
+def open_engine(session: Session) -> Iterator[Engine]:
+    """The engine. Raises: as it does; a contract that is stopped while it is loaded is told by which limit."""
+    from contracts.engine import ContractNotRunnable, Engine, Reason
+    from contracts.wording import find_hint
+
+    try:
+        with Engine(tell=session.out.say) as engine:
+            yield engine
+    except ContractNotRunnable as wrong:
+        trap = Reason(kind="trap", message=str(wrong.fields["reason"]))
+        wrong.hint = find_hint(trap, is_loading=True) or wrong.hint
+        raise
 
 
 # --- inside -------------------------------------------------------------------------
@@ -193,7 +218,7 @@ def _tell_case(session: Session, name: str, failures: list[Failure]) -> None:
 
     session.out.line(f"{'FAILED' if failures else 'ok    '}  {name}")
     for failure in failures:
-        calls = describe_calls(failure.reason) if failure.reason else ""
+        calls = describe_calls(failure.reason, failure.function) if failure.reason else ""
         session.out.line(f"        {failure.where}: expected {failure.expected}")
         session.out.line(f"        {' ' * len(failure.where)}       got {failure.got}{f' ({calls})' if calls else ''}")
 
@@ -214,6 +239,7 @@ def _document(results: list[tuple[str, list[Failure]]], linted: Linted) -> dict[
                         "where": failure.where,
                         "expected": failure.expected,
                         "got": failure.got,
+                        "function": failure.function,
                         "reason": reason_document(failure.reason),
                     }
                     for failure in failures

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts import limits
-from node.cli.authoring import describe, read_terms
+from node.cli.authoring import describe, open_engine, read_terms, say_hints
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.linting import NoLint, read_contract
 from node.cli.progress import Progress
@@ -42,7 +42,6 @@ def compare(
 ) -> ExitCode:
     """Run two versions of a contract on the same inputs; exit 1 if states, rejections or readers differ."""
     from contracts.comparing import Comparison, Version
-    from contracts.engine import Engine
     from contracts.streaming import batches
 
     before, after = (read_contract(session, file, no_lint=no_lint) for file in (old, new))
@@ -50,7 +49,7 @@ def compare(
         Version(text=before.text, terms=read_terms(terms, old)),
         Version(text=after.text, terms=read_terms(new_terms or terms, new)),
     )
-    with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
+    with open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
         found = Comparison(engine, *sides, name)
         if migrate and not found.can_migrate:
             raise UsageWrong(reason=f"{new} has no function migrate")
@@ -71,6 +70,7 @@ def compare(
         session.out.answer(encode_value(document).encode())
     else:
         _tell(session, found, states, carried)
+        say_hints(session, (reason for one in found.turns for reason in (one.old, one.new)))
         before.tell(session)
         after.tell(session)
     same = not (states or _has_differences(found) or (carried and carried.failed))
@@ -114,7 +114,7 @@ def _change(one: Change) -> dict[str, Any]:
 
 def _tell(session: Session, found: Comparison, states: list[StateChange], carried: Carried | None) -> None:
     if carried is not None:
-        failed = [f"{case}: {describe(why)}" for case, why in carried.failed.items()]
+        failed = [f"{case}: {describe(why, 'migrate')}" for case, why in carried.failed.items()]
         _section(session, f"Carried over: {len(carried.states)} states, failed", failed)
     _section(session, "States that differ", [_state_line(one) for one in states])
     turns = [f"line {one.line}: {_word(one.old)} -> {_word(one.new)}" for one in found.turns]

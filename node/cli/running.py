@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 import typer
 
 from contracts import limits
-from node.cli.authoring import Contract, describe, read_terms
+from node.cli.authoring import Contract, describe, open_engine, read_terms, say_hints
 from node.cli.exits import UsageWrong
 from node.cli.lines import read_parts
 from node.cli.linting import NoLint, read_contract
@@ -54,14 +54,13 @@ def run(
 ) -> None:
     """Run a contract on a stream of inputs: what is applied, what is rejected and why, and the states' hash."""
     from contracts.disclosing import find_readers
-    from contracts.engine import Engine
     from contracts.folding import Fold
     from contracts.streaming import Run, batches, encode_states, tabulate
 
     _check_written([save, table], read=[file, inputs, terms])
     linted = read_contract(session, file, no_lint=no_lint)
     checked = read_terms(terms, file)
-    with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
+    with open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
         done = Run(Fold(engine, linted.text, checked, batch_inputs=batch), name)
         engine.start()
         files: dict[int, str] = {}
@@ -90,6 +89,7 @@ def run(
         for path, what in ((save, "states"), (table, "summaries")):
             if path is not None:
                 session.out.say(f"Wrote the {what} to {path}.")
+        say_hints(session, (one.reason for one in done.rejected))
         linted.tell(session)
 
 
@@ -173,6 +173,7 @@ def _document(done: Run, files: Mapping[int, str]) -> dict[str, Any]:
                 "line": one.line,
                 "file": files[one.line] or None,
                 "case": one.case,
+                "function": one.function,
                 "reason": reason_document(one.reason),
             }
             for one in done.rejected
@@ -213,7 +214,7 @@ def _tell(session: Session, done: Run, files: Mapping[int, str]) -> None:
     for one in done.rejected[:SHOWN]:
         case = "" if one.case is None else f" {one.case}:"
         file = f" ({files[one.line]})" if files[one.line] else ""
-        session.out.line(f"line {one.line}{file}:{case} {describe(one.reason)}")
+        session.out.line(f"line {one.line}{file}:{case} {describe(one.reason, one.function)}")
     if len(done.rejected) > SHOWN:
         session.out.line(f"... and {len(done.rejected) - SHOWN} more; --json lists all. By the place that rejected:")
         for reason, count in done.reasons()[:SHOWN]:
