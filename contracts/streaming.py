@@ -147,6 +147,7 @@ def encode_states(fold: Fold) -> Iterator[bytes]:
 def tabulate(fold: Fold) -> Iterator[list[str]]:
     """The summaries as rows of a table: names of columns, then a row for each case, by name.
 
+    Columns stand in the order in which `summary` writes their names; those that it does not write come last, by name.
     Numbers are plain digits. A text that a spreadsheet would take for a formula has a `'` in front.
     Raises: SummaryMissing, if the contract has none.
     """
@@ -156,7 +157,9 @@ def tabulate(fold: Fold) -> Iterator[list[str]]:
     cases = sorted(fold.states)
     for start in range(0, len(cases), limits.BATCH_INPUTS_MAX):
         found.update(fold.summaries(cases[start : start + limits.BATCH_INPUTS_MAX]))
-    columns = list(dict.fromkeys(name for row in found.values() if not isinstance(row, Reason) for name in row))
+    answered = {name for row in found.values() if not isinstance(row, Reason) for name in row}
+    first = [name for name in fold.source.written if name in answered]
+    columns = [*first, *sorted(answered.difference(first))]
     yield ["case", *map(_cell, columns), "no summary because"]
     for case, row in found.items():
         if isinstance(row, Reason):

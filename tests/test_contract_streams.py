@@ -95,6 +95,19 @@ def test_text_that_a_spreadsheet_would_compute_is_no_formula_in_the_table(engine
     assert list(tabulate(fold)) == [["case", "'=1+1", "n", "x", "no summary because"], ["'@a", "'=2+2", "-1", "", ""]]
 
 
+def test_columns_stand_as_summary_writes_them_and_unwritten_ones_behind(engine: Engine) -> None:
+    body = """
+    columns = {f"{name}_to": state["late"] for name in "zy"}
+    columns |= {"status": state["n"], "due": 1, "amount": 2} if state["n"] else {}
+    return {**columns, "late": None, "n": 3}
+"""
+    source = COUNTS.replace('{"n": ', '{"late": 0, "n": ') + f"\n\ndef summary(state):{body}"
+    fold = Fold(engine, source, b"{}")
+    fold.add(inputs(source, [{"case": "a"}]))
+    head, _ = tabulate(fold)
+    assert head == ["case", "status", "due", "amount", "late", "n", "y_to", "z_to", "no summary because"]
+
+
 def test_contract_without_a_summary_has_no_table(engine: Engine) -> None:
     with pytest.raises(SummaryMissing):
         list(tabulate(Fold(engine, COUNTS, b"{}")))

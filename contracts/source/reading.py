@@ -7,6 +7,7 @@ Spec: docs/spec/contract-source.md.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class Source:
 
     authors: type -> roles that may file it. shares: type -> pattern -> roles that read what it matches.
     rules: `shares`, compiled. functions: which of share, key, apply, summary and migrate the file defines.
+    written: texts in `summary`, in the order in which they first stand there. The names of its columns are among them.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Source:
     shares: Mapping[str, Mapping[str, frozenset[str]]]
     functions: frozenset[str]
     rules: Mapping[str, Rules] = field(compare=False, repr=False)
+    written: tuple[str, ...] = field(compare=False, repr=False, default=())
 
     @property
     def has_share(self) -> bool:
@@ -87,7 +90,23 @@ def _source(outline: Outline) -> Source:
         shares=shares,
         functions=frozenset(outline.lines) & frozenset(FUNCTIONS),
         rules={kind: compile_rules(patterns) for kind, patterns in shares.items()},
+        written=tuple(_written(outline.tree)),
     )
+
+
+def _written(tree: ast.Module) -> dict[str, None]:
+    """The texts in `summary`, but for those by which something is read, as in `state["name"]`."""
+    found: list[tuple[int, int, str]] = []
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name == "summary":
+            nodes = list(ast.walk(function))
+            reading = {
+                node.slice for node in nodes if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)
+            }
+            for node in nodes:
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in reading:
+                    found.append((node.lineno, node.col_offset, node.value))
+    return dict.fromkeys(text for _, _, text in sorted(found))
 
 
 # --- checks ------------------------------------------------------------------------
