@@ -87,11 +87,12 @@ def test_a_failed_case_is_told_and_ends_with_1(guide: Path) -> None:
         "                              got 6",
         "FAILED  more than went out cannot come back",
         "        steps[1]: expected rejected: only 12 were out",
-        "                       got rejected: 11 crates came back, and only 10 were out (line 36 in apply)",
+        "                       got rejected: 11 crates came back, and only 10 were out (line 38 in apply)",
+        "ok      what is no count of crates moves nothing",
     ]
     found = tally("contract", "test", "crates.py", "--cases", "other.json", "--json")
-    assert (found.code, found.json["ok"], found.json["failed"]) == (1, 0, 2)
-    assert found.json["cases"][1]["failures"][0]["reason"]["line"] == 36
+    assert (found.code, found.json["ok"], found.json["failed"]) == (1, 1, 2)
+    assert found.json["cases"][1]["failures"][0]["reason"]["line"] == 38
 
 
 def test_terms_of_cases_must_fit_the_schema(guide: Path) -> None:
@@ -190,10 +191,10 @@ def test_run_answers_with_all_that_came_of_the_stream(guide: Path) -> None:
     found = run_crates("--json").json
     assert (found["inputs"], found["applied"], found["cases"]) == (5, 3, 2)
     assert [(row["line"], row["case"], row["reason"]["line"]) for row in found["rejected"]] == [
-        (4, "B", 36),
+        (4, "B", 38),
         (5, None, None),
     ]
-    assert found["rejected"][0]["reason"]["calls"] == [{"function": "apply", "line": 36}]
+    assert found["rejected"][0]["reason"]["calls"] == [{"function": "apply", "line": 38}]
     assert found["fuel"]["total"] > found["fuel"]["most"] > 0
     assert {run_crates("--json", "--batch", size).json["states_hash"] for size in ("1", "2")} == {found["states_hash"]}
 
@@ -284,7 +285,7 @@ def test_migrate_is_offered_and_says_what_it_fails_for(guide: Path) -> None:
     done = compare("new.py", "--migrate")
     assert done.out.splitlines()[:4] == [
         "Carried over: 1 states, failed: 1",
-        "  B: two (line 47 in migrate)",
+        "  B: two (line 49 in migrate)",
         "States that differ: 1",
         "  A /more: nothing -> 1",
     ]
