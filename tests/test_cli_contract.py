@@ -41,7 +41,7 @@ def test_commands_of_the_guide_say_what_it_shows(guide: Path) -> None:
 
 def test_new_writes_what_the_template_has(guide: Path) -> None:
     done = tally("contract", "new", "fish", "--from", "seafood_sharing")
-    assert (done.code, done.out) == (0, "Wrote fish.py.\n")
+    assert (done.code, done.out) == (0, "Wrote fish.py.\nWrote fish.schema.json.\nWrote fish.cases.json.\n")
     assert "tally contract lint fish.py" in done.err
     assert (guide / "fish.py").read_bytes() == (_library() / "seafood_sharing.py").read_bytes()
     assert tally("contract", "lint", "fish.py").code == 0

@@ -77,10 +77,6 @@ def test_terms_of_the_worked_example_come_with_a_contract(guide: Path) -> None:
     assert tally("contract", "run", "cold.py", "--inputs", "none.ndjson", "--terms", "cold.terms.json").code == 0
 
 
-def test_what_a_template_does_not_have_is_not_advised(guide: Path) -> None:
-    assert "contract test" not in tally("contract", "new", "fish", "--from", "seafood_sharing").err
-
-
 def test_who_reads_which_field_is_told_of_every_input(guide: Path) -> None:
     with (guide / "crates.ndjson").open("a") as file:
         file.write('{"type": "sent", "body": {"pool": "C", "crates": 1, "stock_number": "7"}}\n')

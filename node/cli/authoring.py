@@ -61,11 +61,9 @@ def new(
     for path in written:
         session.out.line(f"Wrote {path}.")
     terms = f" --terms {name}{TERMS}" if Path(name + TERMS) in written else ""
-    steps = [f"`tally contract lint {name}.py`"]
-    if Path(name + CASES) in written:
-        steps.append(f"`tally contract test {name}.py`")
-    steps.append(f"`tally contract run {name}.py --inputs FILE.ndjson{terms}`")
-    session.out.say(f"Change {name}.py to what you agreed; then {', '.join(steps)}.")
+    run = f"`tally contract run {name}.py --inputs FILE.ndjson{terms}`"
+    steps = f"`tally contract lint {name}.py`, `tally contract test {name}.py`, {run}"
+    session.out.say(f"Change {name}.py to what you agreed; then {steps}.")
 
 
 def try_cases(
@@ -199,12 +197,11 @@ def _list(session: Session, titles: Mapping[str, str]) -> None:
 def _copy(template: str, name: str) -> list[Path]:
     from ledger.jsontext import members
 
-    sources = {Path(name + part): _library() / (template + part) for part in _PARTS}
-    found = {path: source.read_bytes() for path, source in sources.items() if source.is_file()}
-    terms = members(found.get(Path(name + CASES), b"{}")).get("terms", b"{}")
+    found = {Path(name + part): (_library() / (template + part)).read_bytes() for part in _PARTS}
+    terms = members(found[Path(name + CASES)]).get("terms", b"{}")
     if terms != b"{}":  # those of its worked example, to be changed
         found[Path(name + TERMS)] = terms + b"\n"
-    for path in (*sources, Path(name + TERMS)):
+    for path in (*found, Path(name + TERMS)):
         if path.exists() or path.is_symlink():
             raise FileThere(path=path)
     for path, content in found.items():
