@@ -102,6 +102,26 @@ IN_FILE: Final = [
         "def share(record, terms):\n    return {'/~0x': ['bank']}",
     ),
     Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    return {'x': ['bank']} if record['time'] else {}  # here",
+        "def share(record, terms):\n    names = {'x': ['bank']}\n    return {'/x': names['x']}",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    added = {}\n    added['x'] = ['bank']  # here\n    return added",
+        "def share(record, terms):\n    added = {'/x': []}\n    added['/x'] += ['bank']\n    return added",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    added = {}\n    added.update({'x': {'bank'}})  # here\n    return added",
+        "def share(record, terms):\n    added = {}\n    added.update({'/x': {'bank'}})\n    return added",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    return {'/a': {'bank'}} | {'x': {'bank'}}  # here",
+        "def share(record, terms):\n    return {'/a': {'bank'}} | {'/x': {'bank'}}",
+    ),
+    Pair(
         "module-work",
         "import re\nFORM = re.compile('a')  # here",
         "RATES = {'a': Decimal('0.05'), 'b': (1, frozenset())}",

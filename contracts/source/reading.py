@@ -109,6 +109,16 @@ def _written(tree: ast.Module) -> dict[str, None]:
     return dict.fromkeys(text for _, _, text in sorted(found))
 
 
+def repair(pattern: str, cause: PatternMalformed) -> str:
+    """What to write in place of a pattern that is none: the same from the root of the body, if that is one."""
+    guess = "/" + (pattern.lstrip("#$./") or "*")
+    try:
+        parse_pattern(guess)
+    except PatternMalformed:
+        return cause.hint
+    return f"write {guess!a}"
+
+
 # --- checks ------------------------------------------------------------------------
 
 
@@ -184,7 +194,7 @@ def _check_patterns(kind: str, rows: Mapping[str, Row]) -> Iterator[Finding]:
         try:
             parse_pattern(pattern)
         except PatternMalformed as cause:
-            yield Finding(line=row.line, code=cause.code, message=str(cause), instead=cause.hint)
+            yield Finding(line=row.line, code=cause.code, message=str(cause), instead=repair(pattern, cause))
         else:
             sound[pattern] = frozenset(row.names)
     if len(sound) > limits.PATTERNS_MAX:
