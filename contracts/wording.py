@@ -45,6 +45,7 @@ _HINTS: Final = {
     ),
 }
 """What an instance ended with, as the engine words it -> its limit, and where to look."""
+_NO_DECIMAL: Final = ("TypeError", "Object of type Decimal is not JSON serializable")
 _LOADING: Final = (
     f"to load a contract takes at most {limits.FUEL_LOAD:,} instructions: move what is done outside of functions "
     "into them"
@@ -52,10 +53,12 @@ _LOADING: Final = (
 
 
 def find_hint(reason: Reason, *, is_loading: bool = False) -> str | None:
-    """Which limit ended the instance, and where to look; None where the contract gave the reason itself.
+    """What to do: which limit ended the instance, and where to look. None where the reason says enough.
 
     is_loading: what ended was not an input, but the contract on its way into the instance.
     """
+    if (reason.kind, reason.message) == _NO_DECIMAL:
+        return "json.dumps takes no Decimal: write str(x) first, or json.dumps(..., default=str)"
     if reason.kind != _TRAP or reason.message not in _HINTS:
         return None
     return _LOADING if is_loading and reason.message == _FUEL else _HINTS[reason.message]
@@ -87,7 +90,7 @@ def describe_calls(reason: Reason, function: str | None = None) -> str:
 
 
 def reason_document(reason: Reason | None) -> dict[str, Any] | None:
-    """A reason for programs. `line`: the innermost one of the contract. `hint`: of a trap."""
+    """A reason for programs. `line`: the innermost one of the contract. `hint`: what to do, or null."""
     if reason is None:
         return None
     return {

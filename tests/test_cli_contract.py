@@ -284,7 +284,7 @@ def test_migrate_is_offered_and_says_what_it_fails_for(guide: Path) -> None:
     assert "--migrate" in compare("new.py").err
     done = compare("new.py", "--migrate")
     assert done.out.splitlines()[:4] == [
-        "Carried over: 1 states, failed: 1",
+        "Carried over: 1 state, failed: 1",
         "  B: two (line 49 in migrate)",
         "States that differ: 1",
         "  A /more: nothing -> 1",

@@ -65,6 +65,22 @@ def test_nothing_is_written_to_a_file_whose_name_is_a_dash(guide: Path, option: 
     assert (said.code, (guide / "-").exists()) == (3, False), said
 
 
+@pytest.mark.parametrize("option", ["--table", "--save"])
+def test_folder_that_is_not_there_is_named_before_anything_runs(guide: Path, option: str) -> None:
+    said = run_crates(option, "none/x")
+    assert (said.code, said.out) == (3, "")
+    assert "there is no folder none to write x into: make it first" in said.err
+    assert "is a folder: name a file in it" in run_crates(option, guide).err
+
+
+def test_one_is_no_plural(guide: Path) -> None:
+    (guide / "crates.ndjson").write_text('{"type": "returned", "body": {"pool": "A", "crates": 1}}\n')
+    words = ["--inputs", "crates.ndjson", "--terms", "terms.json"]
+    said = tally("contract", "compare", "crates.py", "crates_2.py", *words)
+    assert "under OLD: 1 record\n" in said.out and said.err.endswith("1 input compared\n")
+    assert tally("contract", "test", "warm.py").err.endswith("1 case ok, 0 failed\n")
+
+
 def test_table_is_not_written_where_the_states_are(guide: Path) -> None:
     assert run_crates("--table", "x", "--save", "./x").code == 3
     assert not (guide / "x").exists()

@@ -34,6 +34,17 @@ def test_words_of_a_contract_get_no_hint_of_a_trap() -> None:
     assert find_hint(Reason(kind="Reject", message=TRAPS["fuel"])) is None
 
 
+@pytest.mark.slow
+def test_decimal_that_json_does_not_take_is_told_with_what_to_write(guide: Path) -> None:
+    told = 'return {"said": json.dumps(terms["deposit"])}\n\n\ndef summary'
+    (guide / "crates.py").write_text(
+        TEXT.replace("ROLES =", "import json\n\nROLES =", 1).replace("def summary", f"def more(terms):\n    {told}")
+        .replace("    crates = record", "    more(terms)\n    crates = record")
+    )  # fmt: skip
+    said = run_crates()
+    assert "hint: json.dumps takes no Decimal: write str(x) first" in said.err, said
+
+
 def test_hints_name_the_limits() -> None:
     fuel, memory = (find_hint(Reason(kind="trap", message=TRAPS[kind])) for kind in ("fuel", "memory"))
     assert fuel and f"{limits.FUEL_INPUT:,}" in fuel and f"{limits.FUEL_BYTE:,}" in fuel

@@ -12,6 +12,7 @@ from contracts import limits
 from node.cli.authoring import describe, open_engine, read_terms, say_hints
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.linting import NoLint, read_contract
+from node.cli.output import count
 from node.cli.progress import Progress
 from node.cli.running import SHOWN, Inputs, Terms, open_inputs, read_lines
 from node.cli.session import Session
@@ -115,16 +116,16 @@ def _change(one: Change) -> dict[str, Any]:
 def _tell(session: Session, found: Comparison, states: list[StateChange], carried: Carried | None) -> None:
     if carried is not None:
         failed = [f"{case}: {describe(why, 'migrate')}" for case, why in carried.failed.items()]
-        _section(session, f"Carried over: {len(carried.states)} states, failed", failed)
+        _section(session, f"Carried over: {count(len(carried.states), 'state')}, failed", failed)
     _section(session, "States that differ", [_state_line(one) for one in states])
     turns = [f"line {one.line}: {_word(one.old)} -> {_word(one.new)}" for one in found.turns]
     _section(session, "Inputs that are rejected by one alone, or otherwise", turns)
     _section(session, "Readers by the rules", [_change_line(one) for one in found.rules])
-    changes = [f"{_change_line(one)}: {one.records} records" for one in found.disclosure.changes()]
+    changes = [f"{_change_line(one)}: {count(one.records, 'record')}" for one in found.disclosure.changes()]
     _section(session, "Readers of these records", changes)
     if carried is None and found.can_migrate and states:
         session.out.say("NEW has a function migrate: --migrate carries OLD's states over before they are compared.")
-    session.out.say(f"{found.inputs} inputs compared")
+    session.out.say(f"{count(found.inputs, 'input')} compared")
 
 
 def _section(session: Session, title: str, lines: Sequence[str]) -> None:

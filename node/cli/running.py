@@ -17,7 +17,7 @@ from node.cli.authoring import Contract, describe, open_engine, read_terms, say_
 from node.cli.exits import UsageWrong
 from node.cli.lines import read_parts
 from node.cli.linting import NoLint, read_contract
-from node.cli.output import format_name
+from node.cli.output import count, format_name
 from node.cli.progress import Progress
 from node.cli.session import Session
 
@@ -119,6 +119,10 @@ def _check_written(paths: Sequence[Path | None], *, read: Sequence[Path | None])
             raise UsageWrong(reason="what is written has the name of a file, and not -")
         if path is not None and path.resolve() in taken:
             raise UsageWrong(reason=f"it would write over {path}, which is read or written here")
+        if path is not None and path.is_dir():
+            raise UsageWrong(reason=f"{path} is a folder: name a file in it")
+        if path is not None and not path.parent.is_dir():
+            raise UsageWrong(reason=f"there is no folder {path.parent} to write {path.name} into: make it first")
         taken |= set() if path is None else {path.resolve()}
 
 
@@ -129,7 +133,7 @@ def _counted(rows: Iterable[list[str]], session: Session) -> Iterator[list[str]]
         failed += bool(row[-1])
         yield row
     if failed > 0:
-        session.out.say(f"summary failed for {failed} cases: the last column of the table says why")
+        session.out.say(f"summary failed for {count(failed, 'case')}: the last column of the table says why")
 
 
 def _csv(rows: Iterable[list[str]]) -> Iterator[bytes]:
