@@ -80,8 +80,9 @@ def _check_states(states: Mapping[str, bytes], case: Case) -> Iterator[Failure]:
             if name in states:
                 yield Failure(where=where, expected="no state", got=states[name].decode())
         elif name not in states:
-            others = _listed([repr(other) for other in sorted(states)[:10]])
-            yield Failure(where=where, expected="a state", got=f"none; there are states of {others}")
+            others = ", ".join([repr(other) for other in sorted(states)[:10]])
+            there = f"there are states of {others}" if others else "no case has one"
+            yield Failure(where=where, expected="a state", got=f"none; {there}")
         else:
             yield from _compare_members(where, expected, parse(states[name]))
 

@@ -22,6 +22,7 @@ from ledger.jsontext import encode_string
 Line = tuple[int, bytes]
 """The number of a line in its file, from 1, and its text."""
 
+_BEGUN: Final = ". This looks like a list, or JSON over several lines: write each input whole, on a line of its own"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -177,7 +178,8 @@ def _decode(line: bytes, source: Source, place: tuple[int, str | None], where: s
     except InputMalformed:
         raise
     except BadInput as cause:
-        raise InputMalformed(where=where, reason=str(cause)) from cause
+        begun = _BEGUN if line.strip() in (b"{", b"[") or line.lstrip()[:1] == b"[" else ""
+        raise InputMalformed(where=where, reason=f"{cause}{begun}") from cause
 
 
 def _cell(value: object) -> str:

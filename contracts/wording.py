@@ -45,7 +45,13 @@ _HINTS: Final = {
     ),
 }
 """What an instance ended with, as the engine words it -> its limit, and where to look."""
-_NO_DECIMAL: Final = ("TypeError", "Object of type Decimal is not JSON serializable")
+_KINDS: Final = {
+    "Object of type Decimal is not JSON": "json.dumps takes no Decimal: write str(x) first, or dumps(..., default=str)",
+    "the answer holds a set": "a set has no order: write sorted(...) of it",
+    "the answer holds a date": "a date is kept as text: write .isoformat() of it",
+    "the answer holds a float": 'a float is not exact: write Decimal("0.5"), or divide(a, b, places)',
+}
+"""How the message of a TypeError begins -> what to write instead."""
 _LOADING: Final = (
     f"to load a contract takes at most {limits.FUEL_LOAD:,} instructions: move what is done outside of functions "
     "into them"
@@ -57,8 +63,8 @@ def find_hint(reason: Reason, *, is_loading: bool = False) -> str | None:
 
     is_loading: what ended was not an input, but the contract on its way into the instance.
     """
-    if (reason.kind, reason.message) == _NO_DECIMAL:
-        return "json.dumps takes no Decimal: write str(x) first, or json.dumps(..., default=str)"
+    if reason.kind == "TypeError":
+        return next((hint for words, hint in _KINDS.items() if reason.message.startswith(words)), None)
     if reason.kind != _TRAP or reason.message not in _HINTS:
         return None
     return _LOADING if is_loading and reason.message == _FUEL else _HINTS[reason.message]

@@ -97,6 +97,11 @@ IN_FILE: Final = [
         "def share(record, terms):\n    return {} if record['time'] else {}",
     ),
     Pair(
+        "function-wrong",
+        "def share(record, terms):\n    return {'/x': 'bank'}  # here",
+        "def share(record, terms):\n    return {'/x': ['bank']}",
+    ),
+    Pair(
         "pattern-malformed",
         "def share(record, terms):\n    return {'/~x': ['bank']}  # here",
         "def share(record, terms):\n    return {'/~0x': ['bank']}",

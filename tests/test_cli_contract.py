@@ -60,6 +60,11 @@ def test_new_takes_a_plain_name_alone(guide: Path, name: str) -> None:
     assert tally("contract", "new", name, "--from", "seafood_sharing").code == 3
 
 
+def test_new_without_a_name_asks_for_one(guide: Path) -> None:
+    done = tally("contract", "new", "--from", "purchase")
+    assert (done.code, "name of the new contract is missing" in done.err) == (3, True)
+
+
 def test_new_names_the_templates(guide: Path) -> None:
     listed = tally("contract", "new", "--list", "--json").json
     assert {"name": "seafood_sharing"}.items() <= next(
@@ -108,7 +113,14 @@ def test_terms_of_cases_must_fit_the_schema(guide: Path) -> None:
     ("old", "new", "where"),
     [
         ('"about"', '"abot"', ": 'abot' is not known here; known are about, cases, terms"),
-        ('"type": "sent"', '"typ": "sent"', ": cases[0].steps[0]: 'typ' is no member of an input"),
+        (
+            '"type": "sent"',
+            '"typ": "sent"',
+            (
+                ": cases[0].steps[0]: 'typ' is not known here; known are author, body, id, links, reads, rejected, "
+                "role, source, time, type"
+            ),
+        ),
         ('"crates": 4', '"crates": 04', ": not strict JSON at byte 399: Expecting ',' delimiter, line 10 column 63"),
         (
             '"states"',
@@ -126,7 +138,8 @@ def test_a_wrong_file_of_cases_is_named_with_the_place(guide: Path, old: str, ne
 
 def test_a_file_of_cases_that_is_not_there_ends_with_3(guide: Path) -> None:
     (guide / "crates.cases.json").unlink()
-    assert tally("contract", "test", "crates.py").code == 3
+    done = tally("contract", "test", "crates.py")
+    assert (done.code, "there is no crates.cases.json beside the contract" in done.err) == (3, True)
 
 
 @pytest.mark.slow

@@ -52,6 +52,12 @@ def test_a_line_that_is_no_input_is_named(engine: Engine, line: bytes) -> None:
         Run(Fold(engine, TEXT, TERMS), "x.ndjson").add([(7, line)])
 
 
+@pytest.mark.parametrize("line", [b"{", b"[", b'[{"type":"sent","body":{}}]'])
+def test_json_that_is_not_one_input_a_line_is_told_so(engine: Engine, line: bytes) -> None:
+    with pytest.raises(InputMalformed, match="write each input whole, on a line of its own"):
+        Run(Fold(engine, TEXT, TERMS), "x.json").add([(1, line)])
+
+
 def test_saved_states_keep_every_digit(engine: Engine) -> None:
     run = Run(Fold(engine, TEXT, b'{"deposit":3.1234567890123456789012345678,"currency":"EUR"}'), "x.ndjson")
     run.add(lines("sent B 1", "sent A 1"))

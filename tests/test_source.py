@@ -265,6 +265,11 @@ def test_a_fault_is_named_with_its_line(text: str, code: str, line: int) -> None
     assert (fault.code, fault.line) == (code, line)
 
 
+@pytest.mark.parametrize("roles", ['["a", "b"]', '{"a": 1}', "set()"])
+def test_roles_that_are_no_set_are_told_once_and_not_at_every_use(roles: str) -> None:
+    assert {finding.code for finding in lint(agreement(roles=roles))} <= {"literal-malformed", "roles-missing"}
+
+
 @pytest.mark.parametrize(
     ("pattern", "instead"),
     [("x", "write '/x'"), ("", "write '/*'"), ("*", "write '/*'"), ("#/x/y", "write '/x/y'"), ("x~", "A pattern is")],

@@ -30,6 +30,14 @@ def test_every_trap_has_a_hint_for_an_input_and_for_loading(message: str) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "instead"), [("a set", "sorted("), ("a date", ".isoformat()"), ("a float", "Decimal(")]
+)
+def test_value_that_no_state_holds_is_told_with_what_to_write(kind: str, instead: str) -> None:
+    hint = find_hint(Reason(kind="TypeError", message=f"the answer holds {kind}; it may hold dict"))
+    assert hint and instead in hint
+
+
 def test_words_of_a_contract_get_no_hint_of_a_trap() -> None:
     assert find_hint(Reason(kind="Reject", message=TRAPS["fuel"])) is None
 

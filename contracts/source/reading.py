@@ -128,9 +128,10 @@ def _check_roles(outline: Outline) -> Iterator[Finding]:
             message = f"{role[:80]!a} is no name for a role"
             instead = f"use 1 to {limits.ROLE_LENGTH_MAX} letters a-z and A-Z, digits and _, no digit first"
             yield Finding(line=line, code="role-malformed", message=message, instead=instead)
-    uses: list[tuple[str, Names]] = [("SIGNERS", outline.signers)]
-    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items()]
-    for kind, rows in outline.shares.items():
+    # Where ROLES itself is missing or no set, that is told, and not every role besides.
+    uses: list[tuple[str, Names]] = [("SIGNERS", outline.signers)] if outline.roles else []
+    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items() if outline.roles]
+    for kind, rows in outline.shares.items() if outline.roles else ():
         uses += [(f"SHARES[{kind!a}][{pattern!a}]", row.names) for pattern, row in rows.items()]
     for what, role, line in [(what, role, line) for what, names in uses for role, line in names.items()]:
         if role not in outline.roles:

@@ -84,6 +84,9 @@ def _check_row(outline: Outline, key: ast.expr | None, value: ast.expr | None, *
                 parse_pattern(pattern)
             except PatternMalformed as cause:
                 yield _error(key, cause.code, str(cause), repair(pattern, cause))
+            if is_answer and isinstance(value, ast.Constant):
+                message = f"share gives {pattern[:80]!a} to {ast.unparse(value)[:80]}, and roles stand in a set"
+                yield _error(value, "function-wrong", message, f"write {{{ast.unparse(value)[:80]}}}")
             for element in value.elts if isinstance(value, ast.Set | ast.List | ast.Tuple) else ():
                 yield from _check_role(outline, element)
 

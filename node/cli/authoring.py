@@ -47,8 +47,10 @@ def new(
     if show:
         _list(session, titles)
         return
-    if name is None or not _NAME.match(name):
-        raise UsageWrong(reason=f"{name or 'NAME'!r} is no plain name: letters a-z and A-Z, digits, _ and -")
+    if name is None:
+        raise UsageWrong(reason="the name of the new contract is missing: tally contract new NAME --from TEMPLATE")
+    if not _NAME.match(name):
+        raise UsageWrong(reason=f"{name!r} is no plain name: letters a-z and A-Z, digits, _ and -, and no ending")
     if template not in titles:
         for known, title in titles.items():
             session.out.say(f"{known}: {title}")
@@ -84,7 +86,11 @@ def try_cases(
     from node.terms import check_terms
 
     linted = read_contract(session, file, no_lint=no_lint)
-    path = beside(file, ".cases.json") if cases is None else cases
+    path = beside(file, CASES) if cases is None else cases
+    if not path.is_file() and cases is None:
+        raise UsageWrong(
+            reason=f"there is no {path} beside the contract: write its cases there, or name them by --cases"
+        )
     found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(linted.text), name=str(path))
     schema = read_schema(file)
     for case in found:
