@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from contracts import limits
-from contracts.inputs import Input, InputMalformed, decode_input
+from contracts.inputs import MEMBERS, Input, InputMalformed, decode_input
 from contracts.source import Source
 from ledger import limits as ledger_limits
 from ledger.errors import BadInput
@@ -23,6 +23,7 @@ from ledger.jsontext import check_strict, encode_string, members, parse
 
 _FILE: Final = frozenset(("about", "terms", "cases"))
 _CASE: Final = frozenset(("name", "terms", "steps", "states", "summaries"))
+_STEP: Final = MEMBERS | {"rejected", "reads"}
 _WHOLE: Final = "the file"
 _LEVELS: Final = 5
 """Levels of a file of cases above a body: file, cases, case, steps, step."""
@@ -117,7 +118,7 @@ def _case(raw: bytes, where: str, terms: bytes, source: Source) -> Case:
 
 def _step(raw: bytes, where: str, source: Source, place: tuple[int, str | None]) -> Step:
     """place: how many steps were before, and the time of the last of them."""
-    found = _object(raw, where, None)
+    found = _object(raw, where, _STEP)
     rejected = None
     if "rejected" in found:
         rejected = _text(found.pop("rejected"), f"{where}.rejected")

@@ -13,19 +13,23 @@ from typing import Any
 from contracts.casefile import Case
 from contracts.engine import Engine, Reason
 from contracts.folding import Filed, Fold
-from contracts.wording import describe_reason, encode_value
+from contracts.wording import describe_reason, encode_value, find_function
 from ledger.fields import cut
 from ledger.jsontext import parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Something that came out otherwise. where: path in the case. reason: the contract's own, where it gave one."""
+    """Something that came out otherwise. where: path in the case. reason: the contract's own, where it gave one.
+
+    function: the one of the contract that gave it, or was at work when it was stopped.
+    """
 
     where: str
     expected: str
     got: str
     reason: Reason | None = None
+    function: str | None = None
 
 
 def run_case(engine: Engine, text: str, case: Case) -> list[Failure]:
@@ -50,12 +54,13 @@ def _check_steps(case: Case, filed: Sequence[Filed]) -> Iterator[Failure]:
     for number, (step, one) in enumerate(zip(case.steps, filed, strict=True)):
         reason = one.outcome.reason
         got = "applied" if reason is None else f"rejected: {describe_reason(reason)}"
+        asked = None if reason is None else find_function(one)
         if step.rejected is None:
             if reason is not None:
-                yield Failure(where=f"steps[{number}]", expected="applied", got=got, reason=reason)
+                yield Failure(where=f"steps[{number}]", expected="applied", got=got, reason=reason, function=asked)
         elif reason is None or step.rejected not in describe_reason(reason):
             expected = f"rejected: {step.rejected}"
-            yield Failure(where=f"steps[{number}]", expected=expected, got=got, reason=reason)
+            yield Failure(where=f"steps[{number}]", expected=expected, got=got, reason=reason, function=asked)
 
 
 def _check_reads(case: Case, filed: Sequence[Filed]) -> Iterator[Failure]:
@@ -75,8 +80,9 @@ def _check_states(states: Mapping[str, bytes], case: Case) -> Iterator[Failure]:
             if name in states:
                 yield Failure(where=where, expected="no state", got=states[name].decode())
         elif name not in states:
-            others = _listed([repr(other) for other in sorted(states)[:10]])
-            yield Failure(where=where, expected="a state", got=f"none; there are states of {others}")
+            others = ", ".join([repr(other) for other in sorted(states)[:10]])
+            there = f"there are states of {others}" if others else "no case has one"
+            yield Failure(where=where, expected="a state", got=f"none; {there}")
         else:
             yield from _compare_members(where, expected, parse(states[name]))
 
@@ -92,7 +98,7 @@ def _check_summaries(fold: Fold, case: Case) -> Iterator[Failure]:
             yield Failure(where=where, expected="a summary", got=why)
         elif isinstance(got, Reason):
             said = f"summary fails: {describe_reason(got)}"
-            yield Failure(where=where, expected="a summary", got=said, reason=got)
+            yield Failure(where=where, expected="a summary", got=said, reason=got, function="summary")
         else:
             yield from _compare_members(where, expected, got)
 

@@ -1,11 +1,11 @@
-"""Who reads what under one version of a contract and not under another: by the rules, and of the records of a stream.
+"""Who reads what of an input; and under one version of a contract and not another: by the rules, and of a stream.
 
-Spec: docs/spec/contract-cases.md, "Comparing".
+Spec: docs/spec/contract-cases.md, "Inputs" and "Comparing".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from contracts.inputs import NOBODY, Input
@@ -28,6 +28,23 @@ class Change:
     is_gained: bool
     records: int = 0
     line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """Who reads an input. fields: name -> roles besides its author, in the order of the body; None if it is refused."""
+
+    line: int
+    type: str
+    fields: Mapping[str, tuple[str, ...]] | None
+
+
+def find_readers(line: int, one: Input, rules: Rules) -> Readers:
+    """rules: those of its type, united with what `share` adds to it."""
+    if rules is NOBODY:
+        return Readers(line=line, type=one.type, fields=None)
+    fields = {name: tuple(sorted(roles)) for name, _, roles in cut(one.body, rules)}
+    return Readers(line=line, type=one.type, fields=fields)
 
 
 def compare_rules(old: Source, new: Source) -> list[Change]:

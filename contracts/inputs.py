@@ -24,7 +24,7 @@ NOBODY: Final[Rules] = compile_rules({})
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_MEMBERS: Final = frozenset(("author", "body", "id", "links", "role", "source", "time", "type"))
+MEMBERS: Final = frozenset(("author", "body", "id", "links", "role", "source", "time", "type"))
 _FIRST_MS: Final = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 _STEP_MS: Final = 1_000
 
@@ -111,8 +111,8 @@ def decode_input(
     """
     check_strict(line, bytes_max=limits.LINE_BYTES_MAX, depth_max=limits.JSON_DEPTH + 1)
     given = members(line)
-    if given.keys() - _MEMBERS:
-        raise InputMalformed(where=where, reason=f"{min(given.keys() - _MEMBERS)[:40]!r} is no member of an input")
+    if given.keys() - MEMBERS:
+        raise InputMalformed(where=where, reason=f"{min(given.keys() - MEMBERS)[:40]!r} is no member of an input")
     body = given.get("body", b"")
     if body[:1] != b"{":
         raise InputMalformed(where=where, reason="it has no `body` that is an object")

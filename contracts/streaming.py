@@ -12,16 +12,17 @@ from typing import Final
 
 from contracts import limits
 from contracts.engine import Reason
-from contracts.folding import Columns, Fold, hash_state
+from contracts.folding import Columns, Filed, Fold, hash_state
 from contracts.inputs import Input, InputMalformed, decode_input
 from contracts.source import Source
-from contracts.wording import describe_reason, encode_value, reason_document
+from contracts.wording import describe_reason, encode_value, find_function, reason_document
 from ledger.errors import BadInput
 from ledger.jsontext import encode_string
 
 Line = tuple[int, bytes]
 """The number of a line in its file, from 1, and its text."""
 
+_BEGUN: Final = ". This looks like a list, or JSON over several lines: write each input whole, on a line of its own"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -36,11 +37,15 @@ _KIND_LETTERS: Final = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """An input that was refused. case: None where it did not come as far as `key`'s answer."""
+    """An input that was refused. case: None where it did not come as far as `key`'s answer.
+
+    function: the one of the contract that was at work, None where none was.
+    """
 
     line: int
     case: str | None
     reason: Reason
+    function: str | None
 
 
 class Lines:
@@ -85,17 +90,20 @@ class Run:
         self.fuel_most = 0
         self._lines = Lines([fold.source], name)
 
-    def add(self, lines: Sequence[Line]) -> None:
-        """Raises: InputMalformed, ContractNotRunnable, EngineFailed, EngineUnfit."""
+    def add(self, lines: Sequence[Line]) -> list[tuple[int, Input, Filed]]:
+        """What became of each line. Raises: InputMalformed, ContractNotRunnable, EngineFailed, EngineUnfit."""
         rows = self._lines.decode(lines)
-        for (number, _), filed in zip(rows, self.fold.file([one for _, one in rows]), strict=True):
-            outcome = filed.outcome
+        filed = self.fold.file([one for _, one in rows])
+        for (number, _), found in zip(rows, filed, strict=True):
+            outcome = found.outcome
             self.fuel += outcome.fuel
             self.fuel_most = max(self.fuel_most, outcome.fuel)
             if outcome.reason is None:
                 self.applied += 1
             else:
-                self.rejected.append(Rejected(line=number, case=outcome.case, reason=outcome.reason))
+                function = find_function(found)
+                self.rejected.append(Rejected(line=number, case=outcome.case, reason=outcome.reason, function=function))
+        return [(number, one, found) for (number, one), found in zip(rows, filed, strict=True)]
 
     def reasons(self) -> list[tuple[str, int]]:
         """Kinds of rejections by how often: where in the contract, and the message of the first."""
@@ -140,6 +148,7 @@ def encode_states(fold: Fold) -> Iterator[bytes]:
 def tabulate(fold: Fold) -> Iterator[list[str]]:
     """The summaries as rows of a table: names of columns, then a row for each case, by name.
 
+    Columns stand in the order in which `summary` writes their names; those that it does not write come last, by name.
     Numbers are plain digits. A text that a spreadsheet would take for a formula has a `'` in front.
     Raises: SummaryMissing, if the contract has none.
     """
@@ -149,7 +158,9 @@ def tabulate(fold: Fold) -> Iterator[list[str]]:
     cases = sorted(fold.states)
     for start in range(0, len(cases), limits.BATCH_INPUTS_MAX):
         found.update(fold.summaries(cases[start : start + limits.BATCH_INPUTS_MAX]))
-    columns = list(dict.fromkeys(name for row in found.values() if not isinstance(row, Reason) for name in row))
+    answered = {name for row in found.values() if not isinstance(row, Reason) for name in row}
+    first = [name for name in fold.source.written if name in answered]
+    columns = [*first, *sorted(answered.difference(first))]
     yield ["case", *map(_cell, columns), "no summary because"]
     for case, row in found.items():
         if isinstance(row, Reason):
@@ -167,7 +178,8 @@ def _decode(line: bytes, source: Source, place: tuple[int, str | None], where: s
     except InputMalformed:
         raise
     except BadInput as cause:
-        raise InputMalformed(where=where, reason=str(cause)) from cause
+        begun = _BEGUN if line.strip() in (b"{", b"[") or line.lstrip()[:1] == b"[" else ""
+        raise InputMalformed(where=where, reason=f"{cause}{begun}") from cause
 
 
 def _cell(value: object) -> str:

@@ -97,9 +97,34 @@ IN_FILE: Final = [
         "def share(record, terms):\n    return {} if record['time'] else {}",
     ),
     Pair(
+        "function-wrong",
+        "def share(record, terms):\n    return {'/x': 'bank'}  # here",
+        "def share(record, terms):\n    return {'/x': ['bank']}",
+    ),
+    Pair(
         "pattern-malformed",
         "def share(record, terms):\n    return {'/~x': ['bank']}  # here",
         "def share(record, terms):\n    return {'/~0x': ['bank']}",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    return {'x': ['bank']} if record['time'] else {}  # here",
+        "def share(record, terms):\n    names = {'x': ['bank']}\n    return {'/x': names['x']}",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    added = {}\n    added['x'] = ['bank']  # here\n    return added",
+        "def share(record, terms):\n    added = {'/x': []}\n    added['/x'] += ['bank']\n    return added",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    added = {}\n    added.update({'x': {'bank'}})  # here\n    return added",
+        "def share(record, terms):\n    added = {}\n    added.update({'/x': {'bank'}})\n    return added",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    return {'/a': {'bank'}} | {'x': {'bank'}}  # here",
+        "def share(record, terms):\n    return {'/a': {'bank'}} | {'/x': {'bank'}}",
     ),
     Pair(
         "module-work",

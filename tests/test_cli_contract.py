@@ -32,7 +32,7 @@ def test_commands_of_the_guide_say_what_it_shows(guide: Path) -> None:
             lines = {line.rstrip() for line in (said.out + said.err).splitlines()}
             assert [line for line in text.splitlines() if line not in lines] == []
             shown += 1
-    assert shown == 5
+    assert shown == 6
     assert len((guide / "states.ndjson").read_text().splitlines()) == 2
 
 
@@ -41,7 +41,7 @@ def test_commands_of_the_guide_say_what_it_shows(guide: Path) -> None:
 
 def test_new_writes_what_the_template_has(guide: Path) -> None:
     done = tally("contract", "new", "fish", "--from", "seafood_sharing")
-    assert (done.code, done.out) == (0, "Wrote fish.py.\n")
+    assert (done.code, done.out) == (0, "Wrote fish.py.\nWrote fish.schema.json.\nWrote fish.cases.json.\n")
     assert "tally contract lint fish.py" in done.err
     assert (guide / "fish.py").read_bytes() == (_library() / "seafood_sharing.py").read_bytes()
     assert tally("contract", "lint", "fish.py").code == 0
@@ -58,6 +58,11 @@ def test_new_overwrites_nothing(guide: Path, ending: str) -> None:
 @pytest.mark.parametrize("name", ["a/b", "../a", ".a", "a.py", "", "a b", "x" * 64])
 def test_new_takes_a_plain_name_alone(guide: Path, name: str) -> None:
     assert tally("contract", "new", name, "--from", "seafood_sharing").code == 3
+
+
+def test_new_without_a_name_asks_for_one(guide: Path) -> None:
+    done = tally("contract", "new", "--from", "purchase")
+    assert (done.code, "name of the new contract is missing" in done.err) == (3, True)
 
 
 def test_new_names_the_templates(guide: Path) -> None:
@@ -87,11 +92,12 @@ def test_a_failed_case_is_told_and_ends_with_1(guide: Path) -> None:
         "                              got 6",
         "FAILED  more than went out cannot come back",
         "        steps[1]: expected rejected: only 12 were out",
-        "                       got rejected: 11 crates came back, and only 10 were out (line 36 in apply)",
+        "                       got rejected: 11 crates came back, and only 10 were out (line 38 in apply)",
+        "ok      what is no count of crates moves nothing",
     ]
     found = tally("contract", "test", "crates.py", "--cases", "other.json", "--json")
-    assert (found.code, found.json["ok"], found.json["failed"]) == (1, 0, 2)
-    assert found.json["cases"][1]["failures"][0]["reason"]["line"] == 36
+    assert (found.code, found.json["ok"], found.json["failed"]) == (1, 1, 2)
+    assert found.json["cases"][1]["failures"][0]["reason"]["line"] == 38
 
 
 def test_terms_of_cases_must_fit_the_schema(guide: Path) -> None:
@@ -107,7 +113,14 @@ def test_terms_of_cases_must_fit_the_schema(guide: Path) -> None:
     ("old", "new", "where"),
     [
         ('"about"', '"abot"', ": 'abot' is not known here; known are about, cases, terms"),
-        ('"type": "sent"', '"typ": "sent"', ": cases[0].steps[0]: 'typ' is no member of an input"),
+        (
+            '"type": "sent"',
+            '"typ": "sent"',
+            (
+                ": cases[0].steps[0]: 'typ' is not known here; known are author, body, id, links, reads, rejected, "
+                "role, source, time, type"
+            ),
+        ),
         ('"crates": 4', '"crates": 04', ": not strict JSON at byte 399: Expecting ',' delimiter, line 10 column 63"),
         (
             '"states"',
@@ -125,7 +138,8 @@ def test_a_wrong_file_of_cases_is_named_with_the_place(guide: Path, old: str, ne
 
 def test_a_file_of_cases_that_is_not_there_ends_with_3(guide: Path) -> None:
     (guide / "crates.cases.json").unlink()
-    assert tally("contract", "test", "crates.py").code == 3
+    done = tally("contract", "test", "crates.py")
+    assert (done.code, "there is no crates.cases.json beside the contract" in done.err) == (3, True)
 
 
 @pytest.mark.slow
@@ -146,6 +160,23 @@ def test_a_contract_that_lint_refuses_is_not_run(guide: Path, words: list[str]) 
     done = tally("contract", *words, *inputs, "--json")
     assert (done.code, done.json["error"]["code"]) == (1, "contract-unsound")
     assert "bad.py:24: " in done.err
+
+
+def test_doubts_of_lint_are_counted_after_a_run_and_not_among_the_results(guide: Path) -> None:
+    (guide / "crates.py").write_text(TEXT + "\n\ndef _spare():\n    return 1\n")
+    inputs = ["--inputs", "crates.ndjson", "--terms", "terms.json"]
+    said = "lint has 1 doubt about crates.py: `tally contract lint crates.py` shows it"
+    for words in (
+        ["test", "crates.py"],
+        ["run", "crates.py", *inputs],
+        ["compare", "crates_2.py", "crates.py", *inputs],
+    ):
+        assert tally("contract", *words).err.splitlines()[-1] == said
+    assert said not in tally("contract", "run", "crates.py", *inputs, "--no-lint").err
+    shown = tally("contract", "lint", "crates.py", "--json").json
+    assert tally("contract", "test", "crates.py", "--json").json["doubts"] == shown
+    assert run_crates("--json").json["doubts"] == shown
+    assert run_crates("--json", "--no-lint").json["doubts"] is None
 
 
 def test_no_lint_runs_it_in_the_sandbox_nevertheless(guide: Path) -> None:
@@ -173,10 +204,10 @@ def test_run_answers_with_all_that_came_of_the_stream(guide: Path) -> None:
     found = run_crates("--json").json
     assert (found["inputs"], found["applied"], found["cases"]) == (5, 3, 2)
     assert [(row["line"], row["case"], row["reason"]["line"]) for row in found["rejected"]] == [
-        (4, "B", 36),
+        (4, "B", 38),
         (5, None, None),
     ]
-    assert found["rejected"][0]["reason"]["calls"] == [{"function": "apply", "line": 36}]
+    assert found["rejected"][0]["reason"]["calls"] == [{"function": "apply", "line": 38}]
     assert found["fuel"]["total"] > found["fuel"]["most"] > 0
     assert {run_crates("--json", "--batch", size).json["states_hash"] for size in ("1", "2")} == {found["states_hash"]}
 
@@ -266,8 +297,8 @@ def test_migrate_is_offered_and_says_what_it_fails_for(guide: Path) -> None:
     assert "--migrate" in compare("new.py").err
     done = compare("new.py", "--migrate")
     assert done.out.splitlines()[:4] == [
-        "Carried over: 1 states, failed: 1",
-        "  B: two (line 47 in migrate)",
+        "Carried over: 1 state, failed: 1",
+        "  B: two (line 49 in migrate)",
         "States that differ: 1",
         "  A /more: nothing -> 1",
     ]

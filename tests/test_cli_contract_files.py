@@ -45,7 +45,8 @@ def test_summaries_are_a_table_for_people(guide: Path) -> None:
     assert said.code == 0, said.err
     head, *rows = (guide / "owed.csv").read_text(encoding="utf-8").splitlines()
     states = [json.loads(line) for line in (guide / "states.ndjson").read_text(encoding="utf-8").splitlines()]
-    assert head.split(",") == ["case", *states[0]["summary"], "no summary because"]
+    assert head.split(",") == ["case", "crates_out", "amount_due", "currency", "no summary because"]
+    assert {*head.split(",")[1:-1]} == {*states[0]["summary"]}
     assert [row.split(",")[0] for row in rows] == [state["case"] for state in states]
 
 
@@ -64,6 +65,22 @@ def test_nothing_is_written_to_a_file_whose_name_is_a_dash(guide: Path, option: 
     assert (said.code, (guide / "-").exists()) == (3, False), said
 
 
+@pytest.mark.parametrize("option", ["--table", "--save"])
+def test_folder_that_is_not_there_is_named_before_anything_runs(guide: Path, option: str) -> None:
+    said = run_crates(option, "none/x")
+    assert (said.code, said.out) == (3, "")
+    assert "there is no folder none to write x into: make it first" in said.err
+    assert "is a folder: name a file in it" in run_crates(option, guide).err
+
+
+def test_one_is_no_plural(guide: Path) -> None:
+    (guide / "crates.ndjson").write_text('{"type": "returned", "body": {"pool": "A", "crates": 1}}\n')
+    words = ["--inputs", "crates.ndjson", "--terms", "terms.json"]
+    said = tally("contract", "compare", "crates.py", "crates_2.py", *words)
+    assert "under OLD: 1 record\n" in said.out and said.err.endswith("1 input compared\n")
+    assert tally("contract", "test", "warm.py").err.endswith("1 case ok, 0 failed\n")
+
+
 def test_table_is_not_written_where_the_states_are(guide: Path) -> None:
     assert run_crates("--table", "x", "--save", "./x").code == 3
     assert not (guide / "x").exists()
@@ -76,5 +93,31 @@ def test_terms_of_the_worked_example_come_with_a_contract(guide: Path) -> None:
     assert tally("contract", "run", "cold.py", "--inputs", "none.ndjson", "--terms", "cold.terms.json").code == 0
 
 
-def test_what_a_template_does_not_have_is_not_advised(guide: Path) -> None:
-    assert "contract test" not in tally("contract", "new", "fish", "--from", "seafood_sharing").err
+def test_who_reads_which_field_is_told_of_every_input(guide: Path) -> None:
+    with (guide / "crates.ndjson").open("a") as file:
+        file.write('{"type": "sent", "body": {"pool": "C", "crates": 1, "stock_number": "7"}}\n')
+    lines = run_crates("--readers").out.splitlines()
+    assert lines[:3] == ["line 1, sent", "  /pool    packer, shop", "  /crates  carrier, packer, shop"]
+    at = lines.index("line 5, returned")
+    assert lines[at + 1] == "  nobody reads it: no node would record it"
+    assert lines[at + 5] == "  /stock_number  its author alone"
+    found = run_crates("--readers", "--json").json["readers"]
+    assert found[5]["fields"][1:] == [
+        {"name": "/crates", "roles": ["carrier", "packer", "shop"]}, {"name": "/stock_number", "roles": []}
+    ]  # fmt: skip
+    assert {**found[4], "line": 5} == {"line": 5, "type": "returned", "fields": None}
+    assert run_crates("--json").json["readers"] is None
+
+
+def test_readers_that_share_adds_are_told_too(guide: Path) -> None:
+    (guide / "warm.ndjson").write_text(
+        '{"type": "reading", "body": {"lorry": "L7", "degrees": 5, "at": "10:00"}}\n'
+        '{"type": "reading", "body": {"lorry": "L7", "degrees": 9, "at": "10:30"}}\n'
+    )
+    (guide / "warm.terms.json").write_text('{"warmest": 8}')
+    said = tally(
+        "contract", "run", "warm.py", "--inputs", "warm.ndjson", "--terms", "warm.terms.json", "--readers", "--json"
+    )
+    assert [["insurer" in field["roles"] for field in row["fields"]] for row in said.json["readers"]] == [
+        [False, False, False], [False, True, True]
+    ]  # fmt: skip

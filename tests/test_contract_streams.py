@@ -52,6 +52,12 @@ def test_a_line_that_is_no_input_is_named(engine: Engine, line: bytes) -> None:
         Run(Fold(engine, TEXT, TERMS), "x.ndjson").add([(7, line)])
 
 
+@pytest.mark.parametrize("line", [b"{", b"[", b'[{"type":"sent","body":{}}]'])
+def test_json_that_is_not_one_input_a_line_is_told_so(engine: Engine, line: bytes) -> None:
+    with pytest.raises(InputMalformed, match="write each input whole, on a line of its own"):
+        Run(Fold(engine, TEXT, TERMS), "x.json").add([(1, line)])
+
+
 def test_saved_states_keep_every_digit(engine: Engine) -> None:
     run = Run(Fold(engine, TEXT, b'{"deposit":3.1234567890123456789012345678,"currency":"EUR"}'), "x.ndjson")
     run.add(lines("sent B 1", "sent A 1"))
@@ -93,6 +99,19 @@ def test_text_that_a_spreadsheet_would_compute_is_no_formula_in_the_table(engine
     fold = Fold(engine, source, b"{}")
     fold.add(inputs(source, [{"case": "@a"}]))
     assert list(tabulate(fold)) == [["case", "'=1+1", "n", "x", "no summary because"], ["'@a", "'=2+2", "-1", "", ""]]
+
+
+def test_columns_stand_as_summary_writes_them_and_unwritten_ones_behind(engine: Engine) -> None:
+    body = """
+    columns = {f"{name}_to": state["late"] for name in "zy"}
+    columns |= {"status": state["n"], "due": 1, "amount": 2} if state["n"] else {}
+    return {**columns, "late": None, "n": 3}
+"""
+    source = COUNTS.replace('{"n": ', '{"late": 0, "n": ') + f"\n\ndef summary(state):{body}"
+    fold = Fold(engine, source, b"{}")
+    fold.add(inputs(source, [{"case": "a"}]))
+    head, _ = tabulate(fold)
+    assert head == ["case", "status", "due", "amount", "late", "n", "y_to", "z_to", "no summary because"]
 
 
 def test_contract_without_a_summary_has_no_table(engine: Engine) -> None:

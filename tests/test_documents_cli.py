@@ -76,6 +76,17 @@ def test_document_that_cannot_be_read_is_told_of_and_the_others_are_written(invo
     assert "hint: " in done.err
 
 
+def test_document_that_cannot_be_read_is_an_object_among_the_lines_of_json(invoice: Path, order: Path) -> None:
+    broken = invoice.with_name("broken.xml")
+    broken.write_bytes(invoice.read_bytes()[:-5])
+    done = tally("contract", "inputs", invoice, broken, order, "--json")
+    first, error, last = done.lines
+    assert (done.code, first["type"], last["type"]) == (ExitCode.REFUSED, "invoice", "order")
+    assert error["error"].keys() == {"code", "message", "hint"}
+    assert error["error"]["code"] == "xml-malformed"
+    assert error["error"]["message"].startswith(f"{broken}: not well-formed XML")
+
+
 def test_file_that_is_not_there_is_a_wrong_command_line(tmp_path: Path) -> None:
     assert tally("contract", "inputs", tmp_path / "none.xml").code == ExitCode.USAGE
     assert tally("contract", "inputs").code == ExitCode.USAGE

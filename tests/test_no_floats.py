@@ -15,7 +15,9 @@ from tests.engines import HEAD
 from tests.make_cli import tally
 from tests.source import ROOT
 
-_COMMANDS: Final = ("authoring", "comparing", "contracts", "documents", "inputs", "lines", "running", "turning")
+_COMMANDS: Final = (
+    "authoring", "comparing", "contracts", "documents", "inputs", "lines", "linting", "running", "turning"
+)  # fmt: skip
 FILES: Final = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (

@@ -265,6 +265,20 @@ def test_a_fault_is_named_with_its_line(text: str, code: str, line: int) -> None
     assert (fault.code, fault.line) == (code, line)
 
 
+@pytest.mark.parametrize("roles", ['["a", "b"]', '{"a": 1}', "set()"])
+def test_roles_that_are_no_set_are_told_once_and_not_at_every_use(roles: str) -> None:
+    assert {finding.code for finding in lint(agreement(roles=roles))} <= {"literal-malformed", "roles-missing"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "instead"),
+    [("x", "write '/x'"), ("", "write '/*'"), ("*", "write '/*'"), ("#/x/y", "write '/x/y'"), ("x~", "A pattern is")],
+)
+def test_a_pattern_without_a_slash_is_told_how_to_be_written(pattern: str, instead: str) -> None:
+    (finding,) = lint(agreement(shares=f'{{"t": {{"/*": {{"a", "b"}}, "{pattern}": {{"a"}}}}}}'))
+    assert (finding.code, finding.instead[: len(instead)]) == ("pattern-malformed", instead)
+
+
 HIDDEN: Final = (
     "\u200b\u200c\u200d\u2060\ufeff\u00ad\u061c\u200e\u202e\u2066\U000e0041\u3164\u115f\uffa0\u2800\ufe0f\u034f\u00a0\u3000"
     "\u2028\u2029\u0085\x0b\x0c\r\x1b\x7f\x9b\ue000"

@@ -14,8 +14,6 @@ from contracts.source.asking import MEMBERS, Asking, case_texts
 from contracts.source.functions import find_functions
 from contracts.source.literals import Finding, Outline
 from contracts.source.scopes import Code, line_of
-from ledger.errors import PatternMalformed
-from ledger.fields import parse_pattern
 
 _CLOSE_LENGTH_MAX: Final = 80  # of a word that is compared with those that are known
 _COMPARING: Final = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
@@ -30,12 +28,11 @@ def check_kinds(code: Code, asking: Asking, outline: Outline) -> Iterator[Findin
         seen.add(node)
         if what == "type" and text not in kinds:
             message = f"the contract has no type {text[:80]!a}"
-            yield _error(node, "type-unknown", message, _instead(text, kinds, "add it to SHARES and AUTHORS"))
+            yield _error(node, "type-unknown", message, suggest(text, kinds, "add it to SHARES and AUTHORS"))
         elif what == "role" and text not in outline.roles:
             message = f"ROLES does not have the role {text[:80]!a}"
-            yield _error(node, "role-unknown", message, _instead(text, set(outline.roles), "add it to ROLES"))
+            yield _error(node, "role-unknown", message, suggest(text, set(outline.roles), "add it to ROLES"))
     yield from _check_members(code, asking)
-    yield from _check_shared(code, outline)
 
 
 def _compared(code: Code, asking: Asking) -> Iterator[tuple[str, str, ast.AST]]:
@@ -89,31 +86,8 @@ def _check_members(code: Code, asking: Asking) -> Iterator[Finding]:
             yield _error(node, "member-unknown", message, instead)
 
 
-def _check_shared(code: Code, outline: Outline) -> Iterator[Finding]:
-    """Patterns and roles that `share` writes out."""
-    share = find_functions(code).get("share")
-    for table in code.all(ast.Dict) if share is not None else ():
-        if code.scopes[table].node is not share:
-            continue
-        for key, value in zip(table.keys, table.values, strict=True):
-            match key:
-                case ast.Constant(value=str(pattern)) if pattern.startswith("/"):
-                    yield from _check_row(outline, pattern, key, value)
-
-
-def _check_row(outline: Outline, pattern: str, key: ast.expr, value: ast.expr) -> Iterator[Finding]:
-    try:
-        parse_pattern(pattern)
-    except PatternMalformed as cause:
-        yield _error(key, cause.code, str(cause), cause.hint)
-    for element in value.elts if isinstance(value, ast.Set | ast.List | ast.Tuple) else ():
-        match element:
-            case ast.Constant(value=str(role)) if role not in outline.roles:
-                message = f"share adds the role {role[:80]!a}, which ROLES does not have"
-                yield _error(element, "role-unknown", message, _instead(role, set(outline.roles), "add it to ROLES"))
-
-
-def _instead(text: str, known: set[str], otherwise: str) -> str:
+def suggest(text: str, known: set[str], otherwise: str) -> str:
+    """What to write in place of a name that is not known: the one that is nearly the same, if there is one."""
     close = get_close_matches(text[:_CLOSE_LENGTH_MAX], sorted(known), n=1) if len(text) <= _CLOSE_LENGTH_MAX else []
     return f"write {close[0]!a}, or {otherwise}" if close else f"correct the name, or {otherwise}"
 

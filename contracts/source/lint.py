@@ -22,6 +22,7 @@ from contracts.source.names import check_names
 from contracts.source.reading import Source, examine
 from contracts.source.scopes import Code, read_code
 from contracts.source.sets import check_sets
+from contracts.source.sharing import check_sharing
 from contracts.source.unseen import check_fields
 from contracts.source.warned import check_warned
 from ledger import limits
@@ -59,6 +60,7 @@ def _read_functions(text: str, outline: Outline, source: Source | None) -> list[
     if source is not None:
         asking = Asking(code)
         checks += [partial(check_kinds, code, asking, outline), partial(check_fields, code, asking, source)]
+        checks += [partial(check_sharing, code, outline)]
     # No check says more than is shown: some compare every name with every other.
     return [finding for check in checks for finding in islice(check(), limits.CONTRACT_FINDINGS_MAX)]
 

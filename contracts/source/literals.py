@@ -259,7 +259,7 @@ class _Reader:
         if node is None:
             return {}
         if not isinstance(node, ast.Dict):
-            instead = 'write a dictionary with plain strings for keys, {"order": ...}'
+            instead = 'write it so: AUTHORS = {"order": {"buyer"}}, SHARES = {"order": {"/*": {"buyer"}}}'
             self._find(node.lineno, "literal-malformed", f"{what} is no literal dictionary", instead)
             return {}
         found: dict[str, tuple[int, ast.expr]] = {}

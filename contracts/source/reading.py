@@ -7,6 +7,7 @@ Spec: docs/spec/contract-source.md.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class Source:
 
     authors: type -> roles that may file it. shares: type -> pattern -> roles that read what it matches.
     rules: `shares`, compiled. functions: which of share, key, apply, summary and migrate the file defines.
+    written: texts in `summary`, in the order in which they first stand there. The names of its columns are among them.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Source:
     shares: Mapping[str, Mapping[str, frozenset[str]]]
     functions: frozenset[str]
     rules: Mapping[str, Rules] = field(compare=False, repr=False)
+    written: tuple[str, ...] = field(compare=False, repr=False, default=())
 
     @property
     def has_share(self) -> bool:
@@ -87,7 +90,33 @@ def _source(outline: Outline) -> Source:
         shares=shares,
         functions=frozenset(outline.lines) & frozenset(FUNCTIONS),
         rules={kind: compile_rules(patterns) for kind, patterns in shares.items()},
+        written=tuple(_written(outline.tree)),
     )
+
+
+def _written(tree: ast.Module) -> dict[str, None]:
+    """The texts in `summary`, but for those by which something is read, as in `state["name"]`."""
+    found: list[tuple[int, int, str]] = []
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name == "summary":
+            nodes = list(ast.walk(function))
+            reading = {
+                node.slice for node in nodes if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)
+            }
+            for node in nodes:
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in reading:
+                    found.append((node.lineno, node.col_offset, node.value))
+    return dict.fromkeys(text for _, _, text in sorted(found))
+
+
+def repair(pattern: str, cause: PatternMalformed) -> str:
+    """What to write in place of a pattern that is none: the same from the root of the body, if that is one."""
+    guess = "/" + (pattern.lstrip("#$./") or "*")
+    try:
+        parse_pattern(guess)
+    except PatternMalformed:
+        return cause.hint
+    return f"write {guess!a}"
 
 
 # --- checks ------------------------------------------------------------------------
@@ -99,9 +128,10 @@ def _check_roles(outline: Outline) -> Iterator[Finding]:
             message = f"{role[:80]!a} is no name for a role"
             instead = f"use 1 to {limits.ROLE_LENGTH_MAX} letters a-z and A-Z, digits and _, no digit first"
             yield Finding(line=line, code="role-malformed", message=message, instead=instead)
-    uses: list[tuple[str, Names]] = [("SIGNERS", outline.signers)]
-    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items()]
-    for kind, rows in outline.shares.items():
+    # Where ROLES itself is missing or no set, that is told, and not every role besides.
+    uses: list[tuple[str, Names]] = [("SIGNERS", outline.signers)] if outline.roles else []
+    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items() if outline.roles]
+    for kind, rows in outline.shares.items() if outline.roles else ():
         uses += [(f"SHARES[{kind!a}][{pattern!a}]", row.names) for pattern, row in rows.items()]
     for what, role, line in [(what, role, line) for what, names in uses for role, line in names.items()]:
         if role not in outline.roles:
@@ -165,7 +195,7 @@ def _check_patterns(kind: str, rows: Mapping[str, Row]) -> Iterator[Finding]:
         try:
             parse_pattern(pattern)
         except PatternMalformed as cause:
-            yield Finding(line=row.line, code=cause.code, message=str(cause), instead=cause.hint)
+            yield Finding(line=row.line, code=cause.code, message=str(cause), instead=repair(pattern, cause))
         else:
             sound[pattern] = frozenset(row.names)
     if len(sound) > limits.PATTERNS_MAX:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ledger.errors import BadInput, Conflict
+from ledger.errors import Conflict
 from node.cli.exits import ExitCode, UsageWrong
-from node.cli.inputs import decode_text, read_file, read_text
+from node.cli.inputs import read_text
+from node.cli.linting import Linted, NoLint, read_contract
+from node.cli.output import count
 from node.cli.session import Session
 
 if TYPE_CHECKING:
     from contracts.cases import Failure
-    from contracts.engine import Reason
+    from contracts.engine import Engine, Reason
 
 CASES: Final = ".cases.json"
 TERMS: Final = ".terms.json"
@@ -24,13 +27,6 @@ _PARTS: Final = (".py", ".schema.json", CASES)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 
 Contract = Annotated[Path, typer.Argument(metavar="FILE", help="Contract file (Python).", exists=True, dir_okay=False)]
-NoLint = Annotated[bool, typer.Option("--no-lint", help="Run it also if lint refuses it; the sandbox holds it anyway.")]
-
-
-class ContractUnsound(BadInput):
-    code = "contract-unsound"
-    template = "lint refuses {file}; errors: {count}, listed above"
-    hint = "Correct them. With --no-lint it is run nevertheless, as far as it can be."
 
 
 class FileThere(Conflict):
@@ -51,8 +47,10 @@ def new(
     if show:
         _list(session, titles)
         return
-    if name is None or not _NAME.match(name):
-        raise UsageWrong(reason=f"{name or 'NAME'!r} is no plain name: letters a-z and A-Z, digits, _ and -")
+    if name is None:
+        raise UsageWrong(reason="the name of the new contract is missing: tally contract new NAME --from TEMPLATE")
+    if not _NAME.match(name):
+        raise UsageWrong(reason=f"{name!r} is no plain name: letters a-z and A-Z, digits, _ and -, and no ending")
     if template not in titles:
         for known, title in titles.items():
             session.out.say(f"{known}: {title}")
@@ -65,11 +63,9 @@ def new(
     for path in written:
         session.out.line(f"Wrote {path}.")
     terms = f" --terms {name}{TERMS}" if Path(name + TERMS) in written else ""
-    steps = [f"`tally contract lint {name}.py`"]
-    if Path(name + CASES) in written:
-        steps.append(f"`tally contract test {name}.py`")
-    steps.append(f"`tally contract run {name}.py --inputs FILE.ndjson{terms}`")
-    session.out.say(f"Change {name}.py to what you agreed; then {', '.join(steps)}.")
+    run = f"`tally contract run {name}.py --inputs FILE.ndjson{terms}`"
+    steps = f"`tally contract lint {name}.py`, `tally contract test {name}.py`, {run}"
+    session.out.say(f"Change {name}.py to what you agreed; then {steps}.")
 
 
 def try_cases(
@@ -86,48 +82,39 @@ def try_cases(
     from contracts import limits
     from contracts.casefile import read_cases
     from contracts.cases import run_case
-    from contracts.engine import Engine
     from contracts.source import read_source
     from node.terms import check_terms
 
-    text = read_contract(session, file, no_lint=no_lint)
-    path = beside(file, ".cases.json") if cases is None else cases
-    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(text), name=str(path))
+    linted = read_contract(session, file, no_lint=no_lint)
+    path = beside(file, CASES) if cases is None else cases
+    if not path.is_file() and cases is None:
+        raise UsageWrong(
+            reason=f"there is no {path} beside the contract: write its cases there, or name them by --cases"
+        )
+    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(linted.text), name=str(path))
     schema = read_schema(file)
     for case in found:
         check_terms(
             case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, ".schema.json"))
         )
     results: list[tuple[str, list[Failure]]] = []
-    with Engine(tell=session.out.say) as engine:
+    with open_engine(session) as engine:
         for case in found:
-            failures = run_case(engine, text, case)
+            failures = run_case(engine, linted.text, case)
             results.append((case.name, failures))
             if not session.as_json:
                 _tell_case(session, case.name, failures)
     failed = sum(bool(failures) for _, failures in results)
     if session.as_json:
-        session.out.emit(_document(results))
+        session.out.emit(_document(results, linted))
     else:
-        session.out.say(f"{len(results) - failed} cases ok, {failed} failed")
+        session.out.say(f"{count(len(results) - failed, 'case')} ok, {failed} failed")
+        say_hints(session, (failure.reason for _, failures in results for failure in failures))
+        linted.tell(session)
     return ExitCode.REFUSED if failed else ExitCode.OK
 
 
 # --- what the commands of authors share ---------------------------------------------
-
-
-def read_contract(session: Session, file: Path, *, no_lint: bool) -> str:
-    """The text of a contract, linted first. Raises: ContractUnsound, TooLarge, UsageWrong."""
-    from contracts.source import format_finding, lint
-    from ledger import limits
-
-    text = decode_text(file, read_file(file, bytes_max=limits.CONTRACT_BYTES_MAX))
-    errors = [] if no_lint else [finding for finding in lint(text) if finding.is_error]
-    for finding in errors:
-        session.out.say(format_finding(str(file), finding))
-    if errors:
-        raise ContractUnsound(file=file, count=len(errors))
-    return text
 
 
 def read_terms(terms: Path | None, contract: Path) -> bytes:
@@ -157,12 +144,36 @@ def beside(contract: Path, ending: str) -> Path:
     return contract.with_name(contract.name.removesuffix(".py") + ending)
 
 
-def describe(reason: Reason) -> str:
-    """A reason in one line, with the lines of the contract where it arose."""
+def describe(reason: Reason, function: str | None = None) -> str:
+    """A reason in one line, with the lines of the contract where it arose. function: what was asked."""
     from contracts.wording import describe_calls, describe_reason
 
-    calls = describe_calls(reason)
+    calls = describe_calls(reason, function)
     return describe_reason(reason) + (f" ({calls})" if calls else "")
+
+
+def say_hints(session: Session, reasons: Iterable[Reason | None]) -> None:
+    """Say of every limit that ended something, once, how far it reaches and where to look."""
+    from contracts.wording import find_hint
+
+    hints = dict.fromkeys(find_hint(reason) for reason in reasons if reason is not None)
+    for hint in filter(None, hints):
+        session.out.say(f"hint: {hint}")
+
+
+@contextmanager
+def open_engine(session: Session) -> Iterator[Engine]:
+    """The engine. Raises: as it does; a contract that is stopped while it is loaded is told by which limit."""
+    from contracts.engine import ContractNotRunnable, Engine, Reason
+    from contracts.wording import find_hint
+
+    try:
+        with Engine(tell=session.out.say) as engine:
+            yield engine
+    except ContractNotRunnable as wrong:
+        trap = Reason(kind="trap", message=str(wrong.fields["reason"]))
+        wrong.hint = find_hint(trap, is_loading=True) or wrong.hint
+        raise
 
 
 # --- inside -------------------------------------------------------------------------
@@ -192,12 +203,11 @@ def _list(session: Session, titles: Mapping[str, str]) -> None:
 def _copy(template: str, name: str) -> list[Path]:
     from ledger.jsontext import members
 
-    sources = {Path(name + part): _library() / (template + part) for part in _PARTS}
-    found = {path: source.read_bytes() for path, source in sources.items() if source.is_file()}
-    terms = members(found.get(Path(name + CASES), b"{}")).get("terms", b"{}")
+    found = {Path(name + part): (_library() / (template + part)).read_bytes() for part in _PARTS}
+    terms = members(found[Path(name + CASES)]).get("terms", b"{}")
     if terms != b"{}":  # those of its worked example, to be changed
         found[Path(name + TERMS)] = terms + b"\n"
-    for path in (*sources, Path(name + TERMS)):
+    for path in (*found, Path(name + TERMS)):
         if path.exists() or path.is_symlink():
             raise FileThere(path=path)
     for path, content in found.items():
@@ -211,12 +221,12 @@ def _tell_case(session: Session, name: str, failures: list[Failure]) -> None:
 
     session.out.line(f"{'FAILED' if failures else 'ok    '}  {name}")
     for failure in failures:
-        calls = describe_calls(failure.reason) if failure.reason else ""
+        calls = describe_calls(failure.reason, failure.function) if failure.reason else ""
         session.out.line(f"        {failure.where}: expected {failure.expected}")
         session.out.line(f"        {' ' * len(failure.where)}       got {failure.got}{f' ({calls})' if calls else ''}")
 
 
-def _document(results: list[tuple[str, list[Failure]]]) -> dict[str, Any]:
+def _document(results: list[tuple[str, list[Failure]]], linted: Linted) -> dict[str, Any]:
     from contracts.wording import reason_document
 
     failed = sum(bool(failures) for _, failures in results)
@@ -232,6 +242,7 @@ def _document(results: list[tuple[str, list[Failure]]]) -> dict[str, Any]:
                         "where": failure.where,
                         "expected": failure.expected,
                         "got": failure.got,
+                        "function": failure.function,
                         "reason": reason_document(failure.reason),
                     }
                     for failure in failures
@@ -239,4 +250,5 @@ def _document(results: list[tuple[str, list[Failure]]]) -> dict[str, Any]:
             }
             for name, failures in results
         ],
+        "doubts": linted.document(),
     }

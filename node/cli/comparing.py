@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.authoring import NoLint, describe, read_contract, read_terms
+from node.cli.authoring import describe, open_engine, read_terms, say_hints
 from node.cli.exits import ExitCode, UsageWrong
+from node.cli.linting import NoLint, read_contract
+from node.cli.output import count
 from node.cli.progress import Progress
 from node.cli.running import SHOWN, Inputs, Terms, open_inputs, read_lines
 from node.cli.session import Session
@@ -40,15 +42,14 @@ def compare(
 ) -> ExitCode:
     """Run two versions of a contract on the same inputs; exit 1 if states, rejections or readers differ."""
     from contracts.comparing import Comparison, Version
-    from contracts.engine import Engine
     from contracts.streaming import batches
 
     before, after = (read_contract(session, file, no_lint=no_lint) for file in (old, new))
     sides = (
-        Version(text=before, terms=read_terms(terms, old)),
-        Version(text=after, terms=read_terms(new_terms or terms, new)),
+        Version(text=before.text, terms=read_terms(terms, old)),
+        Version(text=after.text, terms=read_terms(new_terms or terms, new)),
     )
-    with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
+    with open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
         found = Comparison(engine, *sides, name)
         if migrate and not found.can_migrate:
             raise UsageWrong(reason=f"{new} has no function migrate")
@@ -64,9 +65,14 @@ def compare(
     if session.as_json:
         from contracts.wording import encode_value
 
-        session.out.answer(encode_value(_document(found, states, carried)).encode())
+        doubts = {"old": before.document(), "new": after.document()}
+        document = {**_document(found, states, carried), "doubts": doubts}
+        session.out.answer(encode_value(document).encode())
     else:
         _tell(session, found, states, carried)
+        say_hints(session, (reason for one in found.turns for reason in (one.old, one.new)))
+        before.tell(session)
+        after.tell(session)
     same = not (states or _has_differences(found) or (carried and carried.failed))
     return ExitCode.OK if same else ExitCode.REFUSED
 
@@ -108,17 +114,17 @@ def _change(one: Change) -> dict[str, Any]:
 
 def _tell(session: Session, found: Comparison, states: list[StateChange], carried: Carried | None) -> None:
     if carried is not None:
-        failed = [f"{case}: {describe(why)}" for case, why in carried.failed.items()]
-        _section(session, f"Carried over: {len(carried.states)} states, failed", failed)
+        failed = [f"{case}: {describe(why, 'migrate')}" for case, why in carried.failed.items()]
+        _section(session, f"Carried over: {count(len(carried.states), 'state')}, failed", failed)
     _section(session, "States that differ", [_state_line(one) for one in states])
     turns = [f"line {one.line}: {_word(one.old)} -> {_word(one.new)}" for one in found.turns]
     _section(session, "Inputs that are rejected by one alone, or otherwise", turns)
     _section(session, "Readers by the rules", [_change_line(one) for one in found.rules])
-    changes = [f"{_change_line(one)}: {one.records} records" for one in found.disclosure.changes()]
+    changes = [f"{_change_line(one)}: {count(one.records, 'record')}" for one in found.disclosure.changes()]
     _section(session, "Readers of these records", changes)
     if carried is None and found.can_migrate and states:
         session.out.say("NEW has a function migrate: --migrate carries OLD's states over before they are compared.")
-    session.out.say(f"{found.inputs} inputs compared")
+    session.out.say(f"{count(found.inputs, 'input')} compared")
 
 
 def _section(session: Session, title: str, lines: Sequence[str]) -> None:

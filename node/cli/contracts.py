@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli import authoring, comparing, documents, running
-from node.cli.exits import ExitCode
+from node.cli import authoring, comparing, documents, linting, running
 from node.cli.inputs import decode_text, find_contract, parse_parties, read_file, read_text
 from node.cli.output import clean_json
 from node.cli.session import Needs, Session, command
@@ -28,7 +27,7 @@ def register(app: typer.Typer) -> None:
     command(contract, "end", needs=Needs.NODE)(end)
     command(contract, "list", needs=Needs.NODE)(list_all)
     command(contract, "show", needs=Needs.NODE)(show)
-    command(contract, "lint", needs=Needs.NOTHING)(lint_file)
+    command(contract, "lint", needs=Needs.NOTHING)(linting.lint_file)
     documents.register(contract)
     command(contract, "new", needs=Needs.NOTHING)(authoring.new)
     command(contract, "test", needs=Needs.NOTHING)(authoring.try_cases)
@@ -125,32 +124,6 @@ def show(
     session.out.table(["role", "members"], [(role, ", ".join(names)) for role, names in found["parties"].items()])
     session.out.line()
     session.out.table(["type", "filed by", "part", "read by"], list(_readings(found)))
-
-
-def lint_file(session: Session, source: _Source) -> ExitCode:
-    """Check a contract file: what is refused, and what is allowed but hardly meant. Runs nothing of it."""
-    from contracts.source import format_finding, lint
-    from ledger import limits
-
-    findings = lint(decode_text(source, read_file(source, bytes_max=limits.CONTRACT_BYTES_MAX)))
-    if session.as_json:
-        session.out.emit(
-            [
-                {
-                    "line": finding.line,
-                    "code": finding.code,
-                    "message": finding.message,
-                    "instead": finding.instead,
-                    "is_error": finding.is_error,
-                }
-                for finding in findings
-            ]
-        )
-    else:
-        for finding in findings:
-            session.out.line(format_finding(str(source), finding))
-        session.out.say(f"{sum(f.is_error for f in findings)} errors, {sum(not f.is_error for f in findings)} doubts")
-    return ExitCode.REFUSED if any(finding.is_error for finding in findings) else ExitCode.OK
 
 
 # --- inside -------------------------------------------------------------------------

@@ -148,9 +148,7 @@ def _write(session: Session, source: Source, choices: Choices, count: _Count) ->
         turned = turn(source, choices)
     except TallyError as error:
         count.wrong += 1
-        session.out.say(f"{source.path}: {error}")
-        session.out.say(f"  code: {error.code}")
-        session.out.say(f"  hint: {error.hint}")
+        session.out.error(error, where=source.path)
         return
     count.wrong += not turned.is_met
     count.checked += turned.is_checked

@@ -63,6 +63,11 @@ def format_time(time_ms: int | None) -> str | None:
         return f"{time_ms} ms"  # an author may claim any time
 
 
+def count(number: int, thing: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 class Output:
     """Where one command writes."""
 
@@ -127,14 +132,15 @@ class Output:
         text = "\n".join(line.rstrip() for line in capture.get().splitlines())
         self.raw(text.encode("utf-8", "backslashreplace") + b"\n")
 
-    def error(self, error: TallyError) -> None:
-        """An error: what, code, hint. With `--json` also as one object on stdout."""
-        self.say(f"error: {error}")
+    def error(self, error: TallyError, *, where: object = None) -> None:
+        """An error: what, code, hint. With `--json` also as one object on stdout. where: which of several files."""
+        message = str(error) if where is None else f"{where}: {error}"
+        self.say(f"error: {message}")
         self.say(f"  code: {error.code}")
         if error.hint:
             self.say(f"  hint: {error.hint}")
         if self.as_json:
-            self.emit({"error": {"code": error.code, "message": str(error), "hint": error.hint}})
+            self.emit({"error": {"code": error.code, "message": message, "hint": error.hint}})
 
 
 def _escape(text: str, escape: Callable[[str], str]) -> str:

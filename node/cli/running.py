@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 import typer
 
 from contracts import limits
-from node.cli.authoring import Contract, NoLint, describe, read_contract, read_terms
+from node.cli.authoring import Contract, describe, open_engine, read_terms, say_hints
 from node.cli.exits import UsageWrong
 from node.cli.lines import read_parts
+from node.cli.linting import NoLint, read_contract
+from node.cli.output import count, format_name
 from node.cli.progress import Progress
 from node.cli.session import Session
 
 if TYPE_CHECKING:
+    from contracts.disclosing import Readers
     from contracts.streaming import Line, Run
 
 SHOWN: Final = 20
@@ -41,28 +44,34 @@ def run(
     table: Annotated[
         Path | None, typer.Option(help="Write every case's summary here, a row of CSV: what is owed, held back ...")
     ] = None,
+    readers: Annotated[
+        bool, typer.Option("--readers", help="Tell of every input which roles read each of its fields.")
+    ] = False,
     batch: Annotated[
         int, typer.Option(help="Inputs that share an instance.", min=1, max=limits.BATCH_INPUTS_MAX)
     ] = limits.BATCH_INPUTS_MAX,
     no_lint: NoLint = False,
 ) -> None:
     """Run a contract on a stream of inputs: what is applied, what is rejected and why, and the states' hash."""
-    from contracts.engine import Engine
+    from contracts.disclosing import find_readers
     from contracts.folding import Fold
     from contracts.streaming import Run, batches, encode_states, tabulate
 
     _check_written([save, table], read=[file, inputs, terms])
-    text = read_contract(session, file, no_lint=no_lint)
+    linted = read_contract(session, file, no_lint=no_lint)
     checked = read_terms(terms, file)
-    with Engine(tell=session.out.say) as engine, open_inputs(inputs) as (stream, name, total):
-        done = Run(Fold(engine, text, checked, batch_inputs=batch), name)
+    with open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
+        done = Run(Fold(engine, linted.text, checked, batch_inputs=batch), name)
         engine.start()
         files: dict[int, str] = {}
+        found: list[Readers] | None = [] if readers else None
         with Progress(session.out, total_bytes=total) as progress:
             read = 0
             for part in batches(read_lines(stream)):
                 before = len(done.rejected)
-                done.add(part)
+                rows = done.add(part)
+                if found is not None:
+                    found += [find_readers(line, one, filed.rules) for line, one, filed in rows]
                 texts = dict(part)
                 files.update((one.line, _file_of(texts[one.line])) for one in done.rejected[before:])
                 read += sum(len(line) + 1 for _, line in part)
@@ -72,12 +81,16 @@ def run(
         if table is not None:
             _write(table, _csv(_counted(tabulate(done.fold), session)))
     if session.as_json:
-        session.out.emit(_document(done, files))
+        more = {"readers": _readers_document(found), "doubts": linted.document()}
+        session.out.emit({**_document(done, files), **more})
     else:
+        _tell_readers(session, found or ())
         _tell(session, done, files)
         for path, what in ((save, "states"), (table, "summaries")):
             if path is not None:
                 session.out.say(f"Wrote the {what} to {path}.")
+        say_hints(session, (one.reason for one in done.rejected))
+        linted.tell(session)
 
 
 @contextmanager
@@ -106,6 +119,10 @@ def _check_written(paths: Sequence[Path | None], *, read: Sequence[Path | None])
             raise UsageWrong(reason="what is written has the name of a file, and not -")
         if path is not None and path.resolve() in taken:
             raise UsageWrong(reason=f"it would write over {path}, which is read or written here")
+        if path is not None and path.is_dir():
+            raise UsageWrong(reason=f"{path} is a folder: name a file in it")
+        if path is not None and not path.parent.is_dir():
+            raise UsageWrong(reason=f"there is no folder {path.parent} to write {path.name} into: make it first")
         taken |= set() if path is None else {path.resolve()}
 
 
@@ -116,7 +133,7 @@ def _counted(rows: Iterable[list[str]], session: Session) -> Iterator[list[str]]
         failed += bool(row[-1])
         yield row
     if failed > 0:
-        session.out.say(f"summary failed for {failed} cases: the last column of the table says why")
+        session.out.say(f"summary failed for {count(failed, 'case')}: the last column of the table says why")
 
 
 def _csv(rows: Iterable[list[str]]) -> Iterator[bytes]:
@@ -131,9 +148,14 @@ def _csv(rows: Iterable[list[str]]) -> Iterator[bytes]:
 def _write(path: Path, lines: Iterable[bytes]) -> None:
     part = path.with_name(f".{path.name}.part")  # so that half a file is never taken for the whole
     part.unlink(missing_ok=True)
-    with part.open("xb") as file:  # not through a link that somebody laid there
-        file.writelines(lines)
-    part.replace(path)
+    try:
+        with part.open("xb") as file:  # not through a link that somebody laid there
+            file.writelines(lines)
+        part.replace(path)
+    except OSError as cause:  # that there is no room is said without a name
+        raise OSError(cause.errno, cause.strerror, str(path)) from cause
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _file_of(line: bytes) -> str:
@@ -160,6 +182,7 @@ def _document(done: Run, files: Mapping[int, str]) -> dict[str, Any]:
                 "line": one.line,
                 "file": files[one.line] or None,
                 "case": one.case,
+                "function": one.function,
                 "reason": reason_document(one.reason),
             }
             for one in done.rejected
@@ -170,11 +193,37 @@ def _document(done: Run, files: Mapping[int, str]) -> dict[str, Any]:
     }
 
 
+def _readers_document(found: Sequence[Readers] | None) -> list[dict[str, Any]] | None:
+    if found is None:
+        return None
+    return [
+        {
+            "line": one.line,
+            "type": one.type,
+            "fields": None
+            if one.fields is None
+            else [{"name": name, "roles": [*roles]} for name, roles in one.fields.items()],
+        }
+        for one in found
+    ]
+
+
+def _tell_readers(session: Session, found: Sequence[Readers]) -> None:
+    for one in found:
+        session.out.line(f"line {one.line}, {one.type}")
+        if one.fields is None:
+            session.out.line("  nobody reads it: no node would record it")
+        names = {name: format_name(name) for name in one.fields or ()}
+        width = max(map(len, names.values()), default=0)
+        for name, roles in (one.fields or {}).items():
+            session.out.line(f"  {names[name]:<{width}}  {', '.join(roles) or 'its author alone'}")
+
+
 def _tell(session: Session, done: Run, files: Mapping[int, str]) -> None:
     for one in done.rejected[:SHOWN]:
         case = "" if one.case is None else f" {one.case}:"
         file = f" ({files[one.line]})" if files[one.line] else ""
-        session.out.line(f"line {one.line}{file}:{case} {describe(one.reason)}")
+        session.out.line(f"line {one.line}{file}:{case} {describe(one.reason, one.function)}")
     if len(done.rejected) > SHOWN:
         session.out.line(f"... and {len(done.rejected) - SHOWN} more; --json lists all. By the place that rejected:")
         for reason, count in done.reasons()[:SHOWN]:
