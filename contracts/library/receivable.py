@@ -195,21 +195,21 @@ def _confirmation(state, record, terms):
         raise Reject(f"assignment {assignment['ID']} is not to {body.get('Assignee')}")
     if code not in ("AP", "CA", "RE") or (code != "AP" and not body.get("Description")):
         raise Reject(f"ResponseCode {code}: AP confirms all, CA less and RE nothing; these say why in Description")
-    before = assignment["confirmed"]
     if code == "RE":
-        if before:
+        if assignment["confirmed"]:
             raise Reject(f"assignment {assignment['ID']} is confirmed: that is not taken back")
         invoice.update({"assignment": None, "objection": _cut(body["Description"])})
         return _settle(invoice)
     amount = _number(body["ConfirmedAmount"], state["currency"], f"confirmation {body['ID']}")
-    most = before + (invoice["disputed"] if before else invoice["open"])
-    if not before < amount <= most or (code == "AP") != (amount == most):
-        more = f"{most} exactly" if code == "AP" else f"between {before} and {most}"
-        raise Reject(f"confirmation {body['ID']} is of {amount} {state['currency']}, {code} has to be {more}")
-    if not before:
+    # It says what is owed from now on: what was paid or credited before is not open, and not confirmed again.
+    owed, left = invoice["owed"] if assignment["confirmed"] else 0, invoice["open"]
+    if not owed < amount <= left or (code == "AP") != (amount == left):
+        known = f"{owed} are owed, {left} are open: AP confirms that, CA between"
+        raise Reject(f"confirmation {body['ID']} is of {amount} {state['currency']}, {known}")
+    if not assignment["confirmed"]:
         _check_free(state, name, terms["coverage"])
         assignment["since"] = record["sequence"]["time"]
-    assignment["confirmed"], invoice["disputed"] = amount, most - amount
+    assignment["confirmed"], invoice["disputed"] = amount, left - amount
     return _settle(invoice)
 
 
