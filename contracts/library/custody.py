@@ -76,11 +76,10 @@ def apply(state, record, terms):
     if state is None:
         return commission(record, time, terms)
     steps = {"use": use, "loss": lose, "finding": find, "destruction": destroy, "packing": pack, "unpacking": unpack}
-    steps |= {"title-offer": offer, "title-acceptance": accept, "title-withdrawal": withdraw}
+    steps |= {"title-offer": offer, "title-acceptance": accept, "title-withdrawal": end}
     steps |= {"handover": hand_over, "handover-confirmation": confirm}
-    steps |= {"pledge": pledge, "pledge-confirmation": confirm_pledge, "pledge-release": release}
-    is_lost = state["status"] == "lost" and kind in ("finding", "pledge-release")
-    if state["status"] != "in hand" and not is_lost:
+    steps |= {"pledge": pledge, "pledge-confirmation": confirm_pledge, "pledge-release": end}
+    if state["status"] != "in hand" and not (state["status"] == "lost" and kind in ("finding", "pledge-release")):
         raise Reject(f"{state['epc']} is {state['status']}")
     late = f"{kind} of {time}, and the last step was at {state['changed']}"
     reasons = [late] if time < state["changed"] else []  # all are told at once, not one by one
@@ -135,10 +134,11 @@ def accept(state, record, terms, reasons):
     state |= {"owner": made["to"], "sold": {"by": made["from"], "time": record["time"]}, "offer": None}
 
 
-def withdraw(state, record, terms, reasons):
-    """By who offered, or by who does not want it."""
-    closed(state, record, "offer", reasons, by=("from", "to"))
-    state["offer"] = None
+def end(state, record, terms, reasons):
+    """An offer, by who made it or does not want it; a pledge, confirmed or not, by the financer's word alone."""
+    name, by = ("offer", ("from", "to")) if record["type"] == "title-withdrawal" else ("pledge", ("to",))
+    closed(state, record, name, reasons, by)
+    state[name] = None
 
 
 # --- possession ---------------------------------------------------------------------------------
@@ -150,7 +150,6 @@ def hand_over(state, record, terms, reasons):
     if record["body"].get("packed_in") != state["packed_in"]:
         reasons.append(f"packed in {state['packed_in']}, and handed over with {record['body'].get('packed_in')}")
     # One that nobody has confirmed gives way to the next: only the holder can say it, and it says it anew.
-    state["handover"] = None
     state["handover"] = opened(state, record, "handover", reasons)
 
 
@@ -229,12 +228,6 @@ def confirm_pledge(state, record, terms, reasons):
     state["pledge"] = {**closed(state, record, "pledge", reasons), "confirmed": True}
 
 
-def release(state, record, terms, reasons):
-    """The financer's word alone: of a pledge that it confirmed, or that it does not want."""
-    closed(state, record, "pledge", reasons)
-    state["pledge"] = None
-
-
 # --- what many steps ask ------------------------------------------------------------------------
 
 
@@ -273,8 +266,7 @@ def closed(state, record, name, reasons, by=("to",)):
     """What is open, if this member may answer it, under this ID."""
     made, given = state[name] or {"ID": "none", "from": None, "to": None}, text(record["body"], "ID")
     if made["ID"] != given or record["author"] not in [made[end] for end in by]:
-        open_one = f"{made['ID']}, to {made['to'] or 'nobody'}"
-        reasons.append(f"{record['author']} answers {name} {given}: open is {open_one}")
+        reasons.append(f"{record['author']} answers {name} {given}: open is {made['ID']}, to {made['to'] or 'nobody'}")
     return made
 
 
