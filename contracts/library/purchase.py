@@ -292,9 +292,8 @@ def extra_of(state, body):
 
 
 def new_order(body, terms):
-    currency = (
-        to_keep(body, "DocumentCurrencyCode", CODE) if body.get("DocumentCurrencyCode") else terms.get("currency")
-    )
+    named = body.get("DocumentCurrencyCode")
+    currency = to_keep(body, "DocumentCurrencyCode", CODE) if named else terms.get("currency")
     if currency is None or terms.get("currency", currency) != currency:
         raise Reject(f"DocumentCurrencyCode is {currency}, the terms say {terms.get('currency')}")
     state = {"order": text(body, "ID"), "currency": currency, "places": terms.get("minor_units", 2), "stage": "ordered"}
@@ -378,10 +377,8 @@ def check_price(state, item, given):
 
 def take_change(state, record, terms):
     """A change binds at once while the seller has not accepted; later it waits for the seller's response AP."""
-    wanted = ("OrderLine", "Delivery", "AllowanceCharge")
-    change = {name: record["body"][name] for name in wanted if name in record["body"]}
     named = {name: to_keep(record["body"], name) for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
-    asked = asked_of(state, change | {"ID": named["ID"]})
+    asked = asked_of(state, record["body"])
     if is_full(state, "order-response"):
         raise Reject(f"order-change {named['ID']}: the seller has no answer left for order {state['order']}")
     if state["stage"] == "accepted":
@@ -431,8 +428,8 @@ def take_response(state, record, terms):
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
         state |= {"stage": state["stage"] if pending else "refused", "pending": None}
-    elif code == "CA":
-        state["stage"] = "other terms offered" if state["stage"] == "ordered" else state["stage"]
+    elif code == "CA" and state["stage"] == "ordered":
+        state["stage"] = "other terms offered"
 
 
 def take_cancellation(state, record, terms):
@@ -578,12 +575,17 @@ def check_bills(state, name):
 
 
 def invoice_of(state, part, what):
-    """The invoice that `part` refers to; None where it refers to none."""
-    named = [one for each in parts(part, "BillingReference") for one in parts(each, "InvoiceDocumentReference")]
-    named = [text(one, "ID") for one in named or parts(part, "DocumentReference")]
-    rows = [row for row in state["invoices"] if row["id"] in named]
-    if any(name != named[0] for name in named) or (named and not rows):
-        raise Reject(f"{what} names {', '.join(named)}: one invoice of order {state['order']} is wanted")
+    """The invoice that `part` refers to, itself or by a credit note of it; None where it refers to none."""
+    billing, kinds = parts(part, "BillingReference"), ("InvoiceDocumentReference", "CreditNoteDocumentReference")
+    named = [(kind == kinds[1], text(one, "ID")) for each in billing for kind in kinds for one in parts(each, kind)]
+    for one in () if named else parts(part, "DocumentReference"):
+        named.append((one.get("DocumentTypeCode") in CREDITS, text(one, "ID")))
+    bills = {(True, name): row for row in state["invoices"] for name in row.get("credits", ())}
+    bills |= {(False, row["id"]): row for row in state["invoices"]}
+    rows = [bills.get(one) for one in named]
+    if any(row is None or row is not rows[0] for row in rows):
+        said = ", ".join(name for _, name in named)
+        raise Reject(f"{what} names {said}: one invoice of order {state['order']} is wanted, or its credit note")
     return rows[0] if rows else None
 
 
@@ -605,7 +607,7 @@ def take_credit(state, record, terms):
             raise Reject(f"{name} credits line {line} at a lower tax rate than {row['id']} bills it")
     check_bills(state, name)
     row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - bill.get("extra", 0)}
-    row["rounded"] = row.get("rounded", 0) - bill.get("rounded", 0)
+    row |= {"rounded": row.get("rounded", 0) - bill.get("rounded", 0), "credits": [*row.get("credits", ()), name]}
     if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
         row["tax"] = tax - bill.get("tax", 0)
         if base * (row["tax"] - Decimal(1).scaleb(-state["places"])) > tax * base_of(row):
@@ -629,7 +631,7 @@ def take_answer(state, record, terms):
             raise Reject(f"the invoice-response is not about invoice {row['id']} of {row['date']}")
         row["response"] = code
         if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
-            back = min(row.pop("prepaid", 0), row["paid"])
+            back = max(min(row.pop("prepaid", 0), row["paid"]), 0)
             row["paid"] -= back
             put_on_account(state, row["date"], back)
             state["rounded"] = state.get("rounded", 0) - row.pop("rounded", 0)
@@ -638,22 +640,28 @@ def take_answer(state, record, terms):
 def take_payment(state, record, terms):
     """What was paid, for an invoice or, where none is named, on account; from the seller it is a refund.
 
-    Money that came back is the buyer's or bank's word too (CreditLineAmount), and the seller's as far as it owes it.
+    Money that came back is the buyer's or bank's word too (CreditLineAmount), and the seller's as far as it owes it. So
+    is what is netted of a credit note: it pays for another invoice, and its own is owed as if it were not credited.
     """
-    body, total, what = record["body"], 0, f"payment {record['body']['ID']}"
+    body, lines, what = record["body"], [], f"payment {record['body']['ID']}"
     paid_on = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate"))
-    owed = owed_back(state) if record["role"] == "seller" else None
+    # What was paid or credited beyond what is due, before this payment. An advance waits for the order's bills.
+    waits = 0 if state["stage"] in ("cancelled", "refused") else state["on_account"]
+    owed, is_refund = max(-payable(state) - waits, divide(0, 1, state["places"])), record["role"] == "seller"
+    names = ("PaidAmount" if "PaidAmount" in body else "DebitLineAmount", "CreditLineAmount")
     for part in [body] if "PaidAmount" in body else parts(body, "RemittanceAdviceLine", wanted=True):
-        value = amount(part, "PaidAmount" if part is body else "DebitLineAmount", state)
-        value -= optional(part, "CreditLineAmount", state["currency"])
-        if not value or (value < 0 and record["role"] == "seller"):
-            raise Reject(f"{what}: {value} {state['currency']} is no payment")
-        total += value
-        value = -value if record["role"] == "seller" else value
-        row = invoice_of(state, part, what)
+        paid, back = (amount(part, name, state) if name in part else 0 for name in names)
+        if paid == back or (paid < back and is_refund):
+            raise Reject(f"{what}: {paid - back} {state['currency']} is no payment")
+        lines.append((paid - back, invoice_of(state, part, what)))
+    total = sum(value for value, _ in lines)
+    # What is paid comes first: a credit note may be netted in any line.
+    for value, row in sorted(lines, key=lambda line: line[0] < 0):
+        value, credited = (-value, 0) if is_refund else (value, row.get("credited", 0) if row else 0)
         paid = state["on_account"] if row is None else row["paid"]
-        if value < 0 and paid + value < 0:
-            raise Reject(f"{what}: {-value} {state['currency']} are no refund of the {paid} that were paid")
+        if value < 0 and paid + value < -credited:
+            said = f"paid and {credited} credited of invoice {row['id']}" if row else "paid on account"
+            raise Reject(f"{what}: {-value} {state['currency']} are above the {paid} {said}")
         if row is None:
             put_on_account(state, paid_on.isoformat(), value)
             continue
@@ -666,16 +674,10 @@ def take_payment(state, record, terms):
             row["paid_early"] = min(row["paid_early"], row["paid"])
         elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
-    if owed is not None and total > owed:
+    if is_refund and total > owed:
         raise Reject(f"{what}: {total} {state['currency']} are above the {owed} that the seller owes")
     if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
         raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
-
-
-def owed_back(state):
-    """What was paid or credited beyond what is due, before this payment. An advance waits for the order's bills."""
-    waits = 0 if state["stage"] in ("cancelled", "refused") else state["on_account"]
-    return max(-payable(state) - waits, divide(0, 1, state["places"]))
 
 
 def put_on_account(state, paid_on, value):
@@ -719,16 +721,14 @@ def match(state, terms):
     state["findings"], odd, is_two_way = [], [], terms.get("match") == "two-way"
     for name, line in state["lines"].items():
         ordered, have = line["ordered"], kept(line)
-        accepted = ordered if is_two_way else have
-        if accepted > ordered:
-            accepted = min(accepted, ordered + tolerance(terms, "over_delivery", ordered))
+        more = tolerance(terms, "over_delivery", ordered) if have > ordered else 0
+        accepted = ordered if is_two_way else min(have, ordered + more)
         line["invoiced"], line["accepted"] = 0, accepted
         if "short" in line or have > accepted:
             odd.append(name)
     # What the invoices of the order share: each takes what those before it left.
-    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}, "account": {}}
-    if "account" in state:
-        shared["account"] = dict(state["account"])
+    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}}
+    shared["account"] = dict(state.get("account", ()))
     for row in state["invoices"]:
         match_invoice(state, row, shared)
     disputed = [one["line"] for one in state["findings"]]
