@@ -37,7 +37,7 @@ AUTHORS = {
     "invoice": {"seller"},
     "credit-note": {"seller"},
     "invoice-response": {"buyer"},
-    "payment": {"buyer", "bank", "seller"},  # from the seller it is a refund
+    "payment": {"buyer", "bank", "seller"},  # from the seller it is a refund that it announces
 }
 SHARES = {
     "order": {
@@ -155,6 +155,7 @@ def summary(state):
     for name in ("claim", "held", "discount", "interest"):
         totals[{"claim": "invoiced", "held": "held_back"}.get(name, name)] = sum(row.get(name, 0) for row in rows)
     totals["paid"] = sum(row["paid"] for row in rows) + state["on_account"]
+    totals["refund_announced"] = state.get("announced", 0)
     totals["payable_now"] = max(payable(state), 0)
     totals["outstanding"] = payable(state) + totals["held_back"]
     flat = {"order": state["order"], "status": state["status"], "currency": state["currency"]}
@@ -251,8 +252,7 @@ def day(value):
 
 def day_of(record, terms, named):
     """The document's own day, or (terms: "dates": "recorded", or it has none) the one on which it was put in order."""
-    recorded = terms.get("dates") == "recorded" or named is None
-    return day(record["sequence"]["time"] if recorded else named)
+    return day(record["sequence"]["time"] if terms.get("dates") == "recorded" or named is None else named)
 
 
 def is_of(reference, named):
@@ -263,10 +263,9 @@ def is_of(reference, named):
 
 def line_of(state, part):
     """The order's line that another document's line is about: its OrderLineReference/LineID, else its own ID."""
-    references, order = parts(part, "OrderLineReference"), state["order"]
+    references = parts(part, "OrderLineReference")
     name = text(references[0], "LineID") if references else text(part, "ID")
-    if references and "OrderReference" in references[0]:
-        order = first(references, "OrderReference", "ID") or order
+    order = first(references, "OrderReference", "ID") or state["order"]
     if order != state["order"] or len(references) > 1:
         raise Reject(f"line {name} is of order {order} and {len(references)} lines: one of {state['order']} is wanted")
     if name not in state["lines"]:
@@ -391,15 +390,6 @@ def take_change(state, record, terms):
         state |= asked | {"stage": "ordered", "pending": None, "change": named, "unseen": True}
 
 
-def accept_change(state):
-    asked, lines = state["pending"], dict(state["lines"])
-    for name, line in asked["lines"].items():
-        old = lines.get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
-        check_delivered(name, old, line["ordered"])  # goods may have come since it was asked
-        lines[name] = old | line
-    state |= asked | {"lines": lines}
-
-
 def version(state):
     """What the seller has to answer: the latest change, or the order where there is none."""
     change = (state["pending"] or state).get("change")
@@ -423,7 +413,12 @@ def take_response(state, record, terms):
     if code == "RE" and not pending and state["stage"] == "accepted":
         raise Reject(f"order {state['order']} is accepted and can no longer be refused")
     if code == "AP" and pending:
-        accept_change(state)
+        lines = dict(state["lines"])
+        for name, line in pending["lines"].items():
+            old = lines.get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
+            check_delivered(name, old, line["ordered"])  # goods may have come since it was asked
+            lines[name] = old | line
+        state |= pending | {"lines": lines}
     if code == "AP":
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
@@ -476,8 +471,8 @@ def take_receipt(state, record, terms):
         late = (came_on - day(until)).days - terms.get("penalty_grace_days", 0) if until else 0
         if late > 0 and came > back and line["net"] and "penalty_percent_per_day" in terms:
             percent = min(terms["penalty_percent_per_day"] * late, terms.get("penalty_cap_percent", 100))
-            penalty = line["net"] * min(came - back, line["ordered"]) * percent
-            penalty = divide(penalty, line["ordered"] * 100, state["places"])
+            worth = line["net"] * min(came - back, line["ordered"])
+            penalty = divide(worth * percent, line["ordered"] * 100, state["places"])
             # The cap is of the line, however often its goods come, go back and come again.
             most = divide(line["net"] * terms.get("penalty_cap_percent", 100), 100, state["places"])
             penalty = max(min(penalty, most - line.get("penalty", 0)), 0)
@@ -640,25 +635,26 @@ def take_answer(state, record, terms):
 def take_payment(state, record, terms):
     """What was paid, for an invoice or, where none is named, on account; from the seller it is a refund.
 
-    Money that came back is the buyer's or bank's word too (CreditLineAmount), and the seller's as far as it owes it. So
-    is what is netted of a credit note: it pays for another invoice, and its own is owed as if it were not credited.
+    Money that came back is the buyer's or bank's word (CreditLineAmount); the seller's announces it, and counts for
+    nothing until then: else it bills anew what it says it paid back. What is netted of a credit note pays for another
+    invoice, and its own is owed as if it were not credited.
     """
     body, lines, what = record["body"], [], f"payment {record['body']['ID']}"
     paid_on = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate"))
-    # What was paid or credited beyond what is due, before this payment. An advance waits for the order's bills.
-    waits = 0 if state["stage"] in ("cancelled", "refused") else state["on_account"]
-    owed, is_refund = max(-payable(state) - waits, divide(0, 1, state["places"])), record["role"] == "seller"
     names = ("PaidAmount" if "PaidAmount" in body else "DebitLineAmount", "CreditLineAmount")
     for part in [body] if "PaidAmount" in body else parts(body, "RemittanceAdviceLine", wanted=True):
         paid, back = (amount(part, name, state) if name in part else 0 for name in names)
-        if paid == back or (paid < back and is_refund):
+        if paid == back or (paid < back and record["role"] == "seller"):
             raise Reject(f"{what}: {paid - back} {state['currency']} is no payment")
         lines.append((paid - back, invoice_of(state, part, what)))
     total = sum(value for value, _ in lines)
+    if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
+        raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
+    if record["role"] == "seller" or total < 0:
+        announce(state, what, total)
     # What is paid comes first: a credit note may be netted in any line.
-    for value, row in sorted(lines, key=lambda line: line[0] < 0):
-        value, credited = (-value, 0) if is_refund else (value, row.get("credited", 0) if row else 0)
-        paid = state["on_account"] if row is None else row["paid"]
+    for value, row in sorted(lines, key=lambda line: line[0] < 0) if record["role"] != "seller" else ():
+        paid, credited = (row["paid"], row.get("credited", 0)) if row else (state["on_account"], 0)
         if value < 0 and paid + value < -credited:
             said = f"paid and {credited} credited of invoice {row['id']}" if row else "paid on account"
             raise Reject(f"{what}: {-value} {state['currency']} are above the {paid} {said}")
@@ -674,10 +670,16 @@ def take_payment(state, record, terms):
             row["paid_early"] = min(row["paid_early"], row["paid"])
         elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
-    if is_refund and total > owed:
+
+
+def announce(state, what, total):
+    """A refund that the seller announces, as far as it owes it; below 0 money came, which need not be announced."""
+    # What was paid or credited beyond what is due. An advance waits for the order's bills.
+    waits, before = 0 if state["stage"] in ("cancelled", "refused") else state["on_account"], state.get("announced", 0)
+    owed = max(divide(0, 1, state["places"]), -payable(state) - waits - before)
+    if total > owed:
         raise Reject(f"{what}: {total} {state['currency']} are above the {owed} that the seller owes")
-    if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
-        raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
+    state["announced"] = max(before + total, 0)
 
 
 def put_on_account(state, paid_on, value):
@@ -883,10 +885,8 @@ def status_of(state):
         return "received" if any(line["received"] for line in lines) else moved
     found = [row["status"] for row in rows] + [one["what"] for one in state["findings"]]
     worst = [one for one in ("disputed", "overpaid", "waits for receipt") if one in found]
-    if worst:
-        return worst[0]
-    if payable(state) > 0:
-        return "matched"
+    if worst or payable(state) > 0:
+        return [*worst, "matched"][0]
     return "settled" if all(line["invoiced"] >= line["ordered"] for line in lines) else "partly settled"
 
 
