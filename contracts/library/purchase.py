@@ -134,7 +134,7 @@ def apply(state, record, terms):
         raise Reject(f"{kind} {name}: the seller has to answer {version(state)} first")
     else:
         STEPS[kind](state, record, terms)
-    if kind != "order-response" or body["OrderResponseCode"] != "AB":  # "it came" is no answer, and uses none up
+    if kind != "order-response" or body.get("OrderResponseCode") != "AB":  # "it came" is no answer, and uses none up
         state["documents"].append(f"{label} {name}")
     match(state, terms)
     return state
@@ -399,8 +399,9 @@ def version(state):
 
 def take_response(state, record, terms):
     """The seller's word on the order, or on the change that it names: no other, which may have crossed the answer."""
-    body, pending = record["body"], state["pending"]
-    code, change = text(body, "OrderResponseCode"), (pending or state).get("change")
+    body, pending, accepted = record["body"], state["pending"], record["body"].get("AcceptedIndicator")
+    simple = "AP" if accepted is True else "RE" if accepted is False else None  # its response has no code
+    code, change = body.get("OrderResponseCode", simple), (pending or state).get("change")
     named = parts(body, "OrderChangeDocumentReference")
     # Simple responses have no other place for it than within the reference to the order.
     named = named or [one for each in parts(body, "OrderReference") for one in parts(each, "DocumentReference")]
@@ -409,7 +410,7 @@ def take_response(state, record, terms):
         raise Reject(f"order-response {body['ID']} answers {said}; open is {version(state)}")
     state.pop("unseen", None)
     if code not in ("AB", "AP", "CA", "RE"):
-        raise Reject(f"OrderResponseCode {code} is none of AB, AP, CA, RE")
+        raise Reject(f"OrderResponseCode {code} is none of AB, AP, CA, RE, and no AcceptedIndicator says true or false")
     if code == "RE" and not pending and state["stage"] == "accepted":
         raise Reject(f"order {state['order']} is accepted and can no longer be refused")
     if code == "AP" and pending:
@@ -726,19 +727,18 @@ def match(state, terms):
         more = tolerance(terms, "over_delivery", ordered) if have > ordered else 0
         accepted = ordered if is_two_way else min(have, ordered + more)
         line["invoiced"], line["accepted"] = 0, accepted
-        if "short" in line or have > accepted:
+        if line.get("short") or have > accepted:
             odd.append(name)
     # What the invoices of the order share: each takes what those before it left.
     shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}}
     shared["account"] = dict(state.get("account", ()))
     for row in state["invoices"]:
         match_invoice(state, row, shared)
-    disputed = [one["line"] for one in state["findings"]]
     for name in sorted(odd):
         line = state["lines"][name]
         if kept(line) > line["accepted"]:
             find(state, None, name, "over-delivery", kept(line) - line["accepted"])
-        elif line["short"] > 0 and kept(line) < line["ordered"] and name not in disputed:
+        elif kept(line) < line["ordered"] and name not in [one["line"] for one in state["findings"]]:
             find(state, None, name, "short delivery", min(line["short"], line["ordered"] - kept(line)))
     state["status"] = status_of(state)
     del state["findings"][FINDINGS_MOST:]
