@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.plain_fold import LIBRARY, cases, fold, library
+from contracts import limits
+from tests.plain_fold import LIBRARY, cases, fold, library, write
 
 CASES: Final = cases("custody")
 SOURCE: Final = library("custody")
@@ -66,11 +69,47 @@ def test_a_refused_input_changes_nothing() -> None:
     assert fold([*inputs, refused], SOURCE, TERMS).states == fold(inputs, SOURCE, TERMS).states
 
 
-def test_one_member_does_not_use_up_the_ids_of_another() -> None:
+def test_a_holder_makes_a_hundred_handovers_and_as_many_again_when_it_takes_the_thing_anew() -> None:
     inputs = [_input(0, "commission", "a.example", ""), _input(1, "packing", "a.example", "")]
     inputs += [_input(i, "handover", "a.example", "b.example") for i in range(2, 103)]
-    state = fold(inputs, SOURCE, TERMS).states["urn:x"]
-    inputs.append(_input(103, "handover-confirmation", "b.example", "", state))
-    inputs.append(_input(104, "handover", "b.example", "a.example"))
+    for giver, taker in (("a.example", "b.example"), ("b.example", "a.example")):
+        state = fold(inputs, SOURCE, TERMS).states["urn:x"]
+        inputs.append(_input(len(inputs), "handover-confirmation", taker, "", state))
+        inputs.append(_input(len(inputs), "handover", taker, giver))
     folded = fold(inputs, SOURCE, TERMS)
     assert list(folded.rejected) == [102] and "a.example made 100 of them" in folded.rejected[102]
+    assert folded.states["urn:x"]["handover"]["from"] == "a.example"
+
+
+@pytest.mark.slow
+def test_holders_in_collusion_leave_room_for_the_one_that_holds_it_now() -> None:
+    """Each of thirty makes all the handovers that it may, under the longest names, before the next one takes it."""
+    names = [f"{number:02}{'x' * 53}.example" for number in range(30)]
+    inputs = [{**_input(0, "commission", "a.example", ""), "author": names[0], "role": "maker"}]
+    for giver, taker in pairwise(names):
+        for _ in range(100):
+            inputs.append(_moved(len(inputs), "handover", giver, taker))
+        inputs.append(_moved(len(inputs), "handover-confirmation", taker, "", inputs[-1]["body"]["ID"]))
+    inputs.append(_moved(len(inputs), "handover", names[-1], "b.example"))
+    folded = fold(inputs, SOURCE, {**TERMS})
+    assert folded.rejected == {} and folded.states["urn:x"]["handover"]["to"] == "b.example"
+    assert len(write(folded.states["urn:x"]).encode()) < limits.STATE_BYTES_MAX // 2
+
+
+def _moved(i: int, kind: str, author: str, to: str, name: str | None = None) -> dict[str, Any]:
+    made = _input(i, kind, "a.example", to)
+    return {
+        **made,
+        "author": author,
+        "body": {**made["body"], "ID": name or f"{i:04}".ljust(100, "x"), "packed_in": None},
+    }
+
+
+def test_an_id_is_not_used_again_while_an_answer_to_it_may_be_under_way() -> None:
+    inputs = [_input(0, "commission", "a.example", ""), _input(1, "packing", "a.example", "")]
+    inputs += [_input(i, "handover", "a.example", "b.example") for i in range(2, 102)]
+    state = fold(inputs, SOURCE, TERMS).states["urn:x"]
+    inputs.append(_input(102, "handover-confirmation", "b.example", "", state))
+    again = _input(103, "handover", "b.example", "a.example")
+    inputs.append({**again, "body": {**again["body"], "ID": "2"}})
+    assert "handover 2 was made before" in fold(inputs, SOURCE, TERMS).rejected[103]

@@ -108,3 +108,50 @@ def test_nothing_is_payable_that_was_not_received_at_the_agreed_price(seed: int,
         taken = [one for at, one in enumerate(documents) if at not in folded.rejected]
         assert fold(taken, _SOURCE, terms).states == folded.states
     assert applied > 100, "most documents are taken"
+
+
+@pytest.mark.slow
+def test_whatever_is_netted_money_is_neither_made_nor_lost(seed: int) -> None:
+    """Three invoices, credit notes of them, and remittances over any two: what moved is what was paid in all."""
+    draw, netted = random.Random(seed), 0
+    for _ in range(20):
+        documents = [_order(), *(_named(f"D{number}", "receipt", 9) for number in range(3))]
+        documents += [_named(f"D{number}", "invoice", number + 1) for number in range(3)]
+        documents += [_drawn(draw, f"E{number}") for number in range(12)]
+        folded = fold(documents, _SOURCE, {})
+        _check(folded)
+        taken = [one for at, one in enumerate(documents) if at not in folded.rejected and one["type"] == "payment"]
+        moved = sum((one["body"]["TotalPaymentAmount"]["value"] for one in taken), Decimal(0))
+        assert folded.summaries["PO-1"]["paid"] == moved
+        rows = folded.states["PO-1"]["invoices"]
+        assert all(row["paid"] >= -row.get("credited", 0) for row in rows)
+        netted += sum(row["paid"] < 0 for row in rows)
+    assert netted > 0, "a credit note was netted before its invoice was paid"
+
+
+def _named(name: str, kind: str, count: int, **more: Any) -> dict[str, Any]:
+    body: dict[str, Any] = {"ID": name, "IssueDate": "2026-01-12", "OrderReference": {"ID": "PO-1"}, **more}
+    if kind == "receipt":
+        body["ReceiptLine"] = [{"ID": "2", "ReceivedQuantity": _quantity(count)}]
+    else:
+        field, asked = ("Invoice" if kind == "invoice" else "CreditNote"), _amount(count * _PRICES["2"])
+        number = {"InvoicedQuantity" if kind == "invoice" else "CreditedQuantity": _quantity(count)}
+        body |= {f"{field}Line": [{"ID": "2", **number, "LineExtensionAmount": asked}]}
+        body["LegalMonetaryTotal"] = {"PayableAmount": asked}
+    return {"type": kind, "role": "buyer" if kind == "receipt" else "seller", "body": body}
+
+
+def _drawn(draw: random.Random, name: str) -> dict[str, Any]:
+    """A credit note of one unit, or a remittance that pays one invoice and nets a credit note or an invoice."""
+    invoices = [[{"InvoiceDocumentReference": {"ID": f"D{number}"}}] for number in range(3)]
+    credits = [[{"CreditNoteDocumentReference": {"ID": f"E{number}"}}] for number in range(6)]
+    if draw.random() < 0.4:
+        return _named(name, "credit-note", 1, BillingReference=draw.choice(invoices))
+    back, paid = draw.randint(1, 40) * _CENT, draw.randint(1, 100) * _CENT
+    taken = {"CreditLineAmount": _amount(back), "BillingReference": draw.choice(credits + invoices)}
+    lines = draw.sample([taken, {"DebitLineAmount": _amount(paid), "BillingReference": draw.choice(invoices)}], 2)
+    total = paid - back
+    body = {"ID": name, "PaidDate": "2026-01-20", "OrderReference": {"ID": "PO-1"}, "RemittanceAdviceLine": lines}
+    if total < 0:  # no document says that less than nothing moved
+        return _drawn(draw, name)
+    return {"type": "payment", "role": "buyer", "body": {**body, "TotalPaymentAmount": _amount(total)}}

@@ -89,6 +89,23 @@ def test_advanced_ordering_of_peppol_ends_as_its_scenarios_say(number: int, stat
     assert folded.summaries[order["body"]["ID"]]["status"] == status
 
 
+@pytest.mark.parametrize(("says", "status"), [("true", "accepted"), ("false", "refused")])
+def test_a_simple_response_is_the_sellers_answer(says: str, status: str) -> None:
+    of = "urn:oasis:names:specification:ubl:schema:xsd:"
+    text = (
+        f'<OrderResponseSimple xmlns="{of}OrderResponseSimple-2" xmlns:a="{of}CommonAggregateComponents-2"'
+        f' xmlns:b="{of}CommonBasicComponents-2"><b:ID>OR-1</b:ID><b:IssueDate>2026-01-06</b:IssueDate>'
+        f"<b:AcceptedIndicator>{says}</b:AcceptedIndicator><b:RejectionNote>none of it is left</b:RejectionNote>"
+        "<a:OrderReference><b:ID>PO-1</b:ID></a:OrderReference></OrderResponseSimple>"
+    )
+    found = read(text.encode())
+    line = {"ID": "1", "Quantity": _kilograms(100), "Price": {"PriceAmount": _pounds("1.00")}}
+    order = {"ID": "PO-1", "DocumentCurrencyCode": "GBP", "OrderLine": [{"LineItem": line}]}
+    answer = {"type": found.type, "role": found.role, "body": parse(found.body)}
+    folded = fold([{"type": "order", "role": "buyer", "body": order}, answer], _SOURCE, {})
+    assert (folded.rejected, folded.summaries["PO-1"]["status"]) == ({}, status)
+
+
 def _turn(step: dict[str, Any]) -> int:
     """An answer that names a change comes after it."""
     return 2 if "OrderChangeDocumentReference" in step["body"] else _STEPS.index(step["type"])

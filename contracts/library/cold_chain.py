@@ -51,10 +51,9 @@ def key(record):
 
 def share(record, terms):
     reports = record["body"]["sensorReport"] if record["type"] == "reading" else []
-    above, below, added = terms["tell_insurer_above"], terms.get("tell_insurer_below"), {}
+    above, below, added = terms["tell_insurer_above"], terms.get("tell_insurer_below", -500), {}  # none is colder
     for i, report in enumerate(reports):
-        warmth = nine_celsius(report)
-        if warmth > 9 * above or (below is not None and warmth < 9 * below):
+        if not 9 * below <= nine_celsius(report) <= 9 * above:
             added |= {f"/sensorReport/{i}/{name}": {"insurer"} for name in ("time", "value", "uom")}
     return added and added | {"/consignment": {"insurer"}, "/deviceID": {"insurer"}}
 
@@ -65,6 +64,8 @@ def apply(state, record, terms):
         raise Reject(f"consignment {key(record)} was " + ("not filed yet" if state is None else "filed before"))
     if state is None:
         return consign(record, terms)
+    if state["delivery"] and kind in ("handover", "delivery"):
+        raise Reject(f"{kind} of {key(record)}: delivered on {state['delivery']['date']} already")
     steps = {"handover": hand_over, "handover-confirmation": confirm, "reading": read, "delivery": deliver}
     steps.get(kind, claim)(state, record, terms)
     if kind in ("reading", "delivery"):
@@ -89,23 +90,19 @@ def consign(record, terms):
     said["value"] = value and {"value": money(value, terms), "currencyID": terms["currency"]}
     said["quantity"] = quantity and {"value": number(quantity), "unitCode": text(quantity, "unitCode")}
     begins = moment(body, "eventTime", record) if "eventTime" in body else None
-    first = {"custodian": record["author"], "from": begins, "deviceID": body.get("deviceID")}
-    said |= {"receiver": text(body, "receiver"), "custody": [first], "handover": None, "read_until": None}
-    said |= {"excursions": [], "gaps": [], "minutes_outside": 0, "breaches": [], "liability": {}}
-    return said | {"delivery": None, "claims": {}}
+    said["custody"] = [{"custodian": record["author"], "from": begins, "deviceID": body.get("deviceID")}]
+    said |= {"receiver": text(body, "receiver"), "minutes_outside": 0, "liability": {}, "claims": {}}
+    return said | dict.fromkeys(("handover", "read_until", "delivery")) | {"excursions": [], "gaps": [], "breaches": []}
 
 
 def hand_over(state, record, terms):
     body, holder, giver = record["body"], state["custody"][-1], record["author"]
     name, taker, time = text(body, "ID"), text(body, "to"), moment(body, "eventTime", record)
-    if state["delivery"]:
-        raise Reject(f"handover {name}: delivered on {state['delivery']['date']}")
     if giver != holder["custodian"] or taker == giver:
         raise Reject(f"handover {name} of {giver} to {taker}: {holder['custodian']} holds {state['consignment']}")
     if holder["from"] is None or time < max(holder["from"], state["read_until"] or ""):
         raise Reject(f"handover {name} at {time}: held since {holder['from']}, read until {state['read_until']}")
-    # One that nobody has confirmed gives way to the next.
-    state["handover"] = {"ID": name, "from": giver, "to": taker, "time": time}
+    state["handover"] = {"ID": name, "from": giver, "to": taker, "time": time}  # for one that nobody confirmed
 
 
 def confirm(state, record, terms):
@@ -123,8 +120,6 @@ def confirm(state, record, terms):
 
 def deliver(state, record, terms):
     body, holder, pending = record["body"], state["custody"][-1], state["handover"]
-    if state["delivery"]:
-        raise Reject(f"delivered on {state['delivery']['date']} already")
     if state["receiver"] != record["author"]:
         raise Reject(f"{state['consignment']} goes to {state['receiver']}, not to {record['author']}")
     if pending and pending["to"] == record["author"]:
@@ -171,9 +166,8 @@ def follow(state, time, report, terms):
     """What comes after all readings so far: a reading or, without a report, the delivery, which ends an excursion."""
     excursions, since = state["excursions"], state["read_until"] or state["custody"][0]["from"]
     if time > utc(since, minutes=terms["reading_interval_minutes"]):
-        if len(state["gaps"]) == PARTS_MAX:
-            since = state["gaps"].pop()["from"]
-        state["gaps"].append({"from": since, "until": time})
+        since = state["gaps"].pop()["from"] if len(state["gaps"]) == PARTS_MAX else since
+        state["gaps"].append({"from": since, "until": time, "minutes": divide(elapsed(since, time), 60000, 2)})
     off, peak = outside(report, terms) if report else (0, {})
     if off:
         state["excursions"] = joined([*excursions, {"from": time, "until": None, "is_late": False, **peak}])
@@ -190,9 +184,8 @@ def follow_late(state, time, report, terms):
     """
     (off, peak), excursions = outside(report, terms), state["excursions"]
     until = min(utc(time, minutes=terms["reading_interval_minutes"]), state["read_until"])
-    for excursion in excursions:
-        if not excursion["is_late"] and excursion["from"] <= time < (excursion["until"] or LAST):
-            until = time  # when this one ended is known
+    if any(not one["is_late"] and one["from"] <= time < (one["until"] or LAST) for one in excursions):
+        until = time  # when this one ended is known
     if off:
         state["excursions"] = joined([*map(dict, excursions), {"from": time, "until": until, "is_late": True, **peak}])
     return state["excursions"] != excursions
@@ -225,9 +218,7 @@ def judge(state, terms):
             broken.append(("total", since, together - before))
         excursion["minutes"] = divide(lasted, 60000, 2)
         before += lasted
-    for gap in state["gaps"]:
-        gap["minutes"] = divide(elapsed(gap["from"], gap["until"]), 60000, 2)
-        broken.append(("gap", gap["from"], silent))
+    broken += [("gap", gap["from"], silent) for gap in state["gaps"]]
     state["breaches"], state["liability"], state["minutes_outside"] = [], {}, divide(before, 60000, 2)
     for kind, since, allowed in broken:
         time = utc(since, milliseconds=allowed)

@@ -9,10 +9,10 @@ Maker, buyer and carrier sign who owns and who holds, so they read every step. T
 buyer; the amount of a pledge for maker, buyer and financer. The financer reads where a thing is and whose it is.
 
 Title passes when the member to whom it was offered accepts the offer of the same ID, possession when the taker confirms
-the handover of the same ID, and a pledge begins when the financer confirms it: until then nothing has changed. An ID is
-used once for a thing, so no answer fits what is offered later. While an offer is open there is no second one, and what
-is pledged is neither sold, used up nor destroyed before its release. A return is an offer back to the member who sold,
-within the days of the terms.
+the handover of the same ID, and a pledge begins when the financer confirms it: until then nothing has changed. No ID
+is used again while it is among a thing's latest 500, so no answer fits what is offered later. While an offer is open
+there is no second one, and what is pledged is neither sold, used up nor destroyed before its release. A return is an
+offer back to the member who sold, within the days of the terms.
 
 Quantities are exact decimals in the unit in which the lot was made; nothing is rounded, and no price is computed with.
 """
@@ -57,7 +57,8 @@ SHARES = {
 }
 
 AHEAD = timedelta(minutes=5)  # what a clock may be ahead of the sequence's
-USED_MAX = 100  # offers, handovers and pledges that one member makes of one thing: a state has a greatest size
+MADE_MAX = 100  # offers and pledges of an owner since it owns the thing, and handovers of a holder since it holds it
+USED_MAX = 500  # of their IDs are kept, the latest: a state has a greatest size, and a thing goes from hand to hand
 
 
 def key(record):
@@ -76,11 +77,10 @@ def apply(state, record, terms):
     if state is None:
         return commission(record, time, terms)
     steps = {"use": use, "loss": lose, "finding": find, "destruction": destroy, "packing": pack, "unpacking": unpack}
-    steps |= {"title-offer": offer, "title-acceptance": accept, "title-withdrawal": withdraw}
+    steps |= {"title-offer": offer, "title-acceptance": accept, "title-withdrawal": end}
     steps |= {"handover": hand_over, "handover-confirmation": confirm}
-    steps |= {"pledge": pledge, "pledge-confirmation": confirm_pledge, "pledge-release": release}
-    is_lost = state["status"] == "lost" and kind in ("finding", "pledge-release")
-    if state["status"] != "in hand" and not is_lost:
+    steps |= {"pledge": pledge, "pledge-confirmation": confirm_pledge, "pledge-release": end}
+    if state["status"] != "in hand" and not (state["status"] == "lost" and kind in ("finding", "pledge-release")):
         raise Reject(f"{state['epc']} is {state['status']}")
     late = f"{kind} of {time}, and the last step was at {state['changed']}"
     reasons = [late] if time < state["changed"] else []  # all are told at once, not one by one
@@ -108,9 +108,9 @@ def commission(record, time, terms):
     if is_compared and 100 * made > most * total:
         raise Reject(f"{body['epc']}: {made} {unit} made of {total} {unit}, at most {most} percent")
     owner = text(body, "owner", 63) if "owner" in body else author
-    named = {"epc": body["epc"], "status": "in hand", "maker": author, "owner": owner, "holder": author}
-    measured = {"quantity": made, "made": made, "unit": unit, "packed_in": None, "changed": time}
-    return {**named, **measured, "sold": None, "offer": None, "handover": None, "pledge": None, "used": {}}
+    named = {"epc": body["epc"], "status": "in hand", "maker": author, "owner": owner, "holder": author, "sold": None}
+    measured = {"quantity": made, "made": made, "unit": unit, "changed": time, "offers": 0, "handovers": 0}
+    return {**named, **measured, "packed_in": None, "offer": None, "handover": None, "pledge": None, "used": []}
 
 
 # --- title --------------------------------------------------------------------------------------
@@ -132,13 +132,14 @@ def offer(state, record, terms, reasons):
 
 def accept(state, record, terms, reasons):
     made = closed(state, record, "offer", reasons)
-    state |= {"owner": made["to"], "sold": {"by": made["from"], "time": record["time"]}, "offer": None}
+    state |= {"owner": made["to"], "sold": {"by": made["from"], "time": record["time"]}, "offer": None, "offers": 0}
 
 
-def withdraw(state, record, terms, reasons):
-    """By who offered, or by who does not want it."""
-    closed(state, record, "offer", reasons, by=("from", "to"))
-    state["offer"] = None
+def end(state, record, terms, reasons):
+    """An offer, by who made it or does not want it; a pledge, confirmed or not, by the financer's word alone."""
+    name, by = ("offer", ("from", "to")) if record["type"] == "title-withdrawal" else ("pledge", ("to",))
+    closed(state, record, name, reasons, by)
+    state[name] = None
 
 
 # --- possession ---------------------------------------------------------------------------------
@@ -150,13 +151,12 @@ def hand_over(state, record, terms, reasons):
     if record["body"].get("packed_in") != state["packed_in"]:
         reasons.append(f"packed in {state['packed_in']}, and handed over with {record['body'].get('packed_in')}")
     # One that nobody has confirmed gives way to the next: only the holder can say it, and it says it anew.
-    state["handover"] = None
     state["handover"] = opened(state, record, "handover", reasons)
 
 
 def confirm(state, record, terms, reasons):
     made = closed(state, record, "handover", reasons)
-    state |= {"holder": made["to"], "handover": None}
+    state |= {"holder": made["to"], "handover": None, "handovers": 0}
 
 
 def pack(state, record, terms, reasons):
@@ -229,12 +229,6 @@ def confirm_pledge(state, record, terms, reasons):
     state["pledge"] = {**closed(state, record, "pledge", reasons), "confirmed": True}
 
 
-def release(state, record, terms, reasons):
-    """The financer's word alone: of a pledge that it confirmed, or that it does not want."""
-    closed(state, record, "pledge", reasons)
-    state["pledge"] = None
-
-
 # --- what many steps ask ------------------------------------------------------------------------
 
 
@@ -262,10 +256,10 @@ def opened(state, record, name, reasons):
     body, author = record["body"], record["author"]
     if text(body, "to", 63) == author:
         reasons.append(f"{name} {body.get('ID')} of {author} to itself")
-    said, used = f"{name} {text(body, 'ID')}", state["used"].get(author, [])
-    if len(used) == USED_MAX or any(said in names for names in state["used"].values()):
-        reasons.append(f"{said} was made before, or {author} made {USED_MAX} of them")
-    state["used"] = {**state["used"], author: [*used, said]}
+    said, count = f"{name} {text(body, 'ID')}", "handovers" if name == "handover" else "offers"
+    if state[count] == MADE_MAX or said in state["used"]:
+        reasons.append(f"{said} was made before, or {author} made {MADE_MAX} of them")
+    state |= {"used": [*state["used"], said][-USED_MAX:], count: state[count] + 1}
     return {"ID": body["ID"], "from": author, "to": body["to"], "time": record["time"]}
 
 
@@ -273,8 +267,7 @@ def closed(state, record, name, reasons, by=("to",)):
     """What is open, if this member may answer it, under this ID."""
     made, given = state[name] or {"ID": "none", "from": None, "to": None}, text(record["body"], "ID")
     if made["ID"] != given or record["author"] not in [made[end] for end in by]:
-        open_one = f"{made['ID']}, to {made['to'] or 'nobody'}"
-        reasons.append(f"{record['author']} answers {name} {given}: open is {open_one}")
+        reasons.append(f"{record['author']} answers {name} {given}: open is {made['ID']}, to {made['to'] or 'nobody'}")
     return made
 
 

@@ -37,7 +37,7 @@ AUTHORS = {
     "invoice": {"seller"},
     "credit-note": {"seller"},
     "invoice-response": {"buyer"},
-    "payment": {"buyer", "bank", "seller"},  # from the seller it is a refund
+    "payment": {"buyer", "bank", "seller"},  # from the seller it is a refund that it announces
 }
 SHARES = {
     "order": {
@@ -134,7 +134,7 @@ def apply(state, record, terms):
         raise Reject(f"{kind} {name}: the seller has to answer {version(state)} first")
     else:
         STEPS[kind](state, record, terms)
-    if kind != "order-response" or body["OrderResponseCode"] != "AB":  # "it came" is no answer, and uses none up
+    if kind != "order-response" or body.get("OrderResponseCode") != "AB":  # "it came" is no answer, and uses none up
         state["documents"].append(f"{label} {name}")
     match(state, terms)
     return state
@@ -155,6 +155,7 @@ def summary(state):
     for name in ("claim", "held", "discount", "interest"):
         totals[{"claim": "invoiced", "held": "held_back"}.get(name, name)] = sum(row.get(name, 0) for row in rows)
     totals["paid"] = sum(row["paid"] for row in rows) + state["on_account"]
+    totals["refund_announced"] = state.get("announced", 0)
     totals["payable_now"] = max(payable(state), 0)
     totals["outstanding"] = payable(state) + totals["held_back"]
     flat = {"order": state["order"], "status": state["status"], "currency": state["currency"]}
@@ -251,8 +252,7 @@ def day(value):
 
 def day_of(record, terms, named):
     """The document's own day, or (terms: "dates": "recorded", or it has none) the one on which it was put in order."""
-    recorded = terms.get("dates") == "recorded" or named is None
-    return day(record["sequence"]["time"] if recorded else named)
+    return day(record["sequence"]["time"] if terms.get("dates") == "recorded" or named is None else named)
 
 
 def is_of(reference, named):
@@ -263,10 +263,9 @@ def is_of(reference, named):
 
 def line_of(state, part):
     """The order's line that another document's line is about: its OrderLineReference/LineID, else its own ID."""
-    references, order = parts(part, "OrderLineReference"), state["order"]
+    references = parts(part, "OrderLineReference")
     name = text(references[0], "LineID") if references else text(part, "ID")
-    if references and "OrderReference" in references[0]:
-        order = first(references, "OrderReference", "ID") or order
+    order = first(references, "OrderReference", "ID") or state["order"]
     if order != state["order"] or len(references) > 1:
         raise Reject(f"line {name} is of order {order} and {len(references)} lines: one of {state['order']} is wanted")
     if name not in state["lines"]:
@@ -292,9 +291,8 @@ def extra_of(state, body):
 
 
 def new_order(body, terms):
-    currency = (
-        to_keep(body, "DocumentCurrencyCode", CODE) if body.get("DocumentCurrencyCode") else terms.get("currency")
-    )
+    named = body.get("DocumentCurrencyCode")
+    currency = to_keep(body, "DocumentCurrencyCode", CODE) if named else terms.get("currency")
     if currency is None or terms.get("currency", currency) != currency:
         raise Reject(f"DocumentCurrencyCode is {currency}, the terms say {terms.get('currency')}")
     state = {"order": text(body, "ID"), "currency": currency, "places": terms.get("minor_units", 2), "stage": "ordered"}
@@ -378,10 +376,8 @@ def check_price(state, item, given):
 
 def take_change(state, record, terms):
     """A change binds at once while the seller has not accepted; later it waits for the seller's response AP."""
-    wanted = ("OrderLine", "Delivery", "AllowanceCharge")
-    change = {name: record["body"][name] for name in wanted if name in record["body"]}
     named = {name: to_keep(record["body"], name) for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
-    asked = asked_of(state, change | {"ID": named["ID"]})
+    asked = asked_of(state, record["body"])
     if is_full(state, "order-response"):
         raise Reject(f"order-change {named['ID']}: the seller has no answer left for order {state['order']}")
     if state["stage"] == "accepted":
@@ -394,15 +390,6 @@ def take_change(state, record, terms):
         state |= asked | {"stage": "ordered", "pending": None, "change": named, "unseen": True}
 
 
-def accept_change(state):
-    asked, lines = state["pending"], dict(state["lines"])
-    for name, line in asked["lines"].items():
-        old = lines.get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
-        check_delivered(name, old, line["ordered"])  # goods may have come since it was asked
-        lines[name] = old | line
-    state |= asked | {"lines": lines}
-
-
 def version(state):
     """What the seller has to answer: the latest change, or the order where there is none."""
     change = (state["pending"] or state).get("change")
@@ -412,8 +399,9 @@ def version(state):
 
 def take_response(state, record, terms):
     """The seller's word on the order, or on the change that it names: no other, which may have crossed the answer."""
-    body, pending = record["body"], state["pending"]
-    code, change = text(body, "OrderResponseCode"), (pending or state).get("change")
+    body, pending, accepted = record["body"], state["pending"], record["body"].get("AcceptedIndicator")
+    simple = "AP" if accepted is True else "RE" if accepted is False else None  # its response has no code
+    code, change = body.get("OrderResponseCode", simple), (pending or state).get("change")
     named = parts(body, "OrderChangeDocumentReference")
     # Simple responses have no other place for it than within the reference to the order.
     named = named or [one for each in parts(body, "OrderReference") for one in parts(each, "DocumentReference")]
@@ -422,17 +410,22 @@ def take_response(state, record, terms):
         raise Reject(f"order-response {body['ID']} answers {said}; open is {version(state)}")
     state.pop("unseen", None)
     if code not in ("AB", "AP", "CA", "RE"):
-        raise Reject(f"OrderResponseCode {code} is none of AB, AP, CA, RE")
+        raise Reject(f"OrderResponseCode {code} is none of AB, AP, CA, RE, and no AcceptedIndicator says true or false")
     if code == "RE" and not pending and state["stage"] == "accepted":
         raise Reject(f"order {state['order']} is accepted and can no longer be refused")
     if code == "AP" and pending:
-        accept_change(state)
+        lines = dict(state["lines"])
+        for name, line in pending["lines"].items():
+            old = lines.get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
+            check_delivered(name, old, line["ordered"])  # goods may have come since it was asked
+            lines[name] = old | line
+        state |= pending | {"lines": lines}
     if code == "AP":
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
         state |= {"stage": state["stage"] if pending else "refused", "pending": None}
-    elif code == "CA":
-        state["stage"] = "other terms offered" if state["stage"] == "ordered" else state["stage"]
+    elif code == "CA" and state["stage"] == "ordered":
+        state["stage"] = "other terms offered"
 
 
 def take_cancellation(state, record, terms):
@@ -479,8 +472,8 @@ def take_receipt(state, record, terms):
         late = (came_on - day(until)).days - terms.get("penalty_grace_days", 0) if until else 0
         if late > 0 and came > back and line["net"] and "penalty_percent_per_day" in terms:
             percent = min(terms["penalty_percent_per_day"] * late, terms.get("penalty_cap_percent", 100))
-            penalty = line["net"] * min(came - back, line["ordered"]) * percent
-            penalty = divide(penalty, line["ordered"] * 100, state["places"])
+            worth = line["net"] * min(came - back, line["ordered"])
+            penalty = divide(worth * percent, line["ordered"] * 100, state["places"])
             # The cap is of the line, however often its goods come, go back and come again.
             most = divide(line["net"] * terms.get("penalty_cap_percent", 100), 100, state["places"])
             penalty = max(min(penalty, most - line.get("penalty", 0)), 0)
@@ -578,12 +571,17 @@ def check_bills(state, name):
 
 
 def invoice_of(state, part, what):
-    """The invoice that `part` refers to; None where it refers to none."""
-    named = [one for each in parts(part, "BillingReference") for one in parts(each, "InvoiceDocumentReference")]
-    named = [text(one, "ID") for one in named or parts(part, "DocumentReference")]
-    rows = [row for row in state["invoices"] if row["id"] in named]
-    if any(name != named[0] for name in named) or (named and not rows):
-        raise Reject(f"{what} names {', '.join(named)}: one invoice of order {state['order']} is wanted")
+    """The invoice that `part` refers to, itself or by a credit note of it; None where it refers to none."""
+    billing, kinds = parts(part, "BillingReference"), ("InvoiceDocumentReference", "CreditNoteDocumentReference")
+    named = [(kind == kinds[1], text(one, "ID")) for each in billing for kind in kinds for one in parts(each, kind)]
+    for one in () if named else parts(part, "DocumentReference"):
+        named.append((one.get("DocumentTypeCode") in CREDITS, text(one, "ID")))
+    bills = {(True, name): row for row in state["invoices"] for name in row.get("credits", ())}
+    bills |= {(False, row["id"]): row for row in state["invoices"]}
+    rows = [bills.get(one) for one in named]
+    if any(row is None or row is not rows[0] for row in rows):
+        said = ", ".join(name for _, name in named)
+        raise Reject(f"{what} names {said}: one invoice of order {state['order']} is wanted, or its credit note")
     return rows[0] if rows else None
 
 
@@ -605,7 +603,7 @@ def take_credit(state, record, terms):
             raise Reject(f"{name} credits line {line} at a lower tax rate than {row['id']} bills it")
     check_bills(state, name)
     row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - bill.get("extra", 0)}
-    row["rounded"] = row.get("rounded", 0) - bill.get("rounded", 0)
+    row |= {"rounded": row.get("rounded", 0) - bill.get("rounded", 0), "credits": [*row.get("credits", ()), name]}
     if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
         row["tax"] = tax - bill.get("tax", 0)
         if base * (row["tax"] - Decimal(1).scaleb(-state["places"])) > tax * base_of(row):
@@ -629,7 +627,7 @@ def take_answer(state, record, terms):
             raise Reject(f"the invoice-response is not about invoice {row['id']} of {row['date']}")
         row["response"] = code
         if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
-            back = min(row.pop("prepaid", 0), row["paid"])
+            back = max(min(row.pop("prepaid", 0), row["paid"]), 0)
             row["paid"] -= back
             put_on_account(state, row["date"], back)
             state["rounded"] = state.get("rounded", 0) - row.pop("rounded", 0)
@@ -638,22 +636,29 @@ def take_answer(state, record, terms):
 def take_payment(state, record, terms):
     """What was paid, for an invoice or, where none is named, on account; from the seller it is a refund.
 
-    Money that came back is the buyer's or bank's word too (CreditLineAmount), and the seller's as far as it owes it.
+    Money that came back is the buyer's or bank's word (CreditLineAmount); the seller's announces it, and counts for
+    nothing until then: else it bills anew what it says it paid back. What is netted of a credit note pays for another
+    invoice, and its own is owed as if it were not credited.
     """
-    body, total, what = record["body"], 0, f"payment {record['body']['ID']}"
+    body, lines, what = record["body"], [], f"payment {record['body']['ID']}"
     paid_on = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate"))
-    owed = owed_back(state) if record["role"] == "seller" else None
+    names = ("PaidAmount" if "PaidAmount" in body else "DebitLineAmount", "CreditLineAmount")
     for part in [body] if "PaidAmount" in body else parts(body, "RemittanceAdviceLine", wanted=True):
-        value = amount(part, "PaidAmount" if part is body else "DebitLineAmount", state)
-        value -= optional(part, "CreditLineAmount", state["currency"])
-        if not value or (value < 0 and record["role"] == "seller"):
-            raise Reject(f"{what}: {value} {state['currency']} is no payment")
-        total += value
-        value = -value if record["role"] == "seller" else value
-        row = invoice_of(state, part, what)
-        paid = state["on_account"] if row is None else row["paid"]
-        if value < 0 and paid + value < 0:
-            raise Reject(f"{what}: {-value} {state['currency']} are no refund of the {paid} that were paid")
+        paid, back = (amount(part, name, state) if name in part else 0 for name in names)
+        if paid == back or (paid < back and record["role"] == "seller"):
+            raise Reject(f"{what}: {paid - back} {state['currency']} is no payment")
+        lines.append((paid - back, invoice_of(state, part, what)))
+    total = sum(value for value, _ in lines)
+    if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
+        raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
+    if record["role"] == "seller" or total < 0:
+        announce(state, what, total)
+    # What is paid comes first: a credit note may be netted in any line.
+    for value, row in sorted(lines, key=lambda line: line[0] < 0) if record["role"] != "seller" else ():
+        paid, credited = (row["paid"], row.get("credited", 0)) if row else (state["on_account"], 0)
+        if value < 0 and paid + value < -credited:
+            said = f"paid and {credited} credited of invoice {row['id']}" if row else "paid on account"
+            raise Reject(f"{what}: {-value} {state['currency']} are above the {paid} {said}")
         if row is None:
             put_on_account(state, paid_on.isoformat(), value)
             continue
@@ -666,16 +671,16 @@ def take_payment(state, record, terms):
             row["paid_early"] = min(row["paid_early"], row["paid"])
         elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
-    if owed is not None and total > owed:
+
+
+def announce(state, what, total):
+    """A refund that the seller announces, as far as it owes it; below 0 money came, which need not be announced."""
+    # What was paid or credited beyond what is due. An advance waits for the order's bills.
+    waits, before = 0 if state["stage"] in ("cancelled", "refused") else state["on_account"], state.get("announced", 0)
+    owed = max(divide(0, 1, state["places"]), -payable(state) - waits - before)
+    if total > owed:
         raise Reject(f"{what}: {total} {state['currency']} are above the {owed} that the seller owes")
-    if "TotalPaymentAmount" in body and amount(body, "TotalPaymentAmount", state) != total:
-        raise Reject(f"{what}: lines {total}, TotalPaymentAmount {number(body, 'TotalPaymentAmount')}")
-
-
-def owed_back(state):
-    """What was paid or credited beyond what is due, before this payment. An advance waits for the order's bills."""
-    waits = 0 if state["stage"] in ("cancelled", "refused") else state["on_account"]
-    return max(-payable(state) - waits, divide(0, 1, state["places"]))
+    state["announced"] = max(before + total, 0)
 
 
 def put_on_account(state, paid_on, value):
@@ -719,24 +724,21 @@ def match(state, terms):
     state["findings"], odd, is_two_way = [], [], terms.get("match") == "two-way"
     for name, line in state["lines"].items():
         ordered, have = line["ordered"], kept(line)
-        accepted = ordered if is_two_way else have
-        if accepted > ordered:
-            accepted = min(accepted, ordered + tolerance(terms, "over_delivery", ordered))
+        more = tolerance(terms, "over_delivery", ordered) if have > ordered else 0
+        accepted = ordered if is_two_way else min(have, ordered + more)
         line["invoiced"], line["accepted"] = 0, accepted
-        if "short" in line or have > accepted:
+        if line.get("short") or have > accepted:
             odd.append(name)
     # What the invoices of the order share: each takes what those before it left.
-    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}, "account": {}}
-    if "account" in state:
-        shared["account"] = dict(state["account"])
+    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}}
+    shared["account"] = dict(state.get("account", ()))
     for row in state["invoices"]:
         match_invoice(state, row, shared)
-    disputed = [one["line"] for one in state["findings"]]
     for name in sorted(odd):
         line = state["lines"][name]
         if kept(line) > line["accepted"]:
             find(state, None, name, "over-delivery", kept(line) - line["accepted"])
-        elif line["short"] > 0 and kept(line) < line["ordered"] and name not in disputed:
+        elif kept(line) < line["ordered"] and name not in [one["line"] for one in state["findings"]]:
             find(state, None, name, "short delivery", min(line["short"], line["ordered"] - kept(line)))
     state["status"] = status_of(state)
     del state["findings"][FINDINGS_MOST:]
@@ -883,10 +885,8 @@ def status_of(state):
         return "received" if any(line["received"] for line in lines) else moved
     found = [row["status"] for row in rows] + [one["what"] for one in state["findings"]]
     worst = [one for one in ("disputed", "overpaid", "waits for receipt") if one in found]
-    if worst:
-        return worst[0]
-    if payable(state) > 0:
-        return "matched"
+    if worst or payable(state) > 0:
+        return [*worst, "matched"][0]
     return "settled" if all(line["invoiced"] >= line["ordered"] for line in lines) else "partly settled"
 
 

@@ -35,8 +35,6 @@ SHARES = {
     "payment": {"/*": {"seller", "debtor"}},  # and the assignee, if it is paid
 }
 
-_FINANCIERS = ("financier_1", "financier_2", "financier_3")
-
 # A state has a greatest size. Each of these is for one side alone, and all together stay below it.
 _DOCUMENTS = {"seller": 250, "debtor": 250, "financier_1": 100, "financier_2": 100, "financier_3": 100}
 _LINES = 300  # of an order
@@ -45,7 +43,7 @@ _BILLED = 1000  # an invoice counts eight, each of its lines one
 
 def share(record, terms):
     named = record["body"].get("Assignee")
-    if named is not None and named not in _FINANCIERS:
+    if named is not None and named not in sorted(ROLES - SIGNERS):
         raise Reject(f"Assignee is {named}, no financier here")
     return {} if named is None else {"/*": [named]}
 
@@ -60,46 +58,41 @@ def key(record):
 
 
 def apply(state, record, terms):
-    body, kind, author = record["body"], record["type"], record["author"]
+    body, kind, role, author = record["body"], record["type"], record["role"], record["author"]
     if state is None and kind != "order":
         raise Reject(f"the debtor has filed no order {key(record)}")
-    if state is None:
-        seller = _text(body, "Seller", 63) if "Seller" in body else None
-        state = {"order": key(record), "debtor": author, "seller": seller, "documents": [], "filed": {}}
+    state = state or {"order": key(record), "documents": []}
     # Each financier counts for itself: it neither uses up what another may file nor learns of its numbers.
-    label = f"{record['role']} {kind}" if record["role"] in _FINANCIERS else kind
-    document = f"{label} {_text(body, 'ID')}"
-    if document in state["documents"] or sum(one.startswith(f"{label} ") for one in state["documents"]) >= 100:
-        raise Reject(f"{kind} {body['ID']} was filed before, or the order has 100 of its kind")
-    filed = state["filed"].get(record["role"], 0) + 1
-    if filed > _DOCUMENTS[record["role"]]:
-        raise Reject(f"{kind} {body['ID']}: the order has {filed - 1} documents of the {record['role']}")
-    if record["role"] in ("debtor", "seller"):  # a role may have several members, an order has one
-        party = state[record["role"]] = state[record["role"]] or author
-        if party != author:
-            raise Reject(f"the {record['role']} of order {state['order']} is {party}, not {author}")
-    _STEPS[kind](state, record, terms)
-    filed = state["filed"] | {record["role"]: filed}
-    return state | {"documents": [*state["documents"], document], "filed": filed}
+    document, most = f"{role} {kind} {_text(body, 'ID')}", _DOCUMENTS[role]
+    filed = [one for one in state["documents"] if one.startswith(f"{role} ")]
+    if document in filed or len(filed) >= most or sum(one.startswith(f"{role} {kind} ") for one in filed) >= 100:
+        raise Reject(f"{kind} {body['ID']} was filed before, or the order has 100 of its kind, or {most} of the {role}")
+    if role in SIGNERS and state.setdefault(role, author) != author:  # a role may have several members, an order one
+        raise Reject(f"the {role} of order {state['order']} is {state[role]}, not {author}")
+    steps = {"order": _order, "receipt": _receipt, "invoice": _invoice, "credit-note": _credit, "dilution": _credit}
+    steps |= {"assignment": _assignment, "assignment-confirmation": _confirmation, "assignment-release": _release}
+    steps.get(kind, _payment)(state, record, terms)
+    return state | {"documents": [*state["documents"], document]}
 
 
 def summary(state):
     invoices = list(state["invoices"].values())
-    due = [(each["due"], each["owed"], each["pay_to"]) for each in invoices if each["owed"]]
-    due_date, amount, payee = min(due) if due else (None, None, None)
+    due = min([(each["due"], each["owed"], each["pay_to"]) for each in invoices if each["owed"]], default=[None] * 3)
     totals = {name: sum(each[name] for each in invoices) for name in ("credited", "paid", "disputed", "owed")}
     totals["billed"] = sum(each["payable"] for each in invoices)
     totals["paid_without_effect"] = sum(sum(each["misdirected"].values()) for each in invoices)
     totals["owed_to_seller"] = sum(each["owed"] for each in invoices if each["pay_to"] == "seller")
     totals["owed_to_financiers"] = totals["owed"] - totals["owed_to_seller"]
     status = "owed" if totals["owed"] else "disputed" if totals["disputed"] else "settled" if invoices else "unbilled"
-    totals.update({"due_date": due_date, "due_amount": amount, "due_to": payee})
-    return {"order": state["order"], "currency": state["currency"], "status": status, **totals}
+    told = {"order": state["order"], "currency": state["currency"], "status": status, **totals}
+    return told | {"due_date": due[0], "due_amount": due[1], "due_to": due[2]}
 
 
 def _order(state, record, terms):
     body = record["body"]
     state.update({"currency": _text(body, "DocumentCurrencyCode", 12), "lines": {}, "invoices": {}})
+    if "Seller" in body:
+        state["seller"] = _text(body, "Seller", 63)
     if len(body["OrderLine"]) > _LINES:
         raise Reject(f"order {state['order']} has {len(body['OrderLine'])} lines, at most {_LINES}")
     for line in body["OrderLine"]:
@@ -135,20 +128,15 @@ def _invoice(state, record, terms):
     invoice = {"issued": _text(body, "IssueDate"), "due": _text(body, "DueDate"), "payable": payable, "lines": lines}
     invoice.update({"credited": 0, "paid": 0, "disputed": 0, "misdirected": {}, "assignment": None, "objection": None})
     _settle(state["invoices"].setdefault(body["ID"], invoice))
-    size = sum(8 + len(each["lines"]) for each in state["invoices"].values())
-    if size > _BILLED:
+    if sum(8 + len(each["lines"]) for each in state["invoices"].values()) > _BILLED:
         raise Reject(f"invoice {body['ID']}: the invoices of order {state['order']} and their lines are too many")
 
 
 def _assignment(state, record, terms):
     body, currency = record["body"], state["currency"]
     name, invoice = _billed(state, body)
-    if body.get("Assignee") not in _FINANCIERS:
-        raise Reject(f"assignment {body['ID']} names no Assignee")
     if invoice["assignment"]:
         raise Reject(f"invoice {name} is taken: an assignment is {invoice['status']}")
-    if not invoice["open"]:
-        raise Reject(f"invoice {name} has nothing left to assign: {invoice['paid']} {currency} are paid")
     amount = _number(body["AssignedAmount"], currency, f"assignment {body['ID']}")
     said = (amount, body["InvoiceDocumentReference"].get("IssueDate"), body.get("DueDate"))
     if said != (invoice["open"], invoice["issued"], invoice["due"]):  # the financier reads these here alone
@@ -158,19 +146,18 @@ def _assignment(state, record, terms):
     net, percent = sum(line[1] for line in invoice["lines"].values()), terms["surcharge_percent"]
     if invoice["payable"] * 100 > net * (100 + percent):
         raise Reject(f"invoice {name} is of {invoice['payable']} {currency}, its lines and {percent} % are less: {net}")
-    invoice["assignment"] = {"ID": body["ID"], "assignee": body["Assignee"], "confirmed": 0, "since": None}
+    invoice["assignment"] = {"ID": body["ID"], "assignee": _text(body, "Assignee"), "confirmed": 0, "since": None}
     _settle(invoice)
 
 
 def _check_free(state, name, *limits):
     """Refuse an invoice that is another under a new number, or bills what is taken: above the greatest of `limits`."""
-    invoice, taken = state["invoices"][name], {}
+    invoice, taken, currency = state["invoices"][name], {}, state["currency"]
     for number, other in state["invoices"].items():
         if number == name or not (other["paid"] or (other["assignment"] and other["open"])):
             continue
         if all(other[part] == invoice[part] for part in ("payable", "issued", "due", "lines")):
-            amount = f"{invoice['payable']} {state['currency']}"
-            raise Reject(f"invoice {name} is invoice {number} under another number, which is taken: {amount}")
+            raise Reject(f"invoice {name} is {number} under another number, taken: {invoice['payable']} {currency}")
         for line, (quantity, net) in other["lines"].items():
             before, billed = taken.get(line, (0, 0))
             taken[line] = before + quantity, billed + net
@@ -188,28 +175,29 @@ def _check_free(state, name, *limits):
 
 
 def _confirmation(state, record, terms):
-    body = record["body"]
+    body, currency, what = record["body"], state["currency"], f"confirmation {record['body']['ID']}"
     name, invoice = _assigned(state, body)
     assignment, code = invoice["assignment"], body.get("ResponseCode")
     if body.get("Assignee") != assignment["assignee"]:
         raise Reject(f"assignment {assignment['ID']} is not to {body.get('Assignee')}")
     if code not in ("AP", "CA", "RE") or (code != "AP" and not body.get("Description")):
         raise Reject(f"ResponseCode {code}: AP confirms all, CA less and RE nothing; these say why in Description")
-    before = assignment["confirmed"]
-    if code == "RE":
-        if before:
-            raise Reject(f"assignment {assignment['ID']} is confirmed: that is not taken back")
-        invoice.update({"assignment": None, "objection": _cut(body["Description"])})
+    if code == "RE" and assignment["confirmed"]:
+        raise Reject(f"assignment {assignment['ID']} is confirmed: that is not taken back")
+    if code == "RE":  # so much of the words as a state has room for, with question marks for what is not of ASCII
+        told = "; ".join(one for one in _several(body["Description"]) if isinstance(one, str))[:100]
+        plain = [one if one.isascii() and one.isprintable() and one not in '"\\' else "?" for one in told]
+        invoice.update({"assignment": None, "objection": "".join(plain)})
         return _settle(invoice)
-    amount = _number(body["ConfirmedAmount"], state["currency"], f"confirmation {body['ID']}")
-    most = before + (invoice["disputed"] if before else invoice["open"])
-    if not before < amount <= most or (code == "AP") != (amount == most):
-        more = f"{most} exactly" if code == "AP" else f"between {before} and {most}"
-        raise Reject(f"confirmation {body['ID']} is of {amount} {state['currency']}, {code} has to be {more}")
-    if not before:
+    amount = _number(body["ConfirmedAmount"], currency, what)
+    # It says what is owed from now on: what was paid or credited before is not open, and not confirmed again.
+    owed, left = invoice["owed"] if assignment["confirmed"] else 0, invoice["open"]
+    if not owed < amount <= left or (code == "AP") != (amount == left):
+        raise Reject(f"{what} is of {amount} {currency}: {owed} owed, {left} open; AP has to be that, CA between")
+    if not assignment["confirmed"]:
         _check_free(state, name, terms["coverage"])
         assignment["since"] = record["sequence"]["time"]
-    assignment["confirmed"], invoice["disputed"] = amount, most - amount
+    assignment["confirmed"], invoice["disputed"] = amount, left - amount
     return _settle(invoice)
 
 
@@ -241,18 +229,10 @@ def _payment(state, record, terms):
     for line in body["RemittanceAdviceLine"]:
         name, invoice = _billed(state, line["BillingReference"][0])
         amount = _number(line["DebitLineAmount"], currency, f"payment {body['ID']} of invoice {name}")
-        if payee != invoice["pay_to"]:
-            invoice["misdirected"][payee] = invoice["misdirected"].get(payee, 0) + amount
-        elif amount > invoice["open"]:
+        if payee == invoice["pay_to"] and amount > invoice["open"]:
             raise Reject(f"payment {body['ID']}: {amount} {currency} for invoice {name}, open are {invoice['open']}")
-        else:
-            invoice["paid"] += amount
-        _settle(invoice)
-
-
-_BILLS = {"order": _order, "receipt": _receipt, "invoice": _invoice, "credit-note": _credit, "payment": _payment}
-_CLAIMS = {"assignment": _assignment, "assignment-confirmation": _confirmation, "assignment-release": _release}
-_STEPS = {**_BILLS, **_CLAIMS, "dilution": _credit}
+        invoice["misdirected"][payee] = invoice["misdirected"].get(payee, 0) + amount
+        _settle(invoice)  # at once, if this one is owed
 
 
 def _settle(invoice):
@@ -314,14 +294,7 @@ def _several(value):
 
 def _text(body, name, most=50):
     value = body.get(name)
-    if not isinstance(value, str) or not value.strip() or len(value.encode()) > most:
-        raise Reject(f"{name} is missing, or no text of 1 to {most} bytes")
-    if not value.isprintable() or '"' in value or "\\" in value:
-        raise Reject(f"{name} {value!r} holds quotes, backslashes or what is not printed")
+    is_plain = isinstance(value, str) and value.strip() and value.isprintable() and not {'"', "\\"} & {*value}
+    if not is_plain or len(value.encode()) > most:  # what is escaped in a state has more
+        raise Reject(f"{name} is no text of 1 to {most} bytes, printed and without quotes and backslashes: {value}")
     return value
-
-
-def _cut(words):
-    """So much of a text, or of several, as a state has room for: 100 letters of ASCII, others as question marks."""
-    told = "; ".join(one for one in _several(words) if isinstance(one, str))[:100]
-    return "".join(one if one.isascii() and one.isprintable() and one not in '"\\' else "?" for one in told)
