@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_summaries_are_a_table_for_people(guide: Path) -> None:
     assert head.split(",") == ["case", "crates_out", "amount_due", "currency", "no summary because"]
     assert {*head.split(",")[1:-1]} == {*states[0]["summary"]}
     assert [row.split(",")[0] for row in rows] == [state["case"] for state in states]
+
+
+def test_states_that_find_no_room_are_named_and_nothing_of_them_is_left(guide: Path) -> None:
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))  # no file may grow beyond: what a full disk looks like
+    try:
+        said = run_crates("--save", "states.ndjson")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    assert (said.code, "error: states.ndjson: File too large" in said.err) == (3, True), said
+    assert not list(guide.glob("*states*")) and not list(guide.glob(".*"))
 
 
 def test_cases_whose_summary_fails_are_counted_to_whoever_asked_for_the_table(guide: Path) -> None:
