@@ -66,7 +66,7 @@ class Running:
         while not self._done.done():
             for engine in self._engines:
                 engine.interrupt()
-            wait([self._done], timeout=0.1)
+            wait([self._done], timeout=1)
         self._pool.shutdown()
 
     # --- inside: on threads of its own ---
