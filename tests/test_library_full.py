@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -104,24 +104,54 @@ def test_a_buyer_who_fills_an_order_leaves_room_for_the_sellers_invoice(engine: 
 
 
 def test_an_order_that_both_sides_fill_stays_within_its_bound(engine: Engine) -> None:
-    """Lines, a change of all of them, invoices, receipts, and payments late on a hundred days."""
-    case = _Case(engine, "purchase", {"interest_percent": 8})
+    """All that a state has room for, each at its longest: two hundred days of late payments, credit notes, findings."""
+    case = _Case(engine, "purchase", {"interest_percent": 8, "penalty_percent_per_day": 1, "discount_percent": 1})
     accepted = _purchase("seller", "order-response", "OR-1", OrderResponseCode="AP")
     assert case.file([_order(120), accepted]) == [None, None]
-    bills = [_bill(_name(number), 1, f"2026-01-{number % 28 + 1:02}") for number in range(100)]
-    for number, bill in enumerate(bills):
-        bill["body"] |= {"DueDate": "2026-01-30", "LegalMonetaryTotal": {"PayableAmount": _eur(number + 1)}}
-        bill["body"]["InvoiceLine"][0]["LineExtensionAmount"] = _eur(number + 1)
-    assert case.file(bills).count(None) == 100
-    billed = [{"InvoiceDocumentReference": {"ID": _name(99)}}]
-    days = [f"2026-{2 + number // 28:02}-{number % 28 + 1:02}" for number in range(100)]
-    paid = [_payment(_name(number), day) for number, day in enumerate(days)]
-    for one in paid[::2]:
-        one["body"]["BillingReference"] = billed
-    receipts = [_receipt(_name(number)) for number in range(100)]
-    assert case.file(paid + receipts).count(None) == 200
     assert case.file([_change("OC-1", 121), _change("OC-2", 120)])[1] is None
-    assert limits.STATE_BYTES_MAX // 3 < case.size < limits.STATE_BYTES_MAX
+    bills = [_long_bill(number) for number in range(100)]
+    assert case.file(bills).count(None) == 100
+    credited = [_credit(_name(number), _name(number)) for number in range(100)]
+    assert case.file(credited).count(None) == 100
+    answered = [_purchase("seller", "despatch", _name(number), DespatchLine=[_sent(number)]) for number in range(100)]
+    assert case.file(answered).count(None) == 99, "the seller's three hundredth is the last"
+    days = [f"2026-{2 + number // 28:02}-{number % 28 + 1:02}" for number in range(100)]
+    paid = [_remittance(_name(number), day, 98, 99) for number, day in enumerate(days)]
+    receipts = [_receipt(_name(number), RejectedQuantity=_each(_SMALL)) for number in range(100)]
+    assert case.file(paid + receipts).count(None) == 200
+    (state,) = case.fold.states.values()
+    assert limits.STATE_BYTES_MAX // 2 < len(state) < limits.STATE_BYTES_MAX
+    assert state.count(b'"what"') == 20, "so many findings are kept"
+
+
+_SMALL: Final = Decimal("0." + "1" * 22)
+_LONG: Final = Decimal("1." + "0" * 20)
+
+
+def _long_bill(number: int) -> Step:
+    """An invoice of one line, with numbers of 24 letters, and another total than all others."""
+    net, bill = number + 2 + _LONG, _bill(_name(number), 0, "2026-01-02")
+    line = {"ID": _name(number), "InvoicedQuantity": _each(_SMALL), "LineExtensionAmount": _eur(net)}
+    charge = {"ChargeIndicator": True, "Amount": _eur(_LONG)}
+    total = {"PayableAmount": _eur(net), "PrepaidAmount": _eur(_LONG)}
+    bill["body"] |= {"InvoiceLine": [line], "AllowanceCharge": [charge], "LegalMonetaryTotal": total}
+    return {**bill, "body": {**bill["body"], "DueDate": "2026-01-30"}}
+
+
+def _credit(name: str, invoice: str) -> Step:
+    line = {"ID": _name(int(invoice[:3]) % 100), "CreditedQuantity": _each(0), "LineExtensionAmount": _eur(1)}
+    body = {"CreditNoteLine": [line], "BillingReference": [{"InvoiceDocumentReference": {"ID": invoice}}]}
+    return _purchase("seller", "credit-note", name, LegalMonetaryTotal={"PayableAmount": _eur(1)}, **body)
+
+
+def _sent(number: int) -> Step:
+    return {"ID": _name(number), "DeliveredQuantity": _each(_SMALL)}
+
+
+def _remittance(name: str, day: str, *invoices: int) -> Step:
+    billed = [{"BillingReference": [{"InvoiceDocumentReference": {"ID": _name(number)}}]} for number in invoices]
+    lines = [{**one, "DebitLineAmount": _eur(_LONG)} for one in billed] + [{"DebitLineAmount": _eur(_LONG)}]
+    return _purchase("buyer", "payment", name, PaidDate=day, RemittanceAdviceLine=lines)
 
 
 def test_a_seller_who_fills_an_order_leaves_room_for_the_buyers_receipt(engine: Engine) -> None:
@@ -139,10 +169,11 @@ def test_an_order_has_a_greatest_number_of_lines(engine: Engine) -> None:
     assert 2 * case.size < limits.STATE_BYTES_MAX
 
 
-def test_a_party_of_a_receivable_that_fills_it_leaves_room_for_the_other(engine: Engine) -> None:
+def test_a_receivable_that_all_sides_fill_has_room_for_a_payment(engine: Engine) -> None:
+    """Lines and invoices up to their bounds, each offered, objected to at length, and paid to a wrong party."""
     case = _Case(engine, "receivable", cases("receivable")["terms"])
-    line = {"Quantity": _each(int("9" * 15)), "LineExtensionAmount": _eur(10**12)}
-    order = _purchase("debtor", "order", "PO-1", DocumentCurrencyCode="EUR")
+    line = {"Quantity": _each(10**14), "LineExtensionAmount": _eur(10**15)}
+    order = _purchase("debtor", "order", "PO-1", DocumentCurrencyCode="EUR", Seller="seller.example")
     order["body"]["OrderLine"] = [{"LineItem": {"ID": _name(number), **line}} for number in range(300)]
     assert case.file([order]) == [None]
     receipts = [{**_receipt(_name(number)), "role": "debtor"} for number in range(101)]
@@ -151,9 +182,25 @@ def test_a_party_of_a_receivable_that_fills_it_leaves_room_for_the_other(engine:
     for bill in bills:
         bill["body"]["DueDate"] = "2026-02-01"
     assert case.file(bills).count(None) == 100
-    paid = {"BillingReference": [{"InvoiceDocumentReference": {"ID": _name(0)}}], "DebitLineAmount": _eur(1)}
-    assert case.file([_purchase("debtor", "payment", "P-1", RemittanceAdviceLine=[paid])]) == [None]
-    assert case.size < limits.STATE_BYTES_MAX
+    assert case.file([step for number in range(100) for step in _refused_offer(_name(number))]).count(None) == 200
+    billed = [{"BillingReference": [{"InvoiceDocumentReference": {"ID": _name(n)}}]} for n in range(100)]
+    paid = [{**one, "DebitLineAmount": _eur(Decimal("0.1" + "0" * 21))} for one in billed]
+    for financier in ("financier_2", "financier_3"):
+        misdirected = _purchase("debtor", "payment", financier, Assignee=financier, RemittanceAdviceLine=paid)
+        assert case.file([misdirected]) == [None]
+    assert case.file([_purchase("debtor", "payment", "P-1", RemittanceAdviceLine=paid[:1])]) == [None]
+    assert limits.STATE_BYTES_MAX // 3 < case.size < limits.STATE_BYTES_MAX
+
+
+def _refused_offer(name: str) -> Iterator[Step]:
+    """The offer of an invoice of 10 EUR, and the debtor's objection."""
+    billed = {"InvoiceDocumentReference": {"ID": name, "IssueDate": "2026-01-01"}, "DueDate": "2026-02-01"}
+    offer = _purchase("seller", "assignment", name, **billed, AssignedAmount=_eur(10))
+    answer = _purchase("debtor", "assignment-confirmation", name, ResponseCode="RE", Description=["not ours " * 200])
+    answer["body"] |= {"AssignmentReference": {"ID": name}}
+    for step in (offer, answer):
+        step["body"]["Assignee"] = "financier_1"
+        yield step
 
 
 @pytest.mark.parametrize("seller", ["", {"ID": "seller.example"}, "s" * 64])
