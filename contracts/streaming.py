@@ -23,7 +23,8 @@ Line = tuple[int, bytes]
 """The number of a line in its file, from 1, and its text."""
 
 _BEGUN: Final = ". This looks like a list, or JSON over several lines: write each input whole, on a line of its own"
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula, in either width."""
 
 
 class SummaryMissing(BadInput):

@@ -50,6 +50,11 @@ IN_FILE: Final = [
         "class C:\n    def __getattribute__(self, x):  # here\n        return x",
         "class C:\n    def __eq__(self, x):\n        return True",
     ),
+    Pair(
+        "function-wrong",
+        "def share(record, terms):\n    return Reject('no')  # here",
+        "def share(record, terms):\n    raise Reject('no')",
+    ),
     Pair("function-wrong", "def share(record):  # here\n    return {}", "def share(record, terms):\n    return {}"),
     Pair(
         "function-wrong",
@@ -125,6 +130,21 @@ IN_FILE: Final = [
         "pattern-malformed",
         "def share(record, terms):\n    return {'/a': {'bank'}} | {'x': {'bank'}}  # here",
         "def share(record, terms):\n    return {'/a': {'bank'}} | {'/x': {'bank'}}",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    return record['time'] and {'x': {'bank'}}  # here",
+        "def share(record, terms):\n    return record['time'] and {'/x': {'bank'}}",
+    ),
+    Pair(
+        "pattern-malformed",
+        "def share(record, terms):\n    return {'/a': {'bank'}, **{'x': {'bank'}}}  # here",
+        "def share(record, terms):\n    return {'/a': {'bank'}, **{'/x': {'bank'}}}",
+    ),
+    Pair(
+        "role-unknown",
+        "def share(record, terms):\n    rows = ({'/x': ['bnk']}, 1)  # here\n    return rows[0]",
+        "def share(record, terms):\n    rows = ({'x': ['bnk']}, 1)\n    return {'/x': rows[0]['x'][1:]}",
     ),
     Pair(
         "module-work",

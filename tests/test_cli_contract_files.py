@@ -62,6 +62,15 @@ def test_states_that_find_no_room_are_named_and_nothing_of_them_is_left(guide: P
     assert not list(guide.glob("*states*")) and not list(guide.glob(".*"))
 
 
+def test_contract_without_summary_has_no_table_and_nothing_is_written_over(guide: Path) -> None:
+    text = (guide / "crates.py").read_text(encoding="utf-8")
+    (guide / "crates.py").write_text(text.replace("def summary(state):", "def told(state):"), encoding="utf-8")
+    (guide / "states.ndjson").write_text("older")
+    said = run_crates("--save", "states.ndjson", "--table", "owed.csv")
+    assert (said.code, "no `summary`" in said.err) == (1, True), said
+    assert (guide / "states.ndjson").read_text() == "older" and not (guide / "owed.csv").exists()
+
+
 def test_cases_whose_summary_fails_are_counted_to_whoever_asked_for_the_table(guide: Path) -> None:
     text = (guide / "crates.py").read_text(encoding="utf-8")
     assert "summary failed" not in run_crates("--table", "owed.csv").err

@@ -103,8 +103,8 @@ def test_text_that_a_spreadsheet_would_compute_is_no_formula_in_the_table(engine
 
 def test_columns_stand_as_summary_writes_them_and_unwritten_ones_behind(engine: Engine) -> None:
     body = """
-    columns = {f"{name}_to": state["late"] for name in "zy"}
-    columns |= {"status": state["n"], "due": 1, "amount": 2} if state["n"] else {}
+    columns = {f"{name}_to": state.get("amount", state["late"]) for name in "zy"}
+    columns |= {"status": state.get("n", 0), "due": 1, "amount": 2} if state["n"] else {}
     return {**columns, "late": None, "n": 3}
 """
     source = COUNTS.replace('{"n": ', '{"late": 0, "n": ') + f"\n\ndef summary(state):{body}"

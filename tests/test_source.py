@@ -52,7 +52,15 @@ CODES: Final = {
     "pattern-malformed", "patterns-ambiguous", "role-malformed", "role-unknown", "roles-missing", "signers-missing",
     "syntax", "title-missing", "too-large", "too-many", "type-malformed", "type-reserved",
 }  # fmt: skip
-DOUBTS: Final = {"no-effect", "role-blind", "role-unused", "type-unauthored", "type-unseen", "type-unshared"}
+DOUBTS: Final = {
+    "no-effect",
+    "pattern-odd",
+    "role-blind",
+    "role-unused",
+    "type-unauthored",
+    "type-unseen",
+    "type-unshared",
+}
 OF_CODE: Final = {"function-missing", *[pair.code for pair in (*IN_APPLY, *IN_FILE)]} - CODES
 """What is found in the code of functions; see tests/test_lint_code.py."""
 
@@ -415,6 +423,9 @@ def test_findings_are_counted_too() -> None:
             "type-unseen",
             5,
         ),
+        (agreement(shares='{"t": {"/*": {"a", "b"},\n"/lines[*]/cost": set()}}'), "pattern-odd", 6),
+        (agreement(shares='{"t": {"/*": {"a", "b"},\n"/**/cost": set()}}'), "pattern-odd", 6),
+        (agreement(shares='{"t": {"/*": {"a", "b"},\n"/cost/": set()}}'), "pattern-odd", 6),
         (agreement(rest="import os"), "no-effect", 6),
         (agreement(rest="'a word'\nos.system('x')"), "no-effect", 7),
         (agreement(rest="def price(): ..."), "no-effect", 6),

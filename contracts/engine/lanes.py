@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -38,9 +38,17 @@ class Work:
 
 
 def start_in_lanes(engine: Engine, work: Work) -> Running:
-    """Go on in the background. Raises: ContractNotRunnable, EngineFailed, EngineUnfit; later `Running.outcomes`."""
+    """Go on in the background. Raises: ContractNotRunnable, EngineFailed, EngineUnfit; later `Running.outcomes`.
+
+    The engine is for nobody else until then: to stop what runs is to end its worker.
+    """
     engine.load(work.source)  # the guest is compiled once, and not by both at the same time
     return Running([engine, engine.beside()], work)
+
+
+def lane_of(case: str | None) -> int:
+    """Which worker has a case. What has no case needs no state, and goes to the first."""
+    return 0 if case is None else zlib.crc32(case.encode()) % LANES
 
 
 class Running:
@@ -76,7 +84,7 @@ class Running:
         half = -(-count // LANES)
         parts = [records[half * lane : half * (lane + 1)] for lane in range(LANES)]
         cases = [case for part in self._side_by_side(self._find_cases, parts) for case in part]
-        lanes = [[at for at in range(count) if _lane(cases[at]) == lane] for lane in range(LANES)]
+        lanes = [[at for at in range(count) if lane_of(cases[at]) == lane] for lane in range(LANES)]
         parts = [[records[at] for at in lane] for lane in lanes]
         outcomes: dict[int, Outcome] = {}
         for lane, done in zip(lanes, self._side_by_side(self._evaluate, parts), strict=True):
@@ -87,7 +95,12 @@ class Running:
 
     def _side_by_side(self, do: Callable[[Engine, Sequence[str]], T], parts: Sequence[Sequence[str]]) -> list[T]:
         tasks = [self._pool.submit(do, engine, part) for engine, part in zip(self._engines, parts, strict=True)]
-        wait(tasks)  # of all: where one fails the other still holds its engine
+        _, others = wait(tasks, return_when=FIRST_EXCEPTION)
+        self._stopped = self._stopped or bool(others)  # one failed, and the other need not go on
+        wait(others)
+        faults = [fault for task in tasks if (fault := task.exception()) is not None]
+        if faults:
+            raise min(faults, key=lambda fault: isinstance(fault, _Stopped))
         return [task.result() for task in tasks]
 
     def _find_cases(self, engine: Engine, records: Sequence[str]) -> list[str | None]:
@@ -116,8 +129,3 @@ class Running:
 
 class _Stopped(Exception):
     """Whoever waited for it does so no more."""
-
-
-def _lane(case: str | None) -> int:
-    """What has no case needs no state, and goes anywhere."""
-    return 0 if case is None else zlib.crc32(case.encode()) % LANES

@@ -106,9 +106,10 @@ class Engine:
 
     def beside(self) -> Engine:
         """A second one with a worker of its own, for what need not wait for this one; it is closed with this one."""
-        if self._beside is None:
-            self._beside = Engine(folder=self._folder, tell=self._tell)
-        return self._beside
+        with self._lock:
+            if self._beside is None:
+                self._beside = Engine(folder=self._folder, tell=self._tell)
+            return self._beside
 
     def interrupt(self) -> None:
         """End the worker, whatever it does: a call that waits for it on another thread fails (`EngineFailed`)."""

@@ -58,6 +58,9 @@ def meant(code: Code, name: str) -> str:
     return close[0] if close else ""
 
 
+_REJECT: Final = "a Reject"
+
+
 def check_functions(code: Code) -> Iterator[Finding]:
     found = find_functions(code)
     leaving, ending = _leaving(code), Ending(code)
@@ -99,7 +102,8 @@ def _check_returned(code: Code, found: dict[str, ast.FunctionDef]) -> Iterator[F
         name = names.get(code.scopes[back].node)  # type: ignore[call-overload]  # a scope of another kind is no key
         what = _named(name, back.value) if name is not None else ""
         if name is not None and what:
-            yield _finding(back, "function-wrong", f"{name} returns {what} here", _RETURNS[name])
+            instead = "write raise Reject(...)" if what == _REJECT else _RETURNS[name]
+            yield _finding(back, "function-wrong", f"{name} returns {what} here", instead)
 
 
 def _named(name: str, value: ast.expr | None) -> str:
@@ -113,6 +117,8 @@ def _named(name: str, value: ast.expr | None) -> str:
             return "true or false"
         case ast.Constant():
             return "a number"
+        case ast.Call(func=ast.Name(id="Reject")):
+            return _REJECT
         case ast.List() | ast.ListComp() | ast.Tuple():
             return "a list"
         case ast.Set() | ast.SetComp():

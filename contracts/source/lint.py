@@ -68,6 +68,7 @@ def _read_functions(text: str, outline: Outline, source: Source | None) -> list[
 def _doubts(outline: Outline) -> Iterator[Finding]:
     yield from _doubtful_roles(outline)
     yield from _doubtful_types(outline)
+    yield from _doubtful_patterns(outline)
     for line in outline.idle if not outline.lines.keys() & set(FUNCTIONS) else ():
         message = "this statement has no effect: the file defines no function that is run"
         yield _doubt(line, "no-effect", message, "remove it")
@@ -102,6 +103,18 @@ def _doubtful_types(outline: Outline) -> Iterator[Finding]:
         if runs and not any(outline.signers.keys() <= row.names.keys() for row in rows):
             message = f"no part of the type {kind!r} is shared with all SIGNERS, so the contract's functions see none"
             yield _doubt(line, "type-unseen", message, "share what they need with every signer")
+
+
+def _doubtful_patterns(outline: Outline) -> Iterator[Finding]:
+    """Steps as other languages of paths have them: here they are names, of members that hardly any body has."""
+    for rows in outline.shares.values():
+        for pattern, row in rows.items():
+            odd = next((step for step in pattern.split("/")[1:] if not step or "**" in step or "[" in step), None)
+            if odd is not None:
+                message = f"the pattern {pattern[:80]!a} means a member that is named {odd[:80]!a}"
+                yield _doubt(
+                    row.line, "pattern-odd", message, "one step is one name; * is any name, and any place of a list"
+                )
 
 
 def _doubt(line: int, code: str, message: str, instead: str) -> Finding:

@@ -100,13 +100,21 @@ def _written(tree: ast.Module) -> dict[str, None]:
     for function in tree.body:
         if isinstance(function, ast.FunctionDef) and function.name == "summary":
             nodes = list(ast.walk(function))
-            reading = {
-                node.slice for node in nodes if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)
-            }
+            reading = {_read_by(node) for node in nodes}
             for node in nodes:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in reading:
                     found.append((node.lineno, node.col_offset, node.value))
     return dict.fromkeys(text for _, _, text in sorted(found))
+
+
+def _read_by(node: ast.AST) -> ast.expr | None:
+    """What stands in `part[...]` or first in `part.get(...)`."""
+    match node:
+        case ast.Subscript(slice=name, ctx=ast.Load()):
+            return name
+        case ast.Call(func=ast.Attribute(attr="get"), args=[name, *_]):
+            return name
+    return None
 
 
 def repair(pattern: str, cause: PatternMalformed) -> str:

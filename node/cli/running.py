@@ -55,13 +55,15 @@ def run(
     """Run a contract on a stream of inputs: what is applied, what is rejected and why, and the states' hash."""
     from contracts.disclosing import find_readers
     from contracts.folding import Fold
-    from contracts.streaming import Run, batches, encode_states, tabulate
+    from contracts.streaming import Run, SummaryMissing, batches, encode_states, tabulate
 
     _check_written([save, table], read=[file, inputs, terms])
     linted = read_contract(session, file, no_lint=no_lint)
     checked = read_terms(terms, file)
     with open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
         done = Run(Fold(engine, linted.text, checked, batch_inputs=batch), name)
+        if table is not None and "summary" not in done.fold.source.functions:
+            raise SummaryMissing
         engine.start()
         files: dict[int, str] = {}
         found: list[Readers] | None = [] if readers else None
@@ -226,8 +228,8 @@ def _tell(session: Session, done: Run, files: Mapping[int, str]) -> None:
         session.out.line(f"line {one.line}{file}:{case} {describe(one.reason, one.function)}")
     if len(done.rejected) > SHOWN:
         session.out.line(f"... and {len(done.rejected) - SHOWN} more; --json lists all. By the place that rejected:")
-        for reason, count in done.reasons()[:SHOWN]:
-            session.out.line(f"{count:>8}  such as: {reason}")
+        for reason, times in done.reasons()[:SHOWN]:
+            session.out.line(f"{times:>8}  such as: {reason}")
     session.out.pairs(
         {
             "applied": done.applied,
