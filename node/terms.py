@@ -55,6 +55,8 @@ def _check_schema(terms: bytes, schema: bytes, *, where: str, schema_name: str) 
         raise SchemaWrong(where=schema_name, reason=cause.message[:_MESSAGE_LETTERS_MAX]) from cause
     except BadInput as cause:
         raise SchemaWrong(where=schema_name, reason=str(cause)) from cause
+    except RecursionError as cause:
+        raise SchemaWrong(where=schema_name, reason="it refers to itself without end") from cause
     except referencing.exceptions.Unresolvable as cause:
         raise SchemaWrong(where=schema_name, reason=f"it refers to {cause.ref!r}, which it does not have") from cause
     if fault is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -49,6 +50,20 @@ def test_summaries_are_a_table_for_people(guide: Path) -> None:
     assert head.split(",") == ["case", "crates_out", "amount_due", "currency", "no summary because"]
     assert {*head.split(",")[1:-1]} == {*states[0]["summary"]}
     assert [row.split(",")[0] for row in rows] == [state["case"] for state in states]
+
+
+def test_terms_without_a_schema_are_said_to_be_unchecked(guide: Path) -> None:
+    assert "not checked" not in run_crates().err
+    (guide / "crates.schema.json").unlink()
+    assert "there is no crates.schema.json: the terms are not checked" in run_crates().err
+
+
+def test_file_whose_name_is_no_utf_8_is_named_in_json(guide: Path) -> None:
+    name = os.fsdecode(b"c\xff.ndjson")
+    (guide / name).write_bytes(b"[]\n")
+    said = tally("contract", "run", "crates.py", "--terms", "terms.json", "--inputs", name, "--json")
+    assert (said.code, said.json["error"]["code"]) == (1, "input-malformed"), said
+    assert said.json["error"]["message"].startswith(f"{name}:1: ")
 
 
 def test_states_that_find_no_room_are_named_and_nothing_of_them_is_left(guide: Path) -> None:

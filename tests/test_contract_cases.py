@@ -253,8 +253,17 @@ def test_terms_that_the_schema_allows_are_taken() -> None:
     check_terms(b"{}", None)
 
 
-@pytest.mark.parametrize("schema", [b'{"type":"nonsense"}', b"{", b'{"$ref":"https://schemas.example/other.json"}'])
-def test_a_schema_that_is_none_or_lies_elsewhere_is_refused(schema: bytes) -> None:
+@pytest.mark.parametrize(
+    "schema",
+    [
+        b'{"type":"nonsense"}',
+        b"{",
+        b'{"$ref":"https://schemas.example/other.json"}',
+        b'{"$ref":"#"}',
+        b'{"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}}}',
+    ],
+)
+def test_a_schema_that_is_none_or_lies_elsewhere_or_has_no_end_is_refused(schema: bytes) -> None:
     with pytest.raises(SchemaWrong):
         check_terms(TERMS, schema)
 

@@ -117,15 +117,21 @@ def try_cases(
 # --- what the commands of authors share ---------------------------------------------
 
 
-def read_terms(terms: Path | None, contract: Path) -> bytes:
-    """The terms in a file, or none, checked against the schema beside the contract. Raises: TermsWrong, SchemaWrong."""
+def read_terms(session: Session, terms: Path | None, contract: Path) -> bytes:
+    """The terms in a file, or none, checked against the schema beside the contract, if there is one.
+
+    Raises: TermsWrong, SchemaWrong.
+    """
     from ledger import limits
     from node.terms import TermsWrong, check_terms
 
     found = b"{}" if terms is None else read_text(terms, bytes_max=limits.BODY_BYTES_MAX).strip()
     where = "terms" if terms is None else str(terms)
+    schema = read_schema(contract)
+    if terms is not None and schema is None:
+        session.out.say(f"there is no {beside(contract, '.schema.json')}: the terms are not checked")
     try:
-        check_terms(found, read_schema(contract), where=where, schema_name=str(beside(contract, ".schema.json")))
+        check_terms(found, schema, where=where, schema_name=str(beside(contract, ".schema.json")))
     except TermsWrong as wrong:
         if terms is None:
             wrong.hint = f"--terms names the file of the terms that the contract wants. {wrong.hint}"

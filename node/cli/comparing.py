@@ -46,8 +46,8 @@ def compare(
 
     before, after = (read_contract(session, file, no_lint=no_lint) for file in (old, new))
     sides = (
-        Version(text=before.text, terms=read_terms(terms, old)),
-        Version(text=after.text, terms=read_terms(new_terms or terms, new)),
+        Version(text=before.text, terms=read_terms(session, terms, old)),
+        Version(text=after.text, terms=read_terms(session, new_terms or terms, new)),
     )
     with open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
         found = Comparison(engine, *sides, name)

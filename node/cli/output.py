@@ -76,7 +76,8 @@ class Output:
 
     def emit(self, value: object) -> None:
         """One JSON value and a newline on stdout."""
-        self.answer(json.dumps(value, ensure_ascii=False).encode())
+        # A file name that is no UTF-8 has lone surrogates, which JSON writes as escapes.
+        self.answer(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
     def raw(self, content: bytes) -> None:
         """Bytes on stdout as they are."""

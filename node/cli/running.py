@@ -59,7 +59,7 @@ def run(
 
     _check_written([save, table], read=[file, inputs, terms])
     linted = read_contract(session, file, no_lint=no_lint)
-    checked = read_terms(terms, file)
+    checked = read_terms(session, terms, file)
     with open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
         done = Run(Fold(engine, linted.text, checked, batch_inputs=batch), name)
         if table is not None and "summary" not in done.fold.source.functions:
