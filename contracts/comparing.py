@@ -12,7 +12,7 @@ from typing import Any
 from contracts import limits
 from contracts.disclosing import Disclosure, compare_rules
 from contracts.engine import Answer, Engine, Reason
-from contracts.folding import Fold
+from contracts.folding import Columns, Fold
 from contracts.streaming import Line, Lines
 from contracts.wording import describe_reason, encode_value
 from ledger.fields import encode_pointer
@@ -29,7 +29,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """A part of a case's state that differs, path empty: the whole. sides: `old` and `new`, where it is there."""
+    """A part of a case's state or summary that differs, path empty: the whole. sides: `old`, `new`, if it is there."""
 
     case: str
     path: str
@@ -111,8 +111,25 @@ class Comparison:
             for change in _compare_state(case, old.get(case), self.new.states.get(case))
         ]
 
+    def summaries(self) -> list[StateChange]:
+        """Columns that differ, by their names, of the cases that both have; nothing if one has no `summary`."""
+        if not all("summary" in fold.source.functions for fold in (self.old, self.new)):
+            return []
+        cases, found = sorted(self.old.states.keys() & self.new.states.keys()), list[StateChange]()
+        for start in range(0, len(cases), limits.BATCH_INPUTS_MAX):
+            part = cases[start : start + limits.BATCH_INPUTS_MAX]
+            old, new = self.old.summaries(part), self.new.summaries(part)
+            for case in part:
+                for path, sides in _walk((), _columns(old[case]), _columns(new[case])):
+                    found.append(StateChange(case=case, path=encode_pointer(path), sides=sides))
+        return found
+
 
 # --- inside ------------------------------------------------------------------------
+
+
+def _columns(told: Columns | Reason) -> Any:
+    return describe_reason(told) if isinstance(told, Reason) else told
 
 
 def _said(reason: Reason | None) -> str | None:

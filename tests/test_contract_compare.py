@@ -43,6 +43,7 @@ def rows(changes: list[Change]) -> list[str]:
 def test_a_version_is_equal_to_itself(engine: Engine) -> None:
     found = compare(engine, TEXT, STREAM)
     assert (found.inputs, found.states(), found.turns, found.rules, found.disclosure.changes()) == (4, [], [], [], [])
+    assert found.summaries() == []
 
 
 def test_states_differ_where_a_path_differs(engine: Engine) -> None:
@@ -50,6 +51,23 @@ def test_states_differ_where_a_path_differs(engine: Engine) -> None:
     assert [(one.case, one.path, *map(str, one.sides.values())) for one in found.states()] == [
         ("A", "/balance", "21.00", "22.40")
     ]
+
+
+def test_summaries_differ_by_column_and_where_one_fails(engine: Engine) -> None:
+    """States are the same: what finance reads of them is not."""
+    doubled = TEXT.replace('"amount_due": state["balance"]', '"amount_due": state["balance"] * 2')
+    found = compare(engine, doubled, STREAM)
+    assert doubled != TEXT and found.states() == []
+    assert [(one.case, one.path, *map(str, one.sides.values())) for one in found.summaries()] == [
+        ("A", "/amount_due", "21.00", "42.00"),
+        ("B", "/amount_due", "7.00", "14.00"),
+    ]
+    failing = TEXT.replace('"amount_due": state["balance"]', '"amount_due": state["owed"]')
+    assert {(one.path, one.sides["new"]) for one in compare(engine, failing, STREAM).summaries()} == {
+        ("", "KeyError: 'owed'")
+    }
+    silent = TEXT.replace("def summary(state):", "def told(state):")
+    assert compare(engine, silent, STREAM).summaries() == []
 
 
 def test_members_and_elements_that_one_lacks_are_told_by_their_path(engine: Engine) -> None:

@@ -60,20 +60,20 @@ def compare(
                 found.add(part)
                 read += sum(len(line) + 1 for _, line in part)
                 progress.update(read, found.inputs - len(found.turns), len(found.turns))
-        carried = found.carry_over() if migrate else None
+        carried, summaries = found.carry_over() if migrate else None, found.summaries()
     states = found.states(carried)
     if session.as_json:
         from contracts.wording import encode_value
 
         doubts = {"old": before.document(), "new": after.document()}
-        document = {**_document(found, states, carried), "doubts": doubts}
+        document = {**_document(found, states, carried), "summaries": _sides(summaries), "doubts": doubts}
         session.out.answer(encode_value(document).encode())
     else:
-        _tell(session, found, states, carried)
+        _tell(session, found, (states, summaries), carried)
         say_hints(session, (reason for one in found.turns for reason in (one.old, one.new)))
         before.tell(session)
         after.tell(session)
-    same = not (states or _has_differences(found) or (carried and carried.failed))
+    same = not (states or summaries or _has_differences(found) or (carried and carried.failed))
     return ExitCode.OK if same else ExitCode.REFUSED
 
 
@@ -89,7 +89,7 @@ def _document(found: Comparison, states: list[StateChange], carried: Carried | N
 
     return {
         "inputs": found.inputs,
-        "states": [{"case": one.case, "path": one.path, **one.sides} for one in states],
+        "states": _sides(states),
         "rejections": [
             {"line": one.line, "old": reason_document(one.old), "new": reason_document(one.new)} for one in found.turns
         ],
@@ -108,20 +108,31 @@ def _document(found: Comparison, states: list[StateChange], carried: Carried | N
     }
 
 
+def _sides(changes: list[StateChange]) -> list[dict[str, Any]]:
+    return [{"case": one.case, "path": one.path, **one.sides} for one in changes]
+
+
 def _change(one: Change) -> dict[str, Any]:
     return {"type": one.type, "part": one.part, "role": one.role, "reads_under": "new" if one.is_gained else "old"}
 
 
-def _tell(session: Session, found: Comparison, states: list[StateChange], carried: Carried | None) -> None:
+def _tell(
+    session: Session,
+    found: Comparison,
+    changes: tuple[list[StateChange], list[StateChange]],
+    carried: Carried | None,
+) -> None:
+    states, summaries = changes
     if carried is not None:
         failed = [f"{case}: {describe(why, 'migrate')}" for case, why in carried.failed.items()]
         _section(session, f"Carried over: {count(len(carried.states), 'state')}, failed", failed)
     _section(session, "States that differ", [_state_line(one) for one in states])
+    _section(session, "Summaries that differ", [_state_line(one) for one in summaries])
     turns = [f"line {one.line}: {_word(one.old)} -> {_word(one.new)}" for one in found.turns]
     _section(session, "Inputs that are rejected by one alone, or otherwise", turns)
     _section(session, "Readers by the rules", [_change_line(one) for one in found.rules])
-    changes = [f"{_change_line(one)}: {count(one.records, 'record')}" for one in found.disclosure.changes()]
-    _section(session, "Readers of these records", changes)
+    lines = [f"{_change_line(one)}: {count(one.records, 'record')}" for one in found.disclosure.changes()]
+    _section(session, "Readers of these records", lines)
     if carried is None and found.can_migrate and states:
         session.out.say("NEW has a function migrate: --migrate carries OLD's states over before they are compared.")
     session.out.say(f"{count(found.inputs, 'input')} compared")
