@@ -47,7 +47,7 @@ def decode_text(path: Path, content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as cause:
-        raise UsageWrong(reason=f"{path} is not UTF-8") from cause
+        raise UsageWrong(reason=f"{path} is not UTF-8: save it as UTF-8") from cause
 
 
 def read_network(path: Path) -> NetworkFile:
