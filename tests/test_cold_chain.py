@@ -103,3 +103,18 @@ def test_a_warm_reading_counts_whenever_it_is_filed(values: list[int], data: st.
 def test_a_refused_input_changes_nothing() -> None:
     inputs = [consignment(), reading((0, 9), (10, 4)), {**reading((20, 9), (5, 9)), "role": "carrier"}]
     assert fold(inputs, SOURCE, TERMS).states == fold(inputs[:2], SOURCE, TERMS).states
+
+
+def test_the_claims_of_one_leave_room_for_those_of_the_other() -> None:
+    def step(role: str, kind: str, **body: object) -> dict[str, Any]:
+        return {"role": role, "type": kind, "time": at(200), "body": {"ID": "H", "consignment": "C-1", **body}}
+
+    def claim(role: str, name: str) -> dict[str, Any]:
+        return step(role, "claim", ID=name, against="carrier.example", ClaimAmount={"value": 1, "currencyID": "EUR"})
+
+    inputs = [consignment(), reading((0, 4)), step("shipper", "handover", to="carrier.example", eventTime=at(5))]
+    inputs.append(step("carrier", "handover-confirmation", eventTime=at(5)))
+    inputs.append(step("receiver", "delivery", eventTime=at(100)))
+    claims = [claim("receiver", f"R-{number}") for number in range(101)]
+    folded = fold([*inputs, *claims, claim("shipper", "S-1")], SOURCE, TERMS)
+    assert list(folded.rejected) == [105] and "one of more than 100 of receiver.example" in folded.rejected[105]

@@ -3,11 +3,9 @@
 "Keep it between 2 and 8 degrees from ramp to store; a warm half hour is forgiven, silence of the logger is not; whoever
 holds the goods when the allowance runs out answers for them." One case is one consignment.
 
-Shipper, carrier and receiver sign the verdict, so they read all that it is computed from. A role may have several
-members, so the consignment names its receiver, and no other files the delivery. The insurer reads the consignment, the
-handovers, the delivery and the claims, but of the temperatures only those beyond what the terms name
-(`tell_insurer_above`, `tell_insurer_below`), each with its time, and not how often the logger spoke. The shipper's
-`note` on a consignment is for the receiver alone.
+Shipper, carrier and receiver sign the verdict, so they read all that it is computed from. The insurer reads the
+consignment, the handovers, the delivery and the claims, but of the temperatures only those beyond what the terms name
+(`tell_insurer_above`, `tell_insurer_below`), each with its time. The shipper's `note` is for the receiver alone.
 
 A `handover` counts from the time that the taker's `handover-confirmation` of the same ID says; until then the giver
 holds the goods. An excursion runs from the first reading outside the limits to the next one inside, whoever holds the
@@ -40,7 +38,7 @@ SHARES = {
 }
 
 REPORTS_MAX = 80  # of one reading: each can need three patterns for the insurer, and a record may have 256
-PARTS_MAX = 100  # claims, and excursions or gaps, of which more are joined to the last: none is left out
+PARTS_MAX = 100  # claims of one member, and excursions or gaps, of which more are joined to the last: none is left out
 LAST = "9999"  # after every time, as texts are compared
 AHEAD = timedelta(minutes=5)  # what the clock of a logger may be ahead of the sequence's
 
@@ -229,20 +227,22 @@ def judge(state, terms):
 
 
 def claim(state, record, terms):
-    body, delivery, now = record["body"], state["delivery"], record["sequence"]["time"]
+    body, by, delivery, now = record["body"], record["author"], state["delivery"], record["sequence"]["time"]
     name, against, amount = text(body, "ID"), text(body, "against"), money(body["ClaimAmount"], terms)
     if against not in state["liability"]:
         raise Reject(f"claim {name}: {against} broke nothing; liable: {', '.join(sorted(state['liability'])) or '-'}")
     if not delivery or now > utc(delivery["filed"], minutes=terms["claim_days"] * 1440):
         raise Reject(f"claim {name}: filed at {now}, not within {terms['claim_days']} days after the delivery was")
-    if record["author"] not in (state["custody"][0]["custodian"], delivery["by"]):
-        raise Reject(f"claim {name}: {record['author']} neither consigned nor received {state['consignment']}")
-    if name in state["claims"] or len(state["claims"]) == PARTS_MAX:
-        raise Reject(f"claim {name}: filed before, or one of more than {PARTS_MAX}")
+    if by not in (state["custody"][0]["custodian"], delivery["by"]):
+        raise Reject(f"claim {name}: {by} neither consigned nor received {state['consignment']}")
+    if by == against or not amount:
+        raise Reject(f"claim {name}: {amount} of {by} from {against}: nobody claims nothing, or from itself")
+    if name in state["claims"] or [made["by"] for made in state["claims"].values()].count(by) == PARTS_MAX:
+        raise Reject(f"claim {name}: filed before, or one of more than {PARTS_MAX} of {by}")
     together = sum((made["amount"] for made in state["claims"].values()), amount)
     if state["value"] and together > state["value"]["value"]:
         raise Reject(f"claim {name}: {together} claimed in all, {state['value']['value']} {terms['currency']} declared")
-    state["claims"][name] = {"by": record["author"], "against": against, "amount": amount, "filed": now}
+    state["claims"][name] = {"by": by, "against": against, "amount": amount, "filed": now}
 
 
 def nine_celsius(report):
