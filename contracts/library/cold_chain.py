@@ -7,13 +7,12 @@ Shipper, carrier and receiver sign the verdict, so they read all that it is comp
 consignment, the handovers, the delivery and the claims, but of the temperatures only those beyond what the terms name
 (`tell_insurer_above`, `tell_insurer_below`), each with its time. The shipper's `note` is for the receiver alone.
 
-A `handover` counts from the time that the taker's `handover-confirmation` of the same ID says; until then the giver
-holds the goods. An excursion runs from the first reading outside the limits to the next one inside, whoever holds the
-goods. Liable is who held them when the minutes allowed ran out, of one excursion or of all together, or when the logger
-had been silent for longer than the terms allow.
+A `handover` counts from the time that its taker's confirmation says; until then the giver holds the goods. An excursion
+runs from the first reading outside the limits to the next one inside, whoever holds them. Liable is who held them when
+the minutes allowed ran out, of one excursion or of all together, or when the logger had been silent for too long.
 
-Times are compared to the millisecond and temperatures exactly, Fahrenheit too; minutes and peaks are shown with two
-places, half up. Amounts are of the one currency that the terms name, with at most two places, and are never rounded.
+Times are compared to the millisecond and temperatures exactly; minutes and peaks are shown with two places, half up.
+Amounts are of the currency that the terms name, with at most two places, and never rounded.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -81,10 +80,10 @@ def summary(state):
 
 
 def consign(record, terms):
-    body = record["body"]
-    value, quantity = body.get("DeclaredForCarriageValueAmount"), body.get("ConsignmentQuantity")
+    body, value = record["body"], record["body"].get("DeclaredForCarriageValueAmount")
+    quantity, due = body.get("ConsignmentQuantity"), body.get("LatestDeliveryDate")
     said = {"consignment": key(record), "verdict": "not monitored", "readings": 0, "currency": terms["currency"]}
-    said["scheduled"] = body.get("LatestDeliveryDate") and date.fromisoformat(body["LatestDeliveryDate"]).isoformat()
+    said["scheduled"] = due and date.fromisoformat(due).isoformat()
     said["value"] = value and {"value": money(value, terms), "currencyID": terms["currency"]}
     said["quantity"] = quantity and {"value": number(quantity), "unitCode": text(quantity, "unitCode")}
     begins = moment(body, "eventTime", record) if "eventTime" in body else None
@@ -100,7 +99,8 @@ def hand_over(state, record, terms):
         raise Reject(f"handover {name} of {giver} to {taker}: {holder['custodian']} holds {state['consignment']}")
     if holder["from"] is None or time < max(holder["from"], state["read_until"] or ""):
         raise Reject(f"handover {name} at {time}: held since {holder['from']}, read until {state['read_until']}")
-    state["handover"] = {"ID": name, "from": giver, "to": taker, "time": time}  # for one that nobody confirmed
+    until = utc(time, minutes=terms["handover_minutes"])  # a second handover is for one that nobody confirmed
+    state["handover"] = {"ID": name, "from": giver, "to": taker, "time": time, "until": until}
 
 
 def confirm(state, record, terms):
@@ -108,8 +108,7 @@ def confirm(state, record, terms):
     name, time = text(body, "ID"), moment(body, "eventTime", record)
     if pending["ID"] != name or pending.get("to") != record["author"]:
         raise Reject(f"{record['author']} confirms {name}: open is {pending['ID']}, to {pending.get('to', 'nobody')}")
-    earliest = max(pending["time"], state["read_until"] or "")
-    latest = utc(pending["time"], minutes=terms["handover_minutes"])
+    earliest, latest = max(pending["time"], state["read_until"] or ""), pending["until"]
     if not earliest <= time <= latest:
         raise Reject(f"handover {name}: taken at {time}, not between {earliest} (given, or last read) and {latest}")
     state["custody"].append({"custodian": record["author"], "from": time, "deviceID": body.get("deviceID")})
@@ -120,9 +119,10 @@ def deliver(state, record, terms):
     body, holder, pending = record["body"], state["custody"][-1], state["handover"]
     if state["receiver"] != record["author"]:
         raise Reject(f"{state['consignment']} goes to {state['receiver']}, not to {record['author']}")
-    if pending and pending["to"] == record["author"]:
-        raise Reject(f"handover {pending['ID']} to {record['author']} is open: confirm it before the delivery")
     time = moment(body, "eventTime", record) if "eventTime" in body or state["readings"] else None
+    goes_on = pending and max(time or "", state["read_until"] or "") <= pending["until"]  # it may be confirmed
+    if goes_on and pending["to"] == record["author"]:
+        raise Reject(f"handover {pending['ID']} to {record['author']} is open: confirm it before the delivery")
     if time and time < max(holder["from"] or "", state["read_until"] or ""):
         raise Reject(f"delivered at {time}: held since {holder['from']}, read until {state['read_until']}")
     on = date.fromisoformat(body.get("ActualDeliveryDate") or text(body, "eventTime")[:10])
