@@ -38,8 +38,8 @@ SHARES = {
 
 REPORTS_MAX = 80  # of one reading: each can need three patterns for the insurer, and a record may have 256
 PARTS_MAX = 100  # claims of one member, and excursions or gaps, of which more are joined to the last: none is left out
+LATE_MAX = 10  # excursions of a former custody that were told after its end, likewise
 LAST = "9999"  # after every time, as texts are compared
-AHEAD = timedelta(minutes=5)  # what the clock of a logger may be ahead of the sequence's
 
 
 def key(record):
@@ -148,13 +148,13 @@ def read(state, record, terms):
         if held["deviceID"] not in (None, device):
             raise Reject(f"reading of logger {device}: the one of this custody is {held['deviceID']}")
         held["deviceID"] = device  # the one that speaks first, if none was named
-        if time <= (state["read_until"] or ""):
-            news += follow_late(state, time, report, terms)
-        elif state["delivery"]:
+        is_new = time > (state["read_until"] or "")
+        is_known = held is state["custody"][-1] or any(one["until"] is None for one in state["excursions"][-1:])
+        if is_new and state["delivery"]:
             raise Reject(f"reading of {time}: delivered on {state['delivery']['date']}")
-        else:
-            follow(state, time, report, terms)
-            news += 1
+        if is_new:
+            follow(state, time, report if is_known else None, terms)
+        news += (is_new and is_known) or follow_late(state, held, time, report, terms) or is_new
     if not news:
         raise Reject(f"nothing new up to {time}: read until {state['read_until']}; late ones count if outside alone")
     state["readings"] += news
@@ -174,27 +174,29 @@ def follow(state, time, report, terms):
     state["read_until"] = time
 
 
-def follow_late(state, time, report, terms):
-    """A reading that is not after the last one. It counts if it is outside the limits and told nothing before: True.
+def follow_late(state, held, time, report, terms):
+    """A reading that is not after the last one, or of a former custody: True if it is outside and tells news.
 
-    So nobody hides a warm reading by filing a cool one of a later time first, and no silence is filled afterwards.
-    What was read next is not kept: a late reading outside counts until the next one was due.
+    It counts until the next one was due. Of a former custody it uses up nothing of those after it: see `judge`.
     """
-    (off, peak), excursions = outside(report, terms), state["excursions"]
-    until = min(utc(time, minutes=terms["reading_interval_minutes"]), state["read_until"])
-    if any(not one["is_late"] and one["from"] <= time < (one["until"] or LAST) for one in excursions):
-        until = time  # when this one ended is known
+    (off, peak), known, due = outside(report, terms), state["excursions"], terms["reading_interval_minutes"]
+    ends = [later["from"] for later in state["custody"] if (later["from"] or "") > time]
+    is_inside = any(one["from"] <= time < (one["until"] or LAST) for one in known if ends or not one["is_late"])
+    part, name, most = (held, "told_late", LATE_MAX) if ends and not is_inside else (state, "excursions", PARTS_MAX)
+    ends += [one["from"] for one in known if one["from"] > time] if ends else [state["read_until"]]
+    until = time if is_inside else min(utc(time, minutes=due), *ends)  # if inside: when that one ended is known
+    before = part.get(name, [])
     if off:
-        state["excursions"] = joined([*map(dict, excursions), {"from": time, "until": until, "is_late": True, **peak}])
-    return state["excursions"] != excursions
+        part[name] = joined([*map(dict, before), {"from": time, "until": until, "is_late": True, **peak}], most)
+    return part.get(name, []) != before
 
 
-def joined(excursions):
-    """The same in order of time, those that touch made one, and no more than PARTS_MAX of them."""
+def joined(excursions, most=PARTS_MAX):
+    """The same in order of time, those that touch made one, and no more than `most` of them."""
     found = []
     for excursion in sorted(excursions, key=lambda excursion: excursion["from"]):
         last = found[-1] if found else None
-        if last and (excursion["from"] <= (last["until"] or LAST) or len(found) == PARTS_MAX):
+        if last and (excursion["from"] <= (last["until"] or LAST) or len(found) == most):
             if (excursion["until"] or LAST) > (last["until"] or LAST):
                 last |= {"until": excursion["until"], "is_late": excursion["is_late"]}
             if excursion["off"] > last["off"]:
@@ -207,8 +209,8 @@ def joined(excursions):
 def judge(state, terms):
     """Verdict, breaches and liability, from excursions, gaps and custodians as they stand."""
     each, together, silent = (terms[f"{name}_minutes"] * 60000 for name in ("excursion", "total", "reading_interval"))
-    broken, before = [], 0
-    for excursion in state["excursions"]:
+    broken, before, afterwards = [], 0, [held.get("told_late", []) for held in reversed(state["custody"])]
+    for excursion in sum(afterwards, state["excursions"]):  # told late of the last custody first: none harms a later
         since, lasted = excursion["from"], elapsed(excursion["from"], excursion["until"] or state["read_until"])
         if lasted > each:
             broken.append(("excursion", since, each))
@@ -219,8 +221,7 @@ def judge(state, terms):
     broken += [("gap", gap["from"], silent) for gap in state["gaps"]]
     state["breaches"], state["liability"], state["minutes_outside"] = [], {}, divide(before, 60000, 2)
     for kind, since, allowed in broken:
-        time = utc(since, milliseconds=allowed)
-        liable = held_at(state, time)["custodian"]
+        liable = held_at(state, time := utc(since, milliseconds=allowed))["custodian"]
         state["breaches"].append({"kind": kind, "since": since, "time": time, "custodian": liable})
         state["liability"].setdefault(liable, []).append(kind)
     state["verdict"] = "broken" if broken else "kept" if state["readings"] else "not monitored"
@@ -246,8 +247,7 @@ def claim(state, record, terms):
 
 
 def nine_celsius(report):
-    """Nine times the degrees Celsius: exact for Fahrenheit too."""
-    value, unit = number(report), report["uom"]
+    value, unit = number(report), report["uom"]  # nine times the degrees: exact for Fahrenheit too
     if unit not in ("CEL", "FAH") or not -500 < value < 2000:
         raise Reject(f"{value} {unit} is no temperature in CEL or FAH")
     return 9 * value if unit == "CEL" else 5 * (value - 32)
@@ -276,7 +276,7 @@ def utc(time, **by):
 
 def moment(body, name, record):
     when, now = datetime.fromisoformat(text(body, name)), record["sequence"]["time"]
-    if when.tzinfo is None or when > datetime.fromisoformat(now) + AHEAD:
+    if when.tzinfo is None or when > datetime.fromisoformat(now) + timedelta(minutes=5):  # clocks differ
         raise Reject(f"{name} {body[name]} has no offset from UTC, or is ahead of {now}, when it was filed")
     return utc(body[name])
 
