@@ -35,7 +35,7 @@ AUTHORS = {
     "destruction": {"maker", "buyer"},
     "pledge": {"maker", "buyer"},
     "pledge-confirmation": {"financer"},
-    "pledge-release": {"financer"},
+    "pledge-release": {"maker", "buyer", "financer"},
 }
 SHARES = {
     "commission": {"/*": {"maker", "buyer", "carrier", "financer"}},
@@ -136,9 +136,10 @@ def accept(state, record, terms, reasons):
 
 
 def end(state, record, terms, reasons):
-    """An offer, by who made it or does not want it; a pledge, confirmed or not, by the financer's word alone."""
-    name, by = ("offer", ("from", "to")) if record["type"] == "title-withdrawal" else ("pledge", ("to",))
-    made = closed(state, record, name, reasons, by)
+    """By who made it or does not want it; a pledge that the financer confirmed, by the financer's word alone."""
+    name = "offer" if record["type"] == "title-withdrawal" else "pledge"
+    is_bound = name == "pledge" and state["pledge"] and state["pledge"]["confirmed"]
+    made = closed(state, record, name, reasons, ("to",) if is_bound else ("from", "to"))
     state |= {name: None, "offers": state["offers"] - (record["author"] != made["from"])}  # counts if its maker ends it
 
 
@@ -150,8 +151,7 @@ def hand_over(state, record, terms, reasons):
     must_be_whole(state, record, reasons)
     if record["body"].get("packed_in") != state["packed_in"]:
         reasons.append(f"packed in {state['packed_in']}, and handed over with {record['body'].get('packed_in')}")
-    # One that nobody has confirmed gives way to the next: only the holder can say it, and it says it anew.
-    state["handover"] = opened(state, record, "handover", reasons)
+    state["handover"] = opened(state, record, "handover", reasons)  # one that nobody confirmed gives way to the next
 
 
 def confirm(state, record, terms, reasons):
