@@ -103,3 +103,42 @@ def test_a_warm_reading_counts_whenever_it_is_filed(values: list[int], data: st.
 def test_a_refused_input_changes_nothing() -> None:
     inputs = [consignment(), reading((0, 9), (10, 4)), {**reading((20, 9), (5, 9)), "role": "carrier"}]
     assert fold(inputs, SOURCE, TERMS).states == fold(inputs[:2], SOURCE, TERMS).states
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 39), min_size=1, max_size=30, unique=True), st.integers(0, 3), st.integers(0, 12))
+def test_what_a_former_custodian_tells_late_never_makes_a_later_one_liable(
+    minutes: list[int], place: int, warm: int
+) -> None:
+    def step(role: str, kind: str, minute: int, **body: object) -> dict[str, Any]:
+        body |= {"ID": "H", "consignment": "C-1", "eventTime": at(minute)}
+        return {"role": role, "type": kind, "time": at(10_000), "body": body}
+
+    told = [(45 + 10 * i, 9 if i < warm else 4) for i in range(12)]
+    inputs = [consignment(), reading((0, 4), (35, 4)), step("shipper", "handover", 35, to="carrier.example")]
+    inputs += [step("carrier", "handover-confirmation", 40), {**reading(*told[:1]), "role": "carrier"}]
+    inputs += [{**reading(*told[1:]), "role": "carrier"}, step("receiver", "delivery", 160)]
+    before = fold(inputs, SOURCE, TERMS).states["C-1"]
+    late = fold(
+        [*inputs[: 4 + place], reading(*((one, 9) for one in sorted(minutes))), *inputs[4 + place :]], SOURCE, TERMS
+    )
+    assert late.rejected == {} or list(late.rejected) == [4 + place]
+    state = late.states["C-1"]
+    assert state["liability"].get("carrier.example") == before["liability"].get("carrier.example")
+    assert state["minutes_outside"] >= before["minutes_outside"]
+    assert all(len(held.get("told_late", ())) <= 10 for held in state["custody"])
+
+
+def test_the_claims_of_one_leave_room_for_those_of_the_other() -> None:
+    def step(role: str, kind: str, **body: object) -> dict[str, Any]:
+        return {"role": role, "type": kind, "time": at(200), "body": {"ID": "H", "consignment": "C-1", **body}}
+
+    def claim(role: str, name: str) -> dict[str, Any]:
+        return step(role, "claim", ID=name, against="carrier.example", ClaimAmount={"value": 1, "currencyID": "EUR"})
+
+    inputs = [consignment(), reading((0, 4)), step("shipper", "handover", to="carrier.example", eventTime=at(5))]
+    inputs.append(step("carrier", "handover-confirmation", eventTime=at(5)))
+    inputs.append(step("receiver", "delivery", eventTime=at(100)))
+    claims = [claim("receiver", f"R-{number}") for number in range(101)]
+    folded = fold([*inputs, *claims, claim("shipper", "S-1")], SOURCE, TERMS)
+    assert list(folded.rejected) == [105] and "one of more than 100 of receiver.example" in folded.rejected[105]

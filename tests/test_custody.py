@@ -113,3 +113,17 @@ def test_an_id_is_not_used_again_while_an_answer_to_it_may_be_under_way() -> Non
     again = _input(103, "handover", "b.example", "a.example")
     inputs.append({**again, "body": {**again["body"], "ID": "2"}})
     assert "handover 2 was made before" in fold(inputs, SOURCE, TERMS).rejected[103]
+
+
+def test_offers_that_others_ended_do_not_count_against_the_owner() -> None:
+    inputs = [_input(0, "commission", "a.example", "")]
+    for i in range(1, 203, 2):
+        offered = _input(i, "title-offer", "a.example", "b.example")
+        answer = _input(i + 1, "title-withdrawal", "b.example", "")
+        inputs += [offered, {**answer, "body": {**answer["body"], "ID": offered["body"]["ID"]}}]
+    assert fold(inputs, SOURCE, TERMS).rejected == {}
+    for i in range(203, 405, 2):
+        offered = _input(i, "title-offer", "a.example", "b.example")
+        answer = _input(i + 1, "title-withdrawal", "a.example", "")
+        inputs += [offered, {**answer, "body": {**answer["body"], "ID": offered["body"]["ID"]}}]
+    assert list(fold(inputs, SOURCE, TERMS).rejected) == [403, 404]

@@ -3,19 +3,16 @@
 "Keep it between 2 and 8 degrees from ramp to store; a warm half hour is forgiven, silence of the logger is not; whoever
 holds the goods when the allowance runs out answers for them." One case is one consignment.
 
-Shipper, carrier and receiver sign the verdict, so they read all that it is computed from. A role may have several
-members, so the consignment names its receiver, and no other files the delivery. The insurer reads the consignment, the
-handovers, the delivery and the claims, but of the temperatures only those beyond what the terms name
-(`tell_insurer_above`, `tell_insurer_below`), each with its time, and not how often the logger spoke. The shipper's
-`note` on a consignment is for the receiver alone.
+Shipper, carrier and receiver sign the verdict, so they read all that it is computed from. The insurer reads the
+consignment, the handovers, the delivery and the claims, but of the temperatures only those beyond what the terms name
+(`tell_insurer_above`, `tell_insurer_below`), each with its time. The shipper's `note` is for the receiver alone.
 
-A `handover` counts from the time that the taker's `handover-confirmation` of the same ID says; until then the giver
-holds the goods. An excursion runs from the first reading outside the limits to the next one inside, whoever holds the
-goods. Liable is who held them when the minutes allowed ran out, of one excursion or of all together, or when the logger
-had been silent for longer than the terms allow.
+A `handover` counts from the time that its taker's confirmation says; until then the giver holds the goods. An excursion
+runs from the first reading outside the limits to the next one inside, whoever holds them. Liable is who held them when
+the minutes allowed ran out, of one excursion or of all together, or when the logger had been silent for too long.
 
-Times are compared to the millisecond and temperatures exactly, Fahrenheit too; minutes and peaks are shown with two
-places, half up. Amounts are of the one currency that the terms name, with at most two places, and are never rounded.
+Times are compared to the millisecond and temperatures exactly; minutes and peaks are shown with two places, half up.
+Amounts are of the currency that the terms name, with at most two places, and never rounded.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -40,9 +37,9 @@ SHARES = {
 }
 
 REPORTS_MAX = 80  # of one reading: each can need three patterns for the insurer, and a record may have 256
-PARTS_MAX = 100  # claims, and excursions or gaps, of which more are joined to the last: none is left out
+PARTS_MAX = 100  # claims of one member, and excursions or gaps, of which more are joined to the last: none is left out
+LATE_MAX = 10  # excursions of a former custody that were told after its end, likewise
 LAST = "9999"  # after every time, as texts are compared
-AHEAD = timedelta(minutes=5)  # what the clock of a logger may be ahead of the sequence's
 
 
 def key(record):
@@ -83,10 +80,10 @@ def summary(state):
 
 
 def consign(record, terms):
-    body = record["body"]
-    value, quantity = body.get("DeclaredForCarriageValueAmount"), body.get("ConsignmentQuantity")
+    body, value = record["body"], record["body"].get("DeclaredForCarriageValueAmount")
+    quantity, due = body.get("ConsignmentQuantity"), body.get("LatestDeliveryDate")
     said = {"consignment": key(record), "verdict": "not monitored", "readings": 0, "currency": terms["currency"]}
-    said["scheduled"] = body.get("LatestDeliveryDate") and date.fromisoformat(body["LatestDeliveryDate"]).isoformat()
+    said["scheduled"] = due and date.fromisoformat(due).isoformat()
     said["value"] = value and {"value": money(value, terms), "currencyID": terms["currency"]}
     said["quantity"] = quantity and {"value": number(quantity), "unitCode": text(quantity, "unitCode")}
     begins = moment(body, "eventTime", record) if "eventTime" in body else None
@@ -102,7 +99,8 @@ def hand_over(state, record, terms):
         raise Reject(f"handover {name} of {giver} to {taker}: {holder['custodian']} holds {state['consignment']}")
     if holder["from"] is None or time < max(holder["from"], state["read_until"] or ""):
         raise Reject(f"handover {name} at {time}: held since {holder['from']}, read until {state['read_until']}")
-    state["handover"] = {"ID": name, "from": giver, "to": taker, "time": time}  # for one that nobody confirmed
+    until = utc(time, minutes=terms["handover_minutes"])  # a second handover is for one that nobody confirmed
+    state["handover"] = {"ID": name, "from": giver, "to": taker, "time": time, "until": until}
 
 
 def confirm(state, record, terms):
@@ -110,8 +108,7 @@ def confirm(state, record, terms):
     name, time = text(body, "ID"), moment(body, "eventTime", record)
     if pending["ID"] != name or pending.get("to") != record["author"]:
         raise Reject(f"{record['author']} confirms {name}: open is {pending['ID']}, to {pending.get('to', 'nobody')}")
-    earliest = max(pending["time"], state["read_until"] or "")
-    latest = utc(pending["time"], minutes=terms["handover_minutes"])
+    earliest, latest = max(pending["time"], state["read_until"] or ""), pending["until"]
     if not earliest <= time <= latest:
         raise Reject(f"handover {name}: taken at {time}, not between {earliest} (given, or last read) and {latest}")
     state["custody"].append({"custodian": record["author"], "from": time, "deviceID": body.get("deviceID")})
@@ -122,9 +119,10 @@ def deliver(state, record, terms):
     body, holder, pending = record["body"], state["custody"][-1], state["handover"]
     if state["receiver"] != record["author"]:
         raise Reject(f"{state['consignment']} goes to {state['receiver']}, not to {record['author']}")
-    if pending and pending["to"] == record["author"]:
-        raise Reject(f"handover {pending['ID']} to {record['author']} is open: confirm it before the delivery")
     time = moment(body, "eventTime", record) if "eventTime" in body or state["readings"] else None
+    goes_on = pending and max(time or "", state["read_until"] or "") <= pending["until"]  # it may be confirmed
+    if goes_on and pending["to"] == record["author"]:
+        raise Reject(f"handover {pending['ID']} to {record['author']} is open: confirm it before the delivery")
     if time and time < max(holder["from"] or "", state["read_until"] or ""):
         raise Reject(f"delivered at {time}: held since {holder['from']}, read until {state['read_until']}")
     on = date.fromisoformat(body.get("ActualDeliveryDate") or text(body, "eventTime")[:10])
@@ -150,13 +148,13 @@ def read(state, record, terms):
         if held["deviceID"] not in (None, device):
             raise Reject(f"reading of logger {device}: the one of this custody is {held['deviceID']}")
         held["deviceID"] = device  # the one that speaks first, if none was named
-        if time <= (state["read_until"] or ""):
-            news += follow_late(state, time, report, terms)
-        elif state["delivery"]:
+        is_new = time > (state["read_until"] or "")
+        is_known = held is state["custody"][-1] or any(one["until"] is None for one in state["excursions"][-1:])
+        if is_new and state["delivery"]:
             raise Reject(f"reading of {time}: delivered on {state['delivery']['date']}")
-        else:
-            follow(state, time, report, terms)
-            news += 1
+        if is_new:
+            follow(state, time, report if is_known else None, terms)
+        news += (is_new and is_known) or follow_late(state, held, time, report, terms) or is_new
     if not news:
         raise Reject(f"nothing new up to {time}: read until {state['read_until']}; late ones count if outside alone")
     state["readings"] += news
@@ -176,27 +174,29 @@ def follow(state, time, report, terms):
     state["read_until"] = time
 
 
-def follow_late(state, time, report, terms):
-    """A reading that is not after the last one. It counts if it is outside the limits and told nothing before: True.
+def follow_late(state, held, time, report, terms):
+    """A reading that is not after the last one, or of a former custody: True if it is outside and tells news.
 
-    So nobody hides a warm reading by filing a cool one of a later time first, and no silence is filled afterwards.
-    What was read next is not kept: a late reading outside counts until the next one was due.
+    It counts until the next one was due. Of a former custody it uses up nothing of those after it: see `judge`.
     """
-    (off, peak), excursions = outside(report, terms), state["excursions"]
-    until = min(utc(time, minutes=terms["reading_interval_minutes"]), state["read_until"])
-    if any(not one["is_late"] and one["from"] <= time < (one["until"] or LAST) for one in excursions):
-        until = time  # when this one ended is known
+    (off, peak), known, due = outside(report, terms), state["excursions"], terms["reading_interval_minutes"]
+    ends = [later["from"] for later in state["custody"] if (later["from"] or "") > time]
+    is_inside = any(one["from"] <= time < (one["until"] or LAST) for one in known if ends or not one["is_late"])
+    part, name, most = (held, "told_late", LATE_MAX) if ends and not is_inside else (state, "excursions", PARTS_MAX)
+    ends += [one["from"] for one in known if one["from"] > time] if ends else [state["read_until"]]
+    until = time if is_inside else min(utc(time, minutes=due), *ends)  # if inside: when that one ended is known
+    before = part.get(name, [])
     if off:
-        state["excursions"] = joined([*map(dict, excursions), {"from": time, "until": until, "is_late": True, **peak}])
-    return state["excursions"] != excursions
+        part[name] = joined([*map(dict, before), {"from": time, "until": until, "is_late": True, **peak}], most)
+    return part.get(name, []) != before
 
 
-def joined(excursions):
-    """The same in order of time, those that touch made one, and no more than PARTS_MAX of them."""
+def joined(excursions, most=PARTS_MAX):
+    """The same in order of time, those that touch made one, and no more than `most` of them."""
     found = []
     for excursion in sorted(excursions, key=lambda excursion: excursion["from"]):
         last = found[-1] if found else None
-        if last and (excursion["from"] <= (last["until"] or LAST) or len(found) == PARTS_MAX):
+        if last and (excursion["from"] <= (last["until"] or LAST) or len(found) == most):
             if (excursion["until"] or LAST) > (last["until"] or LAST):
                 last |= {"until": excursion["until"], "is_late": excursion["is_late"]}
             if excursion["off"] > last["off"]:
@@ -209,8 +209,8 @@ def joined(excursions):
 def judge(state, terms):
     """Verdict, breaches and liability, from excursions, gaps and custodians as they stand."""
     each, together, silent = (terms[f"{name}_minutes"] * 60000 for name in ("excursion", "total", "reading_interval"))
-    broken, before = [], 0
-    for excursion in state["excursions"]:
+    broken, before, afterwards = [], 0, [held.get("told_late", []) for held in reversed(state["custody"])]
+    for excursion in sum(afterwards, state["excursions"]):  # told late of the last custody first: none harms a later
         since, lasted = excursion["from"], elapsed(excursion["from"], excursion["until"] or state["read_until"])
         if lasted > each:
             broken.append(("excursion", since, each))
@@ -221,33 +221,33 @@ def judge(state, terms):
     broken += [("gap", gap["from"], silent) for gap in state["gaps"]]
     state["breaches"], state["liability"], state["minutes_outside"] = [], {}, divide(before, 60000, 2)
     for kind, since, allowed in broken:
-        time = utc(since, milliseconds=allowed)
-        liable = held_at(state, time)["custodian"]
+        liable = held_at(state, time := utc(since, milliseconds=allowed))["custodian"]
         state["breaches"].append({"kind": kind, "since": since, "time": time, "custodian": liable})
         state["liability"].setdefault(liable, []).append(kind)
     state["verdict"] = "broken" if broken else "kept" if state["readings"] else "not monitored"
 
 
 def claim(state, record, terms):
-    body, delivery, now = record["body"], state["delivery"], record["sequence"]["time"]
+    body, by, delivery, now = record["body"], record["author"], state["delivery"], record["sequence"]["time"]
     name, against, amount = text(body, "ID"), text(body, "against"), money(body["ClaimAmount"], terms)
     if against not in state["liability"]:
         raise Reject(f"claim {name}: {against} broke nothing; liable: {', '.join(sorted(state['liability'])) or '-'}")
     if not delivery or now > utc(delivery["filed"], minutes=terms["claim_days"] * 1440):
         raise Reject(f"claim {name}: filed at {now}, not within {terms['claim_days']} days after the delivery was")
-    if record["author"] not in (state["custody"][0]["custodian"], delivery["by"]):
-        raise Reject(f"claim {name}: {record['author']} neither consigned nor received {state['consignment']}")
-    if name in state["claims"] or len(state["claims"]) == PARTS_MAX:
-        raise Reject(f"claim {name}: filed before, or one of more than {PARTS_MAX}")
+    if by not in (state["custody"][0]["custodian"], delivery["by"]):
+        raise Reject(f"claim {name}: {by} neither consigned nor received {state['consignment']}")
+    if by == against or not amount:
+        raise Reject(f"claim {name}: {amount} of {by} from {against}: nobody claims nothing, or from itself")
+    if name in state["claims"] or [made["by"] for made in state["claims"].values()].count(by) == PARTS_MAX:
+        raise Reject(f"claim {name}: filed before, or one of more than {PARTS_MAX} of {by}")
     together = sum((made["amount"] for made in state["claims"].values()), amount)
     if state["value"] and together > state["value"]["value"]:
         raise Reject(f"claim {name}: {together} claimed in all, {state['value']['value']} {terms['currency']} declared")
-    state["claims"][name] = {"by": record["author"], "against": against, "amount": amount, "filed": now}
+    state["claims"][name] = {"by": by, "against": against, "amount": amount, "filed": now}
 
 
 def nine_celsius(report):
-    """Nine times the degrees Celsius: exact for Fahrenheit too."""
-    value, unit = number(report), report["uom"]
+    value, unit = number(report), report["uom"]  # nine times the degrees: exact for Fahrenheit too
     if unit not in ("CEL", "FAH") or not -500 < value < 2000:
         raise Reject(f"{value} {unit} is no temperature in CEL or FAH")
     return 9 * value if unit == "CEL" else 5 * (value - 32)
@@ -276,7 +276,7 @@ def utc(time, **by):
 
 def moment(body, name, record):
     when, now = datetime.fromisoformat(text(body, name)), record["sequence"]["time"]
-    if when.tzinfo is None or when > datetime.fromisoformat(now) + AHEAD:
+    if when.tzinfo is None or when > datetime.fromisoformat(now) + timedelta(minutes=5):  # clocks differ
         raise Reject(f"{name} {body[name]} has no offset from UTC, or is ahead of {now}, when it was filed")
     return utc(body[name])
 

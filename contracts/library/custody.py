@@ -10,9 +10,8 @@ buyer; the amount of a pledge for maker, buyer and financer. The financer reads 
 
 Title passes when the member to whom it was offered accepts the offer of the same ID, possession when the taker confirms
 the handover of the same ID, and a pledge begins when the financer confirms it: until then nothing has changed. No ID
-is used again while it is among a thing's latest 500, so no answer fits what is offered later. While an offer is open
-there is no second one, and what is pledged is neither sold, used up nor destroyed before its release. A return is an
-offer back to the member who sold, within the days of the terms.
+is used again while it is among a thing's latest 500. While an offer is open there is no second one, and what is pledged
+is neither sold, used up nor destroyed before its release. A return is an offer back to who sold, within the days named.
 
 Quantities are exact decimals in the unit in which the lot was made; nothing is rounded, and no price is computed with.
 """
@@ -36,7 +35,7 @@ AUTHORS = {
     "destruction": {"maker", "buyer"},
     "pledge": {"maker", "buyer"},
     "pledge-confirmation": {"financer"},
-    "pledge-release": {"financer"},
+    "pledge-release": {"maker", "buyer", "financer"},
 }
 SHARES = {
     "commission": {"/*": {"maker", "buyer", "carrier", "financer"}},
@@ -57,7 +56,7 @@ SHARES = {
 }
 
 AHEAD = timedelta(minutes=5)  # what a clock may be ahead of the sequence's
-MADE_MAX = 100  # offers and pledges of an owner since it owns the thing, and handovers of a holder since it holds it
+MADE_MAX = 100  # offers and pledges of an owner, if no other ended them, and handovers of a holder, since it is that
 USED_MAX = 500  # of their IDs are kept, the latest: a state has a greatest size, and a thing goes from hand to hand
 
 
@@ -80,7 +79,8 @@ def apply(state, record, terms):
     steps |= {"title-offer": offer, "title-acceptance": accept, "title-withdrawal": end}
     steps |= {"handover": hand_over, "handover-confirmation": confirm}
     steps |= {"pledge": pledge, "pledge-confirmation": confirm_pledge, "pledge-release": end}
-    if state["status"] != "in hand" and not (state["status"] == "lost" and kind in ("finding", "pledge-release")):
+    may_be_lost = kind in ("finding", "title-withdrawal", "pledge-release")
+    if state["status"] != "in hand" and not (state["status"] == "lost" and may_be_lost):
         raise Reject(f"{state['epc']} is {state['status']}")
     late = f"{kind} of {time}, and the last step was at {state['changed']}"
     reasons = [late] if time < state["changed"] else []  # all are told at once, not one by one
@@ -136,10 +136,11 @@ def accept(state, record, terms, reasons):
 
 
 def end(state, record, terms, reasons):
-    """An offer, by who made it or does not want it; a pledge, confirmed or not, by the financer's word alone."""
-    name, by = ("offer", ("from", "to")) if record["type"] == "title-withdrawal" else ("pledge", ("to",))
-    closed(state, record, name, reasons, by)
-    state[name] = None
+    """By who made it or does not want it; a pledge that the financer confirmed, by the financer's word alone."""
+    name = "offer" if record["type"] == "title-withdrawal" else "pledge"
+    is_bound = name == "pledge" and state["pledge"] and state["pledge"]["confirmed"]
+    made = closed(state, record, name, reasons, ("to",) if is_bound else ("from", "to"))
+    state |= {name: None, "offers": state["offers"] - (record["author"] != made["from"])}  # counts if its maker ends it
 
 
 # --- possession ---------------------------------------------------------------------------------
@@ -150,8 +151,7 @@ def hand_over(state, record, terms, reasons):
     must_be_whole(state, record, reasons)
     if record["body"].get("packed_in") != state["packed_in"]:
         reasons.append(f"packed in {state['packed_in']}, and handed over with {record['body'].get('packed_in')}")
-    # One that nobody has confirmed gives way to the next: only the holder can say it, and it says it anew.
-    state["handover"] = opened(state, record, "handover", reasons)
+    state["handover"] = opened(state, record, "handover", reasons)  # one that nobody confirmed gives way to the next
 
 
 def confirm(state, record, terms, reasons):
@@ -207,9 +207,9 @@ def take_out(state, record, reasons, status):
 
 
 def lose(state, record, terms, reasons):
-    """Whoever holds it says so; whose it is stays as it was."""
+    """Whoever holds it says so; whose it is stays as it was, and to whom it is offered."""
     must("hold", state, record, reasons)
-    state |= {"status": "lost", "handover": None, "offer": None}
+    state |= {"status": "lost", "handover": None}
 
 
 def find(state, record, terms, reasons):
