@@ -375,12 +375,12 @@ def check_price(state, item, given):
 
 
 def take_change(state, record, terms):
-    """A change binds at once while the seller has not accepted; later it waits for the seller's response AP."""
+    """A change binds at once while the seller has not accepted, nor goods came; later it waits for the response AP."""
     named = {name: to_keep(record["body"], name) for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
     asked = asked_of(state, record["body"])
     if is_full(state, "order-response"):
         raise Reject(f"order-change {named['ID']}: the seller has no answer left for order {state['order']}")
-    if state["stage"] == "accepted":
+    if state["stage"] == "accepted" or any(line["received"] for line in state["lines"].values()):
         lines = {name: line for name, line in asked["lines"].items() if line is not state["lines"].get(name)}
         if 2 * len(asked["lines"]) + len(lines) > LINES_MOST:
             raise Reject(f"{named['ID']} changes {len(lines)} lines of {len(asked['lines'])}: too many at once")
@@ -424,7 +424,7 @@ def take_response(state, record, terms):
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
         state |= {"stage": state["stage"] if pending else "refused", "pending": None}
-    elif code == "CA" and state["stage"] == "ordered":
+    elif code == "CA" and state["stage"] == "ordered" and not pending:
         state["stage"] = "other terms offered"
 
 
@@ -452,7 +452,7 @@ def take_despatch(state, record, terms):
 
 
 def take_receipt(state, record, terms):
-    """Goods that came, and (RejectedQuantity) that go back: a line without ReceivedQuantity is a return."""
+    """Goods that came, and (RejectedQuantity alone) that go back: the buyer's word, which does not bind the seller."""
     body = record["body"]
     if state["stage"] == "other terms offered":
         said = "the seller offered other terms, and has neither accepted nor despatched"
@@ -478,8 +478,6 @@ def take_receipt(state, record, terms):
             most = divide(line["net"] * terms.get("penalty_cap_percent", 100), 100, state["places"])
             penalty = max(min(penalty, most - line.get("penalty", 0)), 0)
             line["penalty"] = line.get("penalty", 0) + penalty
-            state["penalty"] += penalty
-    state["stage"] = "accepted"
 
 
 # --- the bills ---------------------------------------------------------------------
@@ -722,6 +720,7 @@ STEPS = {
 def match(state, terms):
     """Compare ordered, received and invoiced, invoice by invoice as they came. What agrees costs no division."""
     state["findings"], odd, is_two_way = [], [], terms.get("match") == "two-way"
+    state["penalty"] = sum(one.get("penalty", 0) for one in state["lines"].values() if state["stage"] == "accepted")
     for name, line in state["lines"].items():
         ordered, have = line["ordered"], kept(line)
         more = tolerance(terms, "over_delivery", ordered) if have > ordered else 0
