@@ -752,7 +752,7 @@ def match_invoice(state, row, shared):
         back = match_line(state, row, name, shared)
         held += divide(taxed * back, asked, 12) if back and asked else back * 100
         net, gross = net + asked, gross + taxed
-    agreed, extra = shared["charges"], row.get("extra", 0)
+    agreed, extra = shared["charges"], row.get("extra", 0) if claim else 0
     shared["charges"] -= max(min(extra, agreed), 0)
     if state["extra"] < 0:  # an allowance, of which each invoice grants its share
         agreed = part_of(state["extra"], net_ordered(state), (shared["net"], net), places)
