@@ -587,8 +587,9 @@ def take_credit(state, record, terms):
     """Taken off the invoice; with CreditNoteTypeCode 83 (a correction of prices) the quantities stay."""
     name, keeps = record["body"]["ID"], record["body"].get("CreditNoteTypeCode") == "83"
     row = invoice_of(state, record["body"], name)
-    if row is None:
-        raise Reject(f"{name}: BillingReference/InvoiceDocumentReference/ID is missing")
+    if row is None or row.get("response") == "RE":
+        said = f"{row['id']} was refused and claims nothing" if row else "BillingReference names no invoice"
+        raise Reject(f"{name}: {said}")
     bill = read_bill(state, record, terms)
     total, left, base, tax = bill["amount"], row["amount"] - row.get("credited", 0), base_of(row), row.get("tax", 0)
     for line, (back, *amounts) in bill["lines"].items():
@@ -623,7 +624,7 @@ def take_answer(state, record, terms):
         about = first(part, "DocumentReference") or {}
         if not is_of(about, {"ID": row["id"], "IssueDate": row["date"]}) or about.get("DocumentTypeCode") in CREDITS:
             raise Reject(f"the invoice-response is not about invoice {row['id']} of {row['date']}")
-        row["response"] = code
+        row |= {"response": code, "lines": {} if code == "RE" else row["lines"]}
         if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
             back = max(min(row.pop("prepaid", 0), row["paid"]), 0)
             row["paid"] -= back
