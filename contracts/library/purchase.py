@@ -483,8 +483,8 @@ def take_receipt(state, record, terms):
 # --- the bills ---------------------------------------------------------------------
 
 
-def read_bill(state, record, terms):
-    """What is billed, prepayments included, if it adds up; of each line quantity, net, hundredfold net with tax."""
+def read_bill(state, record, terms, of=None):
+    """What is billed (credited: `of` it), if it adds up; of each line quantity, net, hundredfold net with tax."""
     body, kind, currency = record["body"], LINES[record["type"]], state["currency"]
     lines, net, tax, extra, rated, has_rates = {}, 0, 0, extra_of(state, body), 0, False
     field = "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity"
@@ -515,16 +515,16 @@ def read_bill(state, record, terms):
     totals = parts(body, "LegalMonetaryTotal", wanted=True)[0]
     total, prepaid = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
     rounded = number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
-    in_all = rounded and state.get("rounded", 0) + (rounded if kind == "Invoice" else -rounded)
-    if rounded:  # One unit for all bills of the order together, as each could be rounded up, or credited rounded down.
-        state["rounded"] = in_all
+    gone = -min(rounded, max(of.get("rounded", 0), 0)) if of else rounded  # back comes what its invoice had
+    in_all = rounded and state.get("rounded", 0) + gone
+    state |= {"rounded": in_all} if rounded else {}  # for all bills: each could be rounded up, or credited down
     if max(rounded, in_all) > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
         said = f"tax {tax} on {net + extra} {currency}, rounded by {rounded}"
         raise Reject(f"{body['ID']}: {said}, by {in_all} in all bills: more than is agreed")
     if net + extra + tax + rounded - prepaid != total:
         said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {prepaid - rounded}"
         raise Reject(f"{body['ID']} does not add up: {said}, PayableAmount {total} {currency}")
-    told = {"extra": extra, "prepaid": prepaid, "rounded": rounded}
+    told = {"extra": extra, "prepaid": prepaid, "rounded": gone}
     told |= {"tax": tax} if kind == "CreditNote" or not has_rates else {}
     return {"amount": total + prepaid, "lines": lines} | {name: value for name, value in told.items() if value}
 
@@ -590,7 +590,7 @@ def take_credit(state, record, terms):
     if row is None or row.get("response") == "RE":
         said = f"{row['id']} was refused and claims nothing" if row else "BillingReference names no invoice"
         raise Reject(f"{name}: {said}")
-    bill = read_bill(state, record, terms)
+    bill = read_bill(state, record, terms, row)
     total, left, base, tax = bill["amount"], row["amount"] - row.get("credited", 0), base_of(row), row.get("tax", 0)
     for line, (back, *amounts) in bill["lines"].items():
         billed, credit = row["lines"].get(line, [0, 0, 0]), [0 if keeps else back, *amounts]
@@ -602,7 +602,7 @@ def take_credit(state, record, terms):
             raise Reject(f"{name} credits line {line} at a lower tax rate than {row['id']} bills it")
     check_bills(state, name)
     row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - bill.get("extra", 0)}
-    row |= {"rounded": row.get("rounded", 0) - bill.get("rounded", 0), "credits": [*row.get("credits", ()), name]}
+    row |= {"rounded": row.get("rounded", 0) + bill.get("rounded", 0), "credits": [*row.get("credits", ()), name]}
     if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
         row["tax"] = tax - bill.get("tax", 0)
         if base * (row["tax"] - Decimal(1).scaleb(-state["places"])) > tax * base_of(row):
