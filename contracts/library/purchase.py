@@ -148,17 +148,17 @@ def is_full(state, label):
 
 def summary(state):
     """One flat row for finance; every amount is in `currency`."""
-    rows, places = state["invoices"], state["places"]
-    totals = {"ordered": net_ordered(state), "received_value": 0, "penalty": state["penalty"]}
+    flat = {"order": state["order"], "status": state["status"], "currency": state["currency"]}
+    rows, places, totals = state["invoices"], state["places"], {"ordered": net_ordered(state), "received_value": 0}
     for line in state["lines"].values():
         totals["received_value"] += divide((line["net"] or 0) * line["accepted"], line["ordered"] or 1, places)
-    for name in ("claim", "held", "discount", "interest"):
-        totals[{"claim": "invoiced", "held": "held_back"}.get(name, name)] = sum(row.get(name, 0) for row in rows)
+    for name, member in {"invoiced": "claim", "held_back": "held", "discount": "discount"}.items():
+        totals[name] = sum(row.get(member, 0) for row in rows)
+    totals |= {"penalty": state["penalty"], "interest": sum(row.get("interest", 0) for row in rows)}
     totals["paid"] = sum(row["paid"] for row in rows) + state["on_account"]
     totals["refund_announced"] = state.get("announced", 0)
     totals["payable_now"] = max(payable(state), 0)
     totals["outstanding"] = payable(state) + totals["held_back"]
-    flat = {"order": state["order"], "status": state["status"], "currency": state["currency"]}
     flat |= {name: divide(value, 1, places) for name, value in totals.items()}
     for name, member in (("due_date", "due"), ("discount_until", "discount_until")):
         flat[name] = min([row[member] for row in rows if row["open"] > 0 and member in row], default=None)
