@@ -53,8 +53,8 @@ def test_a_contract_is_short_enough_to_be_read_by_who_signs_it(name: str) -> Non
 
 
 _HEADS: Final = {
-    "cold_chain": "consignment verdict minutes_outside scheduled currency custodian liable delivered punctuality quantity "
-    "unit value claimed",
+    "cold_chain": "consignment verdict minutes_outside scheduled currency custodian liable delivered punctuality "
+    "quantity unit value claimed",
     "custody": "epc status maker owner holder packed_in unit quantity changed pledged handover_to offer_to pledge_to",
     "purchase": "order status currency ordered received_value invoiced held_back discount penalty interest paid "
     "refund_announced payable_now outstanding due_date discount_until findings why",
