@@ -41,22 +41,25 @@ AUTHORS = {
 }
 SHARES = {
     "order": {
-        "/*": {"buyer", "seller"},
-        "/ID": {"buyer", "seller", "carrier"},
-        "/Delivery": {"buyer", "seller", "carrier"},
-        "/Delivery/*/DeliveryTerms": {"buyer", "seller"},  # what is insured and declared tells prices
-        "/Delivery/*/Shipment": {"buyer", "seller"},
+        "/*": {"buyer", "seller"}, "/ID": {"buyer", "seller", "carrier"}, "/Delivery": {"buyer", "seller", "carrier"},
+        # What is insured and declared tells prices: of one delivery (an object) and of several (a list) alike.
+        "/Delivery/DeliveryTerms": {"buyer", "seller"}, "/Delivery/Shipment": {"buyer", "seller"},
+        "/Delivery/*/DeliveryTerms": {"buyer", "seller"}, "/Delivery/*/Shipment": {"buyer", "seller"},
+        "/Delivery/DeliveryTerms/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/DeliveryTerms/Shipment": {"buyer", "seller"},
+        "/Delivery/Shipment/DeliveryTerms": {"buyer", "seller"}, "/Delivery/Shipment/Shipment": {"buyer", "seller"},
         # Named one by one: whatever else a line holds may tell a price.
         "/OrderLine/*/LineItem/ID": {"buyer", "seller", "carrier"},
         "/OrderLine/*/LineItem/Quantity": {"buyer", "seller", "carrier"},
     },
     "order-response": {"/*": {"buyer", "seller"}},
     "order-change": {
-        "/*": {"buyer", "seller"},
-        "/OrderReference": {"buyer", "seller", "carrier"},
-        "/Delivery": {"buyer", "seller", "carrier"},
-        "/Delivery/*/DeliveryTerms": {"buyer", "seller"},
-        "/Delivery/*/Shipment": {"buyer", "seller"},
+        "/*": {"buyer", "seller"}, "/OrderReference": {"buyer", "seller", "carrier"},
+        "/Delivery": {"buyer", "seller", "carrier"}, "/Delivery/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/Shipment": {"buyer", "seller"}, "/Delivery/*/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/*/Shipment": {"buyer", "seller"}, "/Delivery/DeliveryTerms/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/DeliveryTerms/Shipment": {"buyer", "seller"},
+        "/Delivery/Shipment/DeliveryTerms": {"buyer", "seller"}, "/Delivery/Shipment/Shipment": {"buyer", "seller"},
         "/OrderLine/*/LineItem/ID": {"buyer", "seller", "carrier"},
         "/OrderLine/*/LineItem/Quantity": {"buyer", "seller", "carrier"},
     },
@@ -64,34 +67,30 @@ SHARES = {
     "despatch": {
         "/*": {"buyer", "seller", "carrier"},
         # The values that customs and insurers are told are prices too.
-        "/Shipment": {"buyer", "seller"},
-        "/Shipment/Delivery": {"buyer", "seller", "carrier"},
-        "/Shipment/Delivery/DeliveryTerms": {"buyer", "seller"},
-        "/Shipment/Delivery/Shipment": {"buyer", "seller"},
-        "/DespatchLine": {"buyer", "seller"},
+        "/Shipment": {"buyer", "seller"}, "/Shipment/Delivery": {"buyer", "seller", "carrier"},
+        "/Shipment/Delivery/DeliveryTerms": {"buyer", "seller"}, "/Shipment/Delivery/Shipment": {"buyer", "seller"},
+        "/Shipment/Delivery/*/DeliveryTerms": {"buyer", "seller"}, "/Shipment/Delivery/*/Shipment": {"buyer", "seller"},
+        "/Shipment/Delivery/DeliveryTerms/DeliveryTerms": {"buyer", "seller"},
+        "/Shipment/Delivery/DeliveryTerms/Shipment": {"buyer", "seller"},
+        "/Shipment/Delivery/Shipment/DeliveryTerms": {"buyer", "seller"},
+        "/Shipment/Delivery/Shipment/Shipment": {"buyer", "seller"}, "/DespatchLine": {"buyer", "seller"},
         "/DespatchLine/*/ID": {"buyer", "seller", "carrier"},
         "/DespatchLine/*/DeliveredQuantity": {"buyer", "seller", "carrier"},
         "/DespatchLine/*/Item/Name": {"buyer", "seller", "carrier"},
     },
     "receipt": {"/*": {"buyer", "seller"}, "/ReceiptLine/*/ReceivedQuantity": {"buyer", "seller", "carrier"}},
     "invoice": {
-        "/*": {"buyer", "seller"},
-        "/ID": {"buyer", "seller", "bank"},
-        "/DueDate": {"buyer", "seller", "bank"},
-        "/AccountingSupplierParty": {"buyer", "seller", "bank"},
-        "/AccountingCustomerParty": {"buyer", "seller", "bank"},
-        "/PaymentMeans": {"buyer", "seller", "bank"},
-        "/LegalMonetaryTotal": {"buyer", "seller", "bank"},
+        "/*": {"buyer", "seller"}, "/ID": {"buyer", "seller", "bank"}, "/DueDate": {"buyer", "seller", "bank"},
+        "/PaymentMeans": {"buyer", "seller", "bank"}, "/AccountingSupplierParty": {"buyer", "seller", "bank"},
+        "/AccountingCustomerParty": {"buyer", "seller", "bank"}, "/LegalMonetaryTotal": {"buyer", "seller", "bank"},
     },
     "credit-note": {
-        "/*": {"buyer", "seller"},
-        "/ID": {"buyer", "seller", "bank"},
-        "/BillingReference": {"buyer", "seller", "bank"},
+        "/*": {"buyer", "seller"}, "/ID": {"buyer", "seller", "bank"}, "/BillingReference": {"buyer", "seller", "bank"},
         "/LegalMonetaryTotal": {"buyer", "seller", "bank"},
     },
     "invoice-response": {"/*": {"buyer", "seller"}},
     "payment": {"/*": {"buyer", "seller", "bank"}},
-}
+}  # fmt: skip
 
 
 def key(record):
