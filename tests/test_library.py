@@ -13,9 +13,11 @@ import pytest
 from contracts.casefile import Case, read_cases
 from contracts.cases import run_case
 from contracts.engine import Engine
+from contracts.folding import Fold
 from contracts.source import Source, lint, read_source
+from contracts.streaming import tabulate
 from node.terms import check_terms
-from tests.plain_fold import LIBRARY, cases, fold, fold_in_engine, library, results
+from tests.plain_fold import LIBRARY, cases, decode_inputs, fold, fold_in_engine, library, results, write
 from tests.source import ROOT
 
 NAMES: Final = ("cold_chain", "custody", "data_sharing", "purchase", "receivable", "seafood_sharing")
@@ -48,6 +50,26 @@ def test_a_contract_is_clean_and_complete(name: str) -> None:
 @pytest.mark.parametrize("name", [path.stem for path in LIBRARY.glob("*.py")])
 def test_a_contract_is_short_enough_to_be_read_by_who_signs_it(name: str) -> None:
     assert len(library(name).splitlines()) <= LINES_MAX.get(name, 300)
+
+
+_HEADS: Final = {
+    "cold_chain": "consignment verdict minutes_outside scheduled currency custodian liable delivered punctuality "
+    "quantity unit value claimed",
+    "custody": "epc status maker owner holder packed_in unit quantity changed pledged handover_to offer_to pledge_to",
+    "purchase": "order status currency ordered received_value invoiced held_back discount penalty interest paid "
+    "refund_announced payable_now outstanding due_date discount_until findings why",
+    "receivable": "credited paid disputed owed billed paid_without_effect owed_to_seller owed_to_financiers order "
+    "currency status due_date due_amount due_to",
+}
+
+
+@pytest.mark.parametrize("name", _HEADS)
+def test_the_table_of_a_contract_has_its_columns_in_this_order(engine: Engine, name: str) -> None:
+    file = cases(name)
+    made = Fold(engine, library(name), write(file["cases"][0].get("terms", file["terms"])).encode())
+    made.add(decode_inputs(file["cases"][0]["steps"], made.source))
+    head, *rows = tabulate(made)
+    assert head == ["case", *_HEADS[name].split(), "no summary because"] and rows
 
 
 @pytest.mark.slow

@@ -134,3 +134,12 @@ def test_a_seller_of_a_receivable_files_two_hundred_and_fifty_documents() -> Non
         steps.append(_step("seller", "assignment-release", f"R-{number}", AssignmentReference={"ID": f"A-{number}"}))
     rejected = _folded("receivable", *steps).rejected
     assert list(rejected) == [251] and "or 250 of the seller" in rejected[251]
+
+
+def test_invoices_that_the_buyer_refuses_leave_the_seller_its_room() -> None:
+    steps = [_order("buyer", 110)]
+    for number in range(12):
+        named = {"Response": {"ResponseCode": "RE"}, "DocumentReference": {"ID": f"INV-{number}"}}
+        steps.append(_bill(f"INV-{number}", 110, f"2026-01-{number + 1:02d}"))
+        steps.append(_step("buyer", "invoice-response", f"IR-{number}", DocumentResponse=[named]))
+    assert _folded("purchase", *steps).rejected == {}

@@ -41,22 +41,25 @@ AUTHORS = {
 }
 SHARES = {
     "order": {
-        "/*": {"buyer", "seller"},
-        "/ID": {"buyer", "seller", "carrier"},
-        "/Delivery": {"buyer", "seller", "carrier"},
-        "/Delivery/*/DeliveryTerms": {"buyer", "seller"},  # what is insured and declared tells prices
-        "/Delivery/*/Shipment": {"buyer", "seller"},
+        "/*": {"buyer", "seller"}, "/ID": {"buyer", "seller", "carrier"}, "/Delivery": {"buyer", "seller", "carrier"},
+        # What is insured and declared tells prices: of one delivery (an object) and of several (a list) alike.
+        "/Delivery/DeliveryTerms": {"buyer", "seller"}, "/Delivery/Shipment": {"buyer", "seller"},
+        "/Delivery/*/DeliveryTerms": {"buyer", "seller"}, "/Delivery/*/Shipment": {"buyer", "seller"},
+        "/Delivery/DeliveryTerms/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/DeliveryTerms/Shipment": {"buyer", "seller"},
+        "/Delivery/Shipment/DeliveryTerms": {"buyer", "seller"}, "/Delivery/Shipment/Shipment": {"buyer", "seller"},
         # Named one by one: whatever else a line holds may tell a price.
         "/OrderLine/*/LineItem/ID": {"buyer", "seller", "carrier"},
         "/OrderLine/*/LineItem/Quantity": {"buyer", "seller", "carrier"},
     },
     "order-response": {"/*": {"buyer", "seller"}},
     "order-change": {
-        "/*": {"buyer", "seller"},
-        "/OrderReference": {"buyer", "seller", "carrier"},
-        "/Delivery": {"buyer", "seller", "carrier"},
-        "/Delivery/*/DeliveryTerms": {"buyer", "seller"},
-        "/Delivery/*/Shipment": {"buyer", "seller"},
+        "/*": {"buyer", "seller"}, "/OrderReference": {"buyer", "seller", "carrier"},
+        "/Delivery": {"buyer", "seller", "carrier"}, "/Delivery/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/Shipment": {"buyer", "seller"}, "/Delivery/*/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/*/Shipment": {"buyer", "seller"}, "/Delivery/DeliveryTerms/DeliveryTerms": {"buyer", "seller"},
+        "/Delivery/DeliveryTerms/Shipment": {"buyer", "seller"},
+        "/Delivery/Shipment/DeliveryTerms": {"buyer", "seller"}, "/Delivery/Shipment/Shipment": {"buyer", "seller"},
         "/OrderLine/*/LineItem/ID": {"buyer", "seller", "carrier"},
         "/OrderLine/*/LineItem/Quantity": {"buyer", "seller", "carrier"},
     },
@@ -64,34 +67,30 @@ SHARES = {
     "despatch": {
         "/*": {"buyer", "seller", "carrier"},
         # The values that customs and insurers are told are prices too.
-        "/Shipment": {"buyer", "seller"},
-        "/Shipment/Delivery": {"buyer", "seller", "carrier"},
-        "/Shipment/Delivery/DeliveryTerms": {"buyer", "seller"},
-        "/Shipment/Delivery/Shipment": {"buyer", "seller"},
-        "/DespatchLine": {"buyer", "seller"},
+        "/Shipment": {"buyer", "seller"}, "/Shipment/Delivery": {"buyer", "seller", "carrier"},
+        "/Shipment/Delivery/DeliveryTerms": {"buyer", "seller"}, "/Shipment/Delivery/Shipment": {"buyer", "seller"},
+        "/Shipment/Delivery/*/DeliveryTerms": {"buyer", "seller"}, "/Shipment/Delivery/*/Shipment": {"buyer", "seller"},
+        "/Shipment/Delivery/DeliveryTerms/DeliveryTerms": {"buyer", "seller"},
+        "/Shipment/Delivery/DeliveryTerms/Shipment": {"buyer", "seller"},
+        "/Shipment/Delivery/Shipment/DeliveryTerms": {"buyer", "seller"},
+        "/Shipment/Delivery/Shipment/Shipment": {"buyer", "seller"}, "/DespatchLine": {"buyer", "seller"},
         "/DespatchLine/*/ID": {"buyer", "seller", "carrier"},
         "/DespatchLine/*/DeliveredQuantity": {"buyer", "seller", "carrier"},
         "/DespatchLine/*/Item/Name": {"buyer", "seller", "carrier"},
     },
     "receipt": {"/*": {"buyer", "seller"}, "/ReceiptLine/*/ReceivedQuantity": {"buyer", "seller", "carrier"}},
     "invoice": {
-        "/*": {"buyer", "seller"},
-        "/ID": {"buyer", "seller", "bank"},
-        "/DueDate": {"buyer", "seller", "bank"},
-        "/AccountingSupplierParty": {"buyer", "seller", "bank"},
-        "/AccountingCustomerParty": {"buyer", "seller", "bank"},
-        "/PaymentMeans": {"buyer", "seller", "bank"},
-        "/LegalMonetaryTotal": {"buyer", "seller", "bank"},
+        "/*": {"buyer", "seller"}, "/ID": {"buyer", "seller", "bank"}, "/DueDate": {"buyer", "seller", "bank"},
+        "/PaymentMeans": {"buyer", "seller", "bank"}, "/AccountingSupplierParty": {"buyer", "seller", "bank"},
+        "/AccountingCustomerParty": {"buyer", "seller", "bank"}, "/LegalMonetaryTotal": {"buyer", "seller", "bank"},
     },
     "credit-note": {
-        "/*": {"buyer", "seller"},
-        "/ID": {"buyer", "seller", "bank"},
-        "/BillingReference": {"buyer", "seller", "bank"},
+        "/*": {"buyer", "seller"}, "/ID": {"buyer", "seller", "bank"}, "/BillingReference": {"buyer", "seller", "bank"},
         "/LegalMonetaryTotal": {"buyer", "seller", "bank"},
     },
     "invoice-response": {"/*": {"buyer", "seller"}},
     "payment": {"/*": {"buyer", "seller", "bank"}},
-}
+}  # fmt: skip
 
 
 def key(record):
@@ -148,17 +147,17 @@ def is_full(state, label):
 
 def summary(state):
     """One flat row for finance; every amount is in `currency`."""
-    rows, places = state["invoices"], state["places"]
-    totals = {"ordered": net_ordered(state), "received_value": 0, "penalty": state["penalty"]}
+    flat = {"order": state["order"], "status": state["status"], "currency": state["currency"]}
+    rows, places, totals = state["invoices"], state["places"], {"ordered": net_ordered(state), "received_value": 0}
     for line in state["lines"].values():
         totals["received_value"] += divide((line["net"] or 0) * line["accepted"], line["ordered"] or 1, places)
-    for name in ("claim", "held", "discount", "interest"):
-        totals[{"claim": "invoiced", "held": "held_back"}.get(name, name)] = sum(row.get(name, 0) for row in rows)
+    for name, member in {"invoiced": "claim", "held_back": "held", "discount": "discount"}.items():
+        totals[name] = sum(row.get(member, 0) for row in rows)
+    totals |= {"penalty": state["penalty"], "interest": sum(row.get("interest", 0) for row in rows)}
     totals["paid"] = sum(row["paid"] for row in rows) + state["on_account"]
     totals["refund_announced"] = state.get("announced", 0)
     totals["payable_now"] = max(payable(state), 0)
     totals["outstanding"] = payable(state) + totals["held_back"]
-    flat = {"order": state["order"], "status": state["status"], "currency": state["currency"]}
     flat |= {name: divide(value, 1, places) for name, value in totals.items()}
     for name, member in (("due_date", "due"), ("discount_until", "discount_until")):
         flat[name] = min([row[member] for row in rows if row["open"] > 0 and member in row], default=None)
@@ -375,12 +374,12 @@ def check_price(state, item, given):
 
 
 def take_change(state, record, terms):
-    """A change binds at once while the seller has not accepted; later it waits for the seller's response AP."""
+    """A change binds at once while the seller has not accepted, nor goods came; later it waits for the response AP."""
     named = {name: to_keep(record["body"], name) for name in ("ID", "IssueDate", "UUID") if name in record["body"]}
     asked = asked_of(state, record["body"])
     if is_full(state, "order-response"):
         raise Reject(f"order-change {named['ID']}: the seller has no answer left for order {state['order']}")
-    if state["stage"] == "accepted":
+    if state["stage"] == "accepted" or any(line["received"] for line in state["lines"].values()):
         lines = {name: line for name, line in asked["lines"].items() if line is not state["lines"].get(name)}
         if 2 * len(asked["lines"]) + len(lines) > LINES_MOST:
             raise Reject(f"{named['ID']} changes {len(lines)} lines of {len(asked['lines'])}: too many at once")
@@ -424,7 +423,7 @@ def take_response(state, record, terms):
         state |= {"stage": "accepted", "pending": None}
     elif code == "RE":
         state |= {"stage": state["stage"] if pending else "refused", "pending": None}
-    elif code == "CA" and state["stage"] == "ordered":
+    elif code == "CA" and state["stage"] == "ordered" and not pending:
         state["stage"] = "other terms offered"
 
 
@@ -452,7 +451,7 @@ def take_despatch(state, record, terms):
 
 
 def take_receipt(state, record, terms):
-    """Goods that came, and (RejectedQuantity) that go back: a line without ReceivedQuantity is a return."""
+    """Goods that came, and (RejectedQuantity alone) that go back: the buyer's word, which does not bind the seller."""
     body = record["body"]
     if state["stage"] == "other terms offered":
         said = "the seller offered other terms, and has neither accepted nor despatched"
@@ -478,15 +477,13 @@ def take_receipt(state, record, terms):
             most = divide(line["net"] * terms.get("penalty_cap_percent", 100), 100, state["places"])
             penalty = max(min(penalty, most - line.get("penalty", 0)), 0)
             line["penalty"] = line.get("penalty", 0) + penalty
-            state["penalty"] += penalty
-    state["stage"] = "accepted"
 
 
 # --- the bills ---------------------------------------------------------------------
 
 
-def read_bill(state, record, terms):
-    """What is billed, prepayments included, if it adds up; of each line quantity, net, hundredfold net with tax."""
+def read_bill(state, record, terms, of=None):
+    """What is billed (credited: `of` it), if it adds up; of each line quantity, net, hundredfold net with tax."""
     body, kind, currency = record["body"], LINES[record["type"]], state["currency"]
     lines, net, tax, extra, rated, has_rates = {}, 0, 0, extra_of(state, body), 0, False
     field = "InvoicedQuantity" if kind == "Invoice" else "CreditedQuantity"
@@ -517,16 +514,16 @@ def read_bill(state, record, terms):
     totals = parts(body, "LegalMonetaryTotal", wanted=True)[0]
     total, prepaid = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
     rounded = number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
-    in_all = rounded and state.get("rounded", 0) + (rounded if kind == "Invoice" else -rounded)
-    if rounded:  # One unit for all bills of the order together, as each could be rounded up, or credited rounded down.
-        state["rounded"] = in_all
+    gone = -min(rounded, max(of.get("rounded", 0), 0)) if of else rounded  # back comes what its invoice had
+    in_all = rounded and state.get("rounded", 0) + gone
+    state |= {"rounded": in_all} if rounded else {}  # for all bills: each could be rounded up, or credited down
     if max(rounded, in_all) > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
         said = f"tax {tax} on {net + extra} {currency}, rounded by {rounded}"
         raise Reject(f"{body['ID']}: {said}, by {in_all} in all bills: more than is agreed")
     if net + extra + tax + rounded - prepaid != total:
         said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {prepaid - rounded}"
         raise Reject(f"{body['ID']} does not add up: {said}, PayableAmount {total} {currency}")
-    told = {"extra": extra, "prepaid": prepaid, "rounded": rounded}
+    told = {"extra": extra, "prepaid": prepaid, "rounded": gone}
     told |= {"tax": tax} if kind == "CreditNote" or not has_rates else {}
     return {"amount": total + prepaid, "lines": lines} | {name: value for name, value in told.items() if value}
 
@@ -589,9 +586,10 @@ def take_credit(state, record, terms):
     """Taken off the invoice; with CreditNoteTypeCode 83 (a correction of prices) the quantities stay."""
     name, keeps = record["body"]["ID"], record["body"].get("CreditNoteTypeCode") == "83"
     row = invoice_of(state, record["body"], name)
-    if row is None:
-        raise Reject(f"{name}: BillingReference/InvoiceDocumentReference/ID is missing")
-    bill = read_bill(state, record, terms)
+    if row is None or row.get("response") == "RE":
+        said = f"{row['id']} was refused and claims nothing" if row else "BillingReference names no invoice"
+        raise Reject(f"{name}: {said}")
+    bill = read_bill(state, record, terms, row)
     total, left, base, tax = bill["amount"], row["amount"] - row.get("credited", 0), base_of(row), row.get("tax", 0)
     for line, (back, *amounts) in bill["lines"].items():
         billed, credit = row["lines"].get(line, [0, 0, 0]), [0 if keeps else back, *amounts]
@@ -603,7 +601,7 @@ def take_credit(state, record, terms):
             raise Reject(f"{name} credits line {line} at a lower tax rate than {row['id']} bills it")
     check_bills(state, name)
     row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - bill.get("extra", 0)}
-    row |= {"rounded": row.get("rounded", 0) - bill.get("rounded", 0), "credits": [*row.get("credits", ()), name]}
+    row |= {"rounded": row.get("rounded", 0) + bill.get("rounded", 0), "credits": [*row.get("credits", ()), name]}
     if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
         row["tax"] = tax - bill.get("tax", 0)
         if base * (row["tax"] - Decimal(1).scaleb(-state["places"])) > tax * base_of(row):
@@ -625,7 +623,7 @@ def take_answer(state, record, terms):
         about = first(part, "DocumentReference") or {}
         if not is_of(about, {"ID": row["id"], "IssueDate": row["date"]}) or about.get("DocumentTypeCode") in CREDITS:
             raise Reject(f"the invoice-response is not about invoice {row['id']} of {row['date']}")
-        row["response"] = code
+        row |= {"response": code, "lines": {} if code == "RE" else row["lines"]}
         if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
             back = max(min(row.pop("prepaid", 0), row["paid"]), 0)
             row["paid"] -= back
@@ -722,6 +720,7 @@ STEPS = {
 def match(state, terms):
     """Compare ordered, received and invoiced, invoice by invoice as they came. What agrees costs no division."""
     state["findings"], odd, is_two_way = [], [], terms.get("match") == "two-way"
+    state["penalty"] = sum(one.get("penalty", 0) for one in state["lines"].values() if state["stage"] == "accepted")
     for name, line in state["lines"].items():
         ordered, have = line["ordered"], kept(line)
         more = tolerance(terms, "over_delivery", ordered) if have > ordered else 0
@@ -753,7 +752,7 @@ def match_invoice(state, row, shared):
         back = match_line(state, row, name, shared)
         held += divide(taxed * back, asked, 12) if back and asked else back * 100
         net, gross = net + asked, gross + taxed
-    agreed, extra = shared["charges"], row.get("extra", 0)
+    agreed, extra = shared["charges"], row.get("extra", 0) if claim else 0
     shared["charges"] -= max(min(extra, agreed), 0)
     if state["extra"] < 0:  # an allowance, of which each invoice grants its share
         agreed = part_of(state["extra"], net_ordered(state), (shared["net"], net), places)
