@@ -109,6 +109,14 @@ def test_a_worker_that_dies_leaves_the_states_as_they_were(seed: int) -> None:
         assert fold.states != before
 
 
+def test_an_engine_that_was_interrupted_while_it_had_nothing_to_do_is_of_use_at_once() -> None:
+    with Engine() as engine:
+        for _ in range(10):
+            engine.start()
+            engine.interrupt()
+            assert Fold(engine, _MIXED, b"{}").add(inputs(_MIXED, [{"add": 1}]))[0].state == b'{"at":0,"n":1}'
+
+
 def test_who_waits_may_be_interrupted_and_the_engine_is_free_at_once() -> None:
     """Each of these spins for a tenth of a second and more, twice: minutes, all together."""
     spins = contract("while True:\n    pass")

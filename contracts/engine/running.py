@@ -116,6 +116,7 @@ class Engine:
         worker = self._worker
         if worker is not None:
             worker.kill()
+            worker.wait()  # or the next call might still take it for alive
 
     def close(self) -> None:
         if self._beside is not None:
