@@ -71,6 +71,11 @@ def test_divide_rounds_once_and_by_the_name_given(engine: Engine) -> None:
     assert said.state == b'{"a":0.33,"b":3,"c":2,"d":0.04,"e":-0.13}'
 
 
+def test_divide_rounds_to_tens_and_to_as_many_decimals_as_numbers_have(engine: Engine) -> None:
+    said = result(engine, 'return {"a": divide(123, 1, -1), "b": divide(1, 3, 30), "c": divide(7, 1, Decimal(1))}')
+    assert said.state == b'{"a":120,"b":0.333333333333333333333333333333,"c":7.0}'
+
+
 # --- what comes back ---------------------------------------------------------------
 
 
@@ -80,10 +85,12 @@ def test_divide_rounds_once_and_by_the_name_given(engine: Engine) -> None:
         ('raise Reject("too late")', "Reject", "too late"),
         ('return {}["a"]', "KeyError", "'a'"),
         ("return [1]", "TypeError", "the answer must be a dict, not a list"),
-        ('return {"a": {1}}', "TypeError", "the answer holds a set"),
+        ('return {"a": {1}}', "TypeError", "the answer holds a set at /a; it may hold"),
+        ('return {"a": [{}, {"b": ({1},)}]}', "TypeError", "the answer holds a set at /a/1/b/0; it may hold"),
         ('return {"a": 2 ** -1}', "answer", "the answer holds 0.5, a float"),
         ('return {1: "a"}', "TypeError", "a key that is no text"),
-        ('return {None: "a"}', "TypeError", "a key that is no text"),
+        ('return {None: "a"}', "TypeError", "a key that is no text; write str(key)"),
+        ('return {"a": [{}, {"b": {"c": 1, 2: 3}}]}', "TypeError", "a key that is no text at /a/1/b; write str(key)"),
         ('return {"a": Decimal("NaN")}', "answer", "a number that is none"),
         ('return {"a": Decimal("1E+200")}', "answer", "a number of more than 80 digits"),
         ('return {"a": 10 ** 90}', "answer", "a number of more than 80 digits"),
@@ -217,6 +224,14 @@ def test_pattern_that_a_neighbour_compiled_is_compiled_again(engine: Engine) -> 
     body = 'import re\nre.compile("|".join(f"a{n}b{n}" for n in range(100)))\nreturn {"n": 1}'
     first, second = run(engine, contract(body), record(0), record(1))
     assert second.fuel > 0.95 * first.fuel
+
+
+def test_flags_of_what_a_neighbour_reckoned_are_not_seen(engine: Engine) -> None:
+    """Else a state would depend on what else was in the batch."""
+    flags = "[str(flag) for flag, is_set in decimal.getcontext().flags.items() if is_set]"
+    body = f'import decimal\nseen = {flags}\ndivide(1, 3, 2)\nDecimal(2).exp()\nreturn {{"seen": seen}}'
+    first, second = run(engine, contract(body), record(0), record(1))
+    assert first.state == second.state == b'{"seen":[]}'
 
 
 def test_a_date_is_written_as_it_is_told_or_refused(engine: Engine) -> None:

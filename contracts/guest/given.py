@@ -39,12 +39,14 @@ CONTEXT = decimal.Context(
 )
 # Rounded by ROUND_05UP to more digits than are asked for, and then once more as asked, is rounded once.
 _WIDE = decimal.Context(prec=80, rounding=decimal.ROUND_05UP, Emin=-6143, Emax=6144, traps=CONTEXT.traps)
+_CLOSE = CONTEXT.copy()  # it keeps flags of what it did, and what is copied for each input must have none
+_UNITS = {places: Decimal(1).scaleb(-places) for places in range(20)}
 
 
 def divide(a, b, places, rounding=decimal.ROUND_HALF_UP):
     """a / b as a Decimal of exactly `places` decimals. a, b: int or Decimal. rounding: one of decimal's names."""
-    quotient = _WIDE.divide(Decimal(a), Decimal(b))
-    return quotient.quantize(Decimal(1).scaleb(-places), rounding, CONTEXT)
+    unit = _UNITS.get(places) or Decimal(1).scaleb(-places)
+    return _WIDE.divide(a, b).quantize(unit, rounding, _CLOSE)
 
 
 def _part(module, names, **more):
