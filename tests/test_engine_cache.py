@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,21 +17,23 @@ import psutil
 import pytest
 
 from contracts.engine import Engine, EngineUnfit, cache
-from contracts.engine.cache import default_folder, ensure_compiled
+from contracts.engine.cache import default_folder, is_compiled, open_compiled
+from contracts.engine.machine import load_component, make_engine
 from tests.make_wire import wait_until
 from tests.source import ROOT
 
 COMPILE: Final = (
-    "import sys; from pathlib import Path; from contracts.engine.cache import ensure_compiled;"
-    "ensure_compiled(Path(sys.argv[1]), print)"
+    "import sys; from pathlib import Path; from contracts.engine.cache import open_compiled;"
+    "open_compiled(Path(sys.argv[1]), print).close()"
 )
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 
 
 @pytest.fixture(scope="module")
 def compiled() -> Path:
     with Engine() as engine:
         engine.start()
-    return ensure_compiled(default_folder(), lambda line: None)
+    return default_folder() / cache._name()
 
 
 @pytest.fixture
@@ -46,6 +48,12 @@ def path(compiled: Path, tmp_path: Path) -> Path:
 
 def no_compiling(line: str) -> None:
     raise AssertionError("it was there already")
+
+
+def take(folder: Path) -> bytes:
+    """The first bytes of the code that would be run."""
+    with open_compiled(folder, no_compiling) as code:
+        return code.read(64)
 
 
 def start_compiling(folder: Path, limit: str = "") -> subprocess.Popen[str]:
@@ -68,7 +76,7 @@ def is_compiling(begun: subprocess.Popen[str]) -> bool:
 
 
 def test_code_that_is_sound_is_taken_as_it_lies(path: Path) -> None:
-    assert ensure_compiled(path.parent, no_compiling) == path
+    assert take(path.parent) == path.read_bytes()[:64]
 
 
 def change(path: Path, at: int) -> None:
@@ -106,9 +114,10 @@ BREAK: Final[dict[str, Callable[[Path], object]]] = {
 
 @pytest.mark.parametrize("how", BREAK)
 def test_code_that_is_broken_is_not_taken(path: Path, how: str) -> None:
-    assert cache._is_sound(path)
+    take(path.parent)
     BREAK[how](path)
-    assert not cache._is_sound(path)
+    with pytest.raises(AssertionError, match="it was there already"):
+        take(path.parent)
 
 
 @pytest.mark.parametrize("which", ["folder", "code", "sum"])
@@ -117,7 +126,57 @@ def test_what_others_may_write_is_refused_by_name(path: Path, which: str, mode: 
     found = {"folder": path.parent, "code": path, "sum": path.with_suffix(".sum")}[which]
     found.chmod(mode)
     with pytest.raises(EngineUnfit, match=f"others may write {found}; "):
-        ensure_compiled(path.parent, no_compiling)
+        take(path.parent)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o757])
+def test_folder_above_that_others_may_write_is_refused_by_name(path: Path, mode: int) -> None:
+    """They could put another folder in the place of the one that lies in it. In one like /tmp they could not."""
+    above = path.parent.parent
+    above.chmod(mode)
+    with pytest.raises(EngineUnfit, match=f"others may write {above}, in which {path.parent} lies; ") as refused:
+        take(path.parent)
+    with pytest.raises(EngineUnfit, match=f"others may write {above}, "):
+        is_compiled(path.parent)
+    assert "set XDG_CACHE_HOME to a folder of your own" in refused.value.hint
+    above.chmod(mode | 0o1000)
+    assert take(path.parent)
+
+
+def test_folder_above_that_a_link_leads_to_is_looked_at_where_it_lies(path: Path) -> None:
+    (path.parent.parent / "open" / "mine").mkdir(parents=True)
+    shutil.move(path.parent, path.parent.parent / "open" / "mine" / "cache")
+    (path.parent.parent / "link").symlink_to("open/mine")
+    assert take(path.parent.parent / "link" / "cache")
+    (path.parent.parent / "open").chmod(0o777)
+    with pytest.raises(EngineUnfit, match=f"others may write {path.parent.parent}/open, in which "):
+        take(path.parent.parent / "link" / "cache")
+
+
+@AS_ROOT
+@pytest.mark.parametrize(("gid", "is_refused"), [(0, False), (65534, True)])
+def test_folder_above_is_taken_if_its_group_is_the_users_alone(path: Path, gid: int, is_refused: bool) -> None:
+    os.chown(path.parent.parent, 0, gid)
+    path.parent.parent.chmod(0o775)
+    with pytest.raises(EngineUnfit) if is_refused else nullcontext():
+        take(path.parent)
+
+
+def test_folders_that_are_made_are_the_users_alone_whatever_its_mask_is(tmp_path: Path) -> None:
+    """Else the next start would refuse what this one made."""
+    before = os.umask(0)
+    with suppress(AssertionError):  # it would compile
+        take(tmp_path / "a" / "b" / "cache")
+    os.umask(before)
+    assert {one.stat().st_mode & 0o777 for one in (tmp_path / "a", tmp_path / "a/b", tmp_path / "a/b/cache")} == {0o700}
+
+
+def test_code_that_was_looked_at_is_run_whatever_takes_its_place(path: Path) -> None:
+    with open_compiled(path.parent, no_compiling) as code:
+        path.parent.rename(path.parent.with_name("away"))
+        path.parent.mkdir()
+        path.write_bytes(b"other code")
+        assert load_component(make_engine(), code)
 
 
 @pytest.mark.parametrize("which", ["folder", "code", "sum"])
@@ -126,29 +185,30 @@ def test_symbolic_link_is_refused_by_name(path: Path, which: str) -> None:
     found.rename(found.with_name("elsewhere"))
     found.symlink_to(found.with_name("elsewhere"))
     with pytest.raises(EngineUnfit, match=f"{found} is a symbolic link"):
-        ensure_compiled(path.parent, no_compiling)
+        take(path.parent)
 
 
 def test_lock_that_is_a_symbolic_link_is_not_followed(path: Path) -> None:
     path.unlink()
     (path.parent / "lock").symlink_to(path.parent / "made")
     with pytest.raises(EngineUnfit, match="cannot keep the compiled engine in"):
-        ensure_compiled(path.parent, no_compiling)
+        take(path.parent)
     assert not (path.parent / "made").exists()
 
 
-def test_what_belongs_to_another_user_is_refused(path: Path) -> None:
-    found = path if os.geteuid() == 0 else Path("/")
-    if os.geteuid() == 0:
-        os.chown(path, 65534, 65534)
-    with pytest.raises(EngineUnfit, match="belongs to another user"):
-        cache._check_private(found)
+@AS_ROOT
+@pytest.mark.parametrize("which", ["above", "folder", "code"])
+def test_what_belongs_to_another_user_is_refused(path: Path, which: str) -> None:
+    found = {"above": path.parent.parent, "folder": path.parent, "code": path}[which]
+    os.chown(found, 65534, 65534)
+    with pytest.raises(EngineUnfit, match=f"{found}.* belongs to another user"):
+        take(path.parent)
 
 
 def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EngineUnfit, match=f"in {tmp_path}/file/cache: Not a directory"):
-        ensure_compiled(tmp_path / "file" / "cache", no_compiling)
+        take(tmp_path / "file" / "cache")
 
 
 def test_default_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +217,24 @@ def test_default_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> Non
     for relative in ("", "somewhere"):
         monkeypatch.setenv("XDG_CACHE_HOME", relative)
         assert default_folder() == Path.home() / ".cache" / "tallystick"
+
+
+@pytest.mark.parametrize("home", ["somewhere", "./a"])
+def test_home_that_is_no_absolute_path_is_refused(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", home)
+    with pytest.raises(EngineUnfit, match="which is no absolute path") as refused:
+        default_folder()
+    assert "set XDG_CACHE_HOME" in refused.value.hint
+
+
+@AS_ROOT
+def test_user_without_a_home_is_told_what_to_set() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "import os; from contracts.engine import Engine; os.setuid(54321); Engine()"],
+        env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "EngineUnfit: " in done.stderr and "the user has no home folder" in done.stderr
 
 
 def test_only_what_nobody_used_for_long_is_removed(path: Path) -> None:
@@ -187,8 +265,8 @@ def test_compiler_that_was_killed_leaves_nothing_that_is_taken_and_two_then_make
     both = [start_compiling(folder) for _ in range(2)]
     told = [one.communicate()[0] for one in both]
     assert [one.returncode for one in both] == [0, 0]
-    assert sorted(told) == ["", "Compiling the contract engine (once, about ten seconds) ...\nCompiled.\n"]
-    assert ensure_compiled(folder, no_compiling).stat().st_mode & 0o777 == 0o600
+    assert sum("Compiling the contract engine" in one for one in told) == 1
+    assert take(folder) and {one.stat().st_mode & 0o777 for one in folder.iterdir()} == {0o600}
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ import pytest
 
 from contracts import limits
 from contracts.engine import ContractNotRunnable, Engine, EngineFailed
-from contracts.engine.cache import default_folder, ensure_compiled
+from contracts.engine.cache import default_folder, open_compiled
 from contracts.engine.machine import Instance, load_component, make_engine
 from contracts.engine.worker import _Worker
 from ledger import limits as ledger_limits
@@ -305,7 +305,8 @@ def test_worker_keeps_no_more_contracts_than_its_bound(engine: Engine, monkeypat
 def test_worker_lets_go_what_it_is_told_to() -> None:
     """The other end alone counts: what it names is gone, and a contract that it loads is there."""
     machine = make_engine()
-    component = load_component(machine, ensure_compiled(default_folder(), lambda line: None))
+    with open_compiled(default_folder(), lambda line: None) as code:
+        component = load_component(machine, code)
     worker = _Worker(lambda: Instance(machine, component))
     for key, dropped in (("a", []), ("b", ["a"]), ("c", [])):
         assert worker.answer(["load", key, COUNTS, dropped]) == ["loaded"]

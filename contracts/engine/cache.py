@@ -1,7 +1,8 @@
 """The compiled guest, kept once per OS user: machine code in a private folder.
 
 What lies there is run as it is, so whoever can write it can do all that the user can. It is taken only from a folder
-and a file that belong to the user and that nobody else may write; its sum shows what a disk or a copy broke.
+and a file that belong to the user and that nobody else may write (`contracts.engine.private`); its sum shows what a
+disk or a copy broke. What was looked at is what is run: the file stays open from the one to the other.
 
 A crash at any point leaves no file that is taken: it is written beside, synced, and renamed under a lock.
 
@@ -15,69 +16,67 @@ import hashlib
 import lzma
 import os
 import shutil
-import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Final
 
 from contracts.engine import children, pin
 from contracts.engine.errors import EngineUnfit
+from contracts.engine.private import find_place, not_kept, open_file, opened_folder
 
 ARTIFACT_PATH: Final = Path(__file__).parent.parent / "guest" / "contract.wasm.xz"
 _UNUSED_S: Final = 30 * 86_400
 _COMPILING_S: Final = 3_600
-
-_ELSEWHERE: Final = (
-    "Nothing was recorded. Mend what is named, or set XDG_CACHE_HOME to a folder of your own: compiled code is kept in "
-    "its folder tallystick, and without XDG_CACHE_HOME in ~/.cache/tallystick."
-)
+_MAKING: Final = "compiling"
 
 Tell = Callable[[str], None]
 """Takes a line for people who wait."""
 
 
 def default_folder() -> Path:
-    """Where machine code is kept: `$XDG_CACHE_HOME/tallystick`, or `~/.cache/tallystick`."""
+    """Where machine code is kept: `$XDG_CACHE_HOME/tallystick`, or `~/.cache/tallystick`. Raises: EngineUnfit."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "tallystick"
-
-
-def ensure_compiled(folder: Path, tell: Tell) -> Path:
-    """The path of the compiled guest, compiled first if it is not there or not sound. Raises: EngineUnfit.
-
-    Of several processes that come at once one compiles and the others wait.
-    """
-    path = folder / _name()
+    if base.startswith("/"):
+        return Path(base, "tallystick")
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_private(folder)
-        if _is_sound(path):
-            return path
-        with _locked(folder / "lock"):
-            if not _is_sound(path):
-                tell("Compiling the contract engine (once, about ten seconds) ...")
-                _compile_into(path)
-                tell("Compiled.")
-    except OSError as cause:
-        raise _not_kept(f"cannot keep the compiled engine in {folder}: {cause.strerror}") from cause
-    return path
+        home = Path.home()
+    except RuntimeError as cause:
+        raise not_kept("there is no place for the compiled engine: the user has no home folder") from cause
+    if not home.is_absolute():
+        raise not_kept(f"there is no place for the compiled engine: HOME is {home}, which is no absolute path")
+    return home / ".cache" / "tallystick"
+
+
+def open_compiled(folder: Path, tell: Tell) -> BufferedReader:
+    """The compiled guest, compiled first if it is not there or not sound. For the caller to close.
+
+    Of several processes that come at once one compiles and the others wait. Raises: EngineUnfit.
+    """
+    with _naming(folder):
+        _make(find_place(folder))
+        place = find_place(folder)  # where others may make folders, as in /tmp, one may have been quicker
+        with opened_folder(place) as descriptor:
+            return _open_sound(place, descriptor) or _open_made(place, descriptor, tell)
 
 
 def is_compiled(folder: Path) -> bool:
     """Whether it is there, or could be made: nothing is made here. Raises: EngineUnfit."""
-    try:
-        above = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
-        if above == folder:
-            _check_private(folder)
-        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-            raise _not_kept(f"cannot keep the compiled engine in {folder}: {above} cannot be written")
-        return above == folder and _is_sound(folder / _name())
-    except OSError as cause:
-        raise _not_kept(f"cannot keep the compiled engine in {folder}: {cause.strerror}") from cause
+    with _naming(folder):
+        place = find_place(folder)
+        above = next(path for path in (place, *place.parents) if path.exists() or path.is_symlink())
+        if above != place:
+            _check_writable(above, folder)
+            return False
+        with opened_folder(place) as descriptor:
+            _check_writable(above, folder)
+            code = _open_sound(place, descriptor)
+        if code is not None:
+            code.close()
+        return code is not None
 
 
 def read_artifact() -> bytes:
@@ -94,11 +93,12 @@ def read_artifact() -> bytes:
 # --- inside ------------------------------------------------------------------------
 
 
-def _not_kept(reason: str) -> EngineUnfit:
-    """The fault of a place where the compiled guest is kept: there may be a better one."""
-    error = EngineUnfit(reason=reason)
-    error.hint = _ELSEWHERE
-    return error
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as cause:
+        raise not_kept(f"cannot keep the compiled engine in {folder}: {cause.strerror}") from cause
 
 
 def _name() -> str:
@@ -107,63 +107,109 @@ def _name() -> str:
     return f"engine-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.aot"
 
 
-def _check_private(path: Path) -> None:
-    found = path.lstat()
-    if stat.S_ISLNK(found.st_mode):
-        raise _not_kept(f"{path} is a symbolic link, and nothing here may be one")
-    if found.st_uid != os.geteuid():
-        raise _not_kept(f"{path} belongs to another user")
-    if stat.S_IMODE(found.st_mode) & 0o022:
-        raise _not_kept(f"others may write {path}; set its mode to 0700")
+def _make(place: Path) -> None:
+    """The folder, and those above it that are missing, for the user alone whatever its mask lets others do."""
+    for path in (*reversed(place.parents), place):
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
 
 
-def _is_sound(path: Path) -> bool:
-    """The file is ours alone, and what was written. The sum stands beside it: the code itself is mapped as it lies."""
-    sum_path = path.with_suffix(".sum")
-    try:
-        for one in (path, sum_path):
-            _check_private(one)
-            if not stat.S_ISREG(one.lstat().st_mode):
-                return False
-        with path.open("rb") as file:
-            got = hashlib.file_digest(file, "sha256").hexdigest()
-        is_sound = sum_path.read_text(encoding="ascii") == got
-        with suppress(OSError):  # whoever installed it may have left nothing here to write
-            os.utime(sum_path)  # used: see `_remove_unused`
-        return is_sound
-    except (FileNotFoundError, UnicodeDecodeError):
-        return False
+def _check_writable(above: Path, folder: Path) -> None:
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise not_kept(f"cannot keep the compiled engine in {folder}: {above} cannot be written")
+
+
+def _open_sound(place: Path, descriptor: int) -> BufferedReader | None:
+    """The code, None if it is not there or not what was written. Its sum stands beside it: the code is run as it lies.
+
+    descriptor: of the folder `place`.
+    """
+    path = place / _name()
+    said = _read_sum(path.with_suffix(".sum"), descriptor)
+    code = open_file(path, folder=descriptor)
+    if code is None:
+        return None
+    if said != hashlib.file_digest(code, "sha256").hexdigest().encode():
+        code.close()
+        return None
+    code.seek(0)
+    return code
+
+
+def _read_sum(path: Path, descriptor: int) -> bytes | None:
+    file = open_file(path, folder=descriptor)
+    if file is None:
+        return None
+    with file:
+        with suppress(OSError):  # the disk may be one that is only read
+            os.utime(file.fileno())  # used: see `_remove_unused`
+        return file.read(2 * hashlib.sha256().digest_size + 1)
+
+
+def _open_made(place: Path, descriptor: int, tell: Tell) -> BufferedReader:
+    with _locked(descriptor, tell):
+        code = _open_sound(place, descriptor)
+        if code is None:
+            tell("Compiling the contract engine (once, about ten seconds) ...")
+            _compile_into(place, descriptor)
+            tell("Compiled.")
+            code = _open_sound(place, descriptor)
+    if code is None:
+        raise not_kept(f"what was written to {place} is not what can be read there")
+    return code
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _locked(folder: int, tell: Tell) -> Iterator[None]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open("lock", flags, 0o600, dir_fd=folder)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell("Another process compiles the contract engine; waiting for it ...")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
 
 
-def _compile_into(path: Path) -> None:
+def _compile_into(place: Path, folder: int) -> None:
     """In a process of its own: it takes half a gigabyte, which only the end of a process gives back."""
-    _remove_unused(path.parent)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix="compiling-") as work:
-        made = Path(work, "code")
-        code, said = children.finish("contracts.engine.compiling", str(made.absolute()), timeout_s=_COMPILING_S)
-        if code != 0:
-            raise EngineUnfit(reason=f"compiling the guest failed ({code}): {said[:300]}")
-        content = made.read_bytes()
-        sum_path = Path(work, "sum")
-        _write(made, content)
-        _write(sum_path, hashlib.sha256(content).hexdigest().encode())
+    _remove_unused(place)
+    with _made_anew(_MAKING, folder) as code, _made_anew(f"{_MAKING}.sum", folder) as sums:
+        ended, said = children.finish(
+            "contracts.engine.compiling", str(code.fileno()), timeout_s=_COMPILING_S, keep=[code.fileno()]
+        )
+        if ended != 0:
+            raise EngineUnfit(reason=f"compiling the guest failed ({ended}): {said[:300]}")
+        code.seek(0)
+        sums.write(hashlib.file_digest(code, "sha256").hexdigest().encode())
+        sums.flush()
+        for file in (code, sums):
+            os.fsync(file.fileno())
         # The sum first: with the code alone in place it is not sound, and made again.
-        sum_path.rename(path.with_suffix(".sum"))
-        made.rename(path)
+        path = Path(_name())
+        os.rename(f"{_MAKING}.sum", path.with_suffix(".sum"), src_dir_fd=folder, dst_dir_fd=folder)
+        os.rename(_MAKING, path, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+@contextmanager
+def _made_anew(name: str, folder: int) -> Iterator[BufferedRandom]:
+    """A new file, removed again unless it was renamed. A compiler that was left behind may write to the one before."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "r+b") as file:
+            yield file
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
 
 
 def _remove_unused(folder: Path) -> None:
-    """What nobody has used for long, and what a compiler that was killed left; other versions keep theirs here, too."""
+    """What nobody has used for long, and what older compilers left; other versions keep theirs here, too."""
     for sum_path in folder.glob("engine-*.sum"):
         if time.time() - sum_path.lstat().st_mtime > _UNUSED_S:
             sum_path.unlink(missing_ok=True)
@@ -171,11 +217,3 @@ def _remove_unused(folder: Path) -> None:
     for left in folder.glob("compiling-*"):
         if time.time() - left.lstat().st_mtime > _COMPILING_S:
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

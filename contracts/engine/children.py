@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +19,13 @@ from contracts.engine.errors import EngineFailed
 _ROOT: Final = Path(__file__).parent.parent.parent
 
 
-def start(module: str, *arguments: str, stdin: int, stderr: int | None = None) -> subprocess.Popen[bytes]:
+def start(
+    module: str, *arguments: str, stdin: int, stderr: int | None = None, keep: Collection[int] = ()
+) -> subprocess.Popen[bytes]:
     """Start a module of this program, with a pipe from its standard output. Raises: EngineFailed.
 
-    Paths among the arguments are absolute. stdin, stderr: as in subprocess.
+    Paths among the arguments are absolute. stdin, stderr: as in subprocess. keep: descriptors that
+    it gets, by the same numbers.
     """
     # Nothing of the node's environment is of use to it, and some of it is secret.
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
@@ -29,15 +33,22 @@ def start(module: str, *arguments: str, stdin: int, stderr: int | None = None) -
     command = [sys.executable, "-P", "-m", module, *arguments]
     try:
         return subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, bufsize=0, env=environment, cwd="/"
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            bufsize=0,
+            env=environment,
+            cwd="/",
+            pass_fds=keep,
         )
     except OSError as cause:
         raise EngineFailed(reason=f"cannot be started: {cause.strerror}") from cause
 
 
-def finish(module: str, *arguments: str, timeout_s: float) -> tuple[int, str]:
+def finish(module: str, *arguments: str, timeout_s: float, keep: Collection[int] = ()) -> tuple[int, str]:
     """Run a module to its end: its code, and the last line that it said. Raises: EngineFailed."""
-    with start(module, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+    with start(module, *arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, keep=keep) as child:
         try:
             out, err = child.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""`python -m contracts.engine.compiling FILE`: compile the guest to machine code. See `contracts.engine.cache`."""
+"""`python -m contracts.engine.compiling DESCRIPTOR`: compile the guest for `contracts.engine.cache`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from contracts.engine.machine import compile_component, make_engine
 def main() -> None:
     os.nice(5)  # whoever waits for it waits little longer, and a node that serves is not held up
     code = compile_component(make_engine(), read_artifact())
-    descriptor = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with os.fdopen(int(sys.argv[1]), "wb") as file:
         file.write(code)
 
 

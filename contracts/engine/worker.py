@@ -19,7 +19,7 @@ from typing import Any, Final
 from contracts import limits
 from contracts.engine import evaluating, programs, wire
 from contracts.engine.answers import Reason
-from contracts.engine.cache import ensure_compiled
+from contracts.engine.cache import open_compiled
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
 from contracts.engine.host import check_host
 from contracts.engine.machine import Instance, load_component, make_engine
@@ -47,9 +47,9 @@ def main() -> None:
 
 
 def serve(folder: Path) -> None:
-    path = ensure_compiled(folder, lambda line: wire.send(_OUT, ["tell", line]))
     engine = make_engine()
-    component = load_component(engine, path)
+    with open_compiled(folder, lambda line: wire.send(_OUT, ["tell", line])) as code:
+        component = load_component(engine, code)
     confine()
     worker = _Worker(lambda: Instance(engine, component))
     wire.send(_OUT, ["ready"])

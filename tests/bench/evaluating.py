@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from contracts import limits
 from contracts.engine import Engine, Lookup
-from contracts.engine.cache import default_folder, ensure_compiled
+from contracts.engine.cache import default_folder, open_compiled
 from contracts.engine.machine import Instance, load_component, make_engine
 from contracts.folding import Fold
 from contracts.inputs import decode_input, encode_record
@@ -156,7 +156,7 @@ def _worker(engine: Engine) -> int:
 
 def _compile(stage: Stage) -> float:
     start = time.perf_counter()
-    ensure_compiled(stage.folder / "engine", stage.say)
+    open_compiled(stage.folder / "engine", stage.say).close()
     return time.perf_counter() - start
 
 
@@ -164,7 +164,8 @@ def _load() -> float:
     """From the cached file to an instance: checked, mapped, made."""
     engine = make_engine()
     start = time.perf_counter()
-    Instance(engine, load_component(engine, ensure_compiled(default_folder(), lambda line: None))).close()
+    with open_compiled(default_folder(), lambda line: None) as code:
+        Instance(engine, load_component(engine, code)).close()
     return (time.perf_counter() - start) * 1e3
 
 
