@@ -75,19 +75,26 @@ class Engine:
         Raises: ContractNotRunnable, EngineFailed, EngineUnfit. In each case nothing of the batch counts.
         """
         with self._lock:
+            assert len(records) <= limits.BATCH_INPUTS_MAX, "a batch has a bound"
+            _check_texts(records)
+            given = _text(terms)
             key = self._load(source)
-            answer = self._exchange(["run", key, terms.decode(), list(records)])
+            answer = self._exchange(["run", key, given, list(records)])
             while answer[0] == "need":
                 states = list(lookup(answer[1]))
                 assert len(states) == len(answer[1]), "one state for each case"
+                for state in states:
+                    assert state is None or _text(state), "a state is an object"
                 answer = self._exchange(states)
             return [_outcome(one) for one in _expect("done", answer)[0]]
 
     def find_cases(self, source: str, terms: bytes, records: Sequence[str]) -> list[str | None]:
         """The case of each record by `key` alone, None where it gives none. Records and errors: as for `run`."""
         with self._lock:
+            _check_texts(records)
+            given = _text(terms)
             key = self._load(source)
-            return list(_expect("cases", self._exchange(["cases", key, terms.decode(), list(records)]))[0])
+            return list(_expect("cases", self._exchange(["cases", key, given, list(records)]))[0])
 
     def ask(self, source: str, terms: bytes, name: str, arguments: Sequence[bytes]) -> list[Answer]:
         """Call `share`, `summary` or `migrate` of a contract, once for each JSON list of arguments.
@@ -96,11 +103,12 @@ class Engine:
         Raises: ContractNotRunnable, EngineFailed, EngineUnfit.
         """
         with self._lock:
+            assert name in ("share", "summary", "migrate"), "share, summary or migrate are asked so"
+            given, texts = _text(terms), [_text(one) for one in arguments]
             key = self._load(source)
             answers: list[Answer] = []
-            for start in range(0, len(arguments), limits.BATCH_INPUTS_MAX):
-                texts = [one.decode() for one in arguments[start : start + limits.BATCH_INPUTS_MAX]]
-                answer = self._exchange(["ask", key, terms.decode(), name, texts])
+            for start in range(0, len(texts), limits.BATCH_INPUTS_MAX):
+                answer = self._exchange(["ask", key, given, name, texts[start : start + limits.BATCH_INPUTS_MAX]])
                 answers += [_answer(one) for one in _expect("answers", answer)[0]]
             return answers
 
@@ -127,7 +135,10 @@ class Engine:
     # --- inside: the lock is held ---
 
     def _load(self, source: str) -> str:
-        key = hashlib.sha256(source.encode()).hexdigest()
+        try:
+            key = hashlib.sha256(source.encode()).hexdigest()
+        except UnicodeEncodeError:
+            raise ContractNotRunnable(reason="it holds half of a surrogate pair, which is no text") from None
         self._ready()
         if key in self._loaded:
             self._loaded[key] = self._loaded.pop(key)
@@ -223,6 +234,21 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
     assert worker.stdin is not None, "it was started with a pipe"
     os.set_blocking(worker.stdin.fileno(), False)  # one that reads no more must not hold its caller for ever
     return worker
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as cause:
+        raise AssertionError("what the engine is given is UTF-8") from cause
+
+
+def _check_texts(records: Sequence[str]) -> None:
+    try:
+        for one in records:
+            str.isascii(one) or str.encode(one)  # which is quicker for most
+    except (TypeError, UnicodeEncodeError) as cause:
+        raise AssertionError("records are text, and hold no half of a surrogate pair") from cause
 
 
 def _expect(kind: str, answer: list[Any]) -> list[Any]:
