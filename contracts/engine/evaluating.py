@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from contracts import limits
 from contracts.engine.answers import AnswerWrong, Reason, canonical, has_doubtful_keys, read_case, read_reason
 from contracts.engine.machine import Instance, Trapped
 from contracts.engine.programs import TRAPS, Program
+
+T = TypeVar("T")
 
 Lookup = Callable[[Sequence[str]], Sequence[bytes | None]]
 """Cases -> the canonical state of each, None for one that is new. Asked once for a case in a batch."""
@@ -60,50 +63,49 @@ def evaluate(program: Program, records: Sequence[str], lookup: Lookup, beat: Bea
 
 def find_cases(program: Program, records: Sequence[str], beat: Beat) -> list[str | None]:
     """What `key` says of each input, None where it says nothing. No outcome: how inputs are shared out, no more."""
-    cases: list[str | None] = []
-    instance: Instance | None = None
-    is_fresh = True
-    while len(cases) < len(records):
-        beat()
-        instance = instance or program.open()
-        try:
-            cases.append(_begin_one(instance, records[len(cases)]).case)
-            is_fresh = False
-            if len(cases) % limits.WINDOW_INPUTS:
-                continue
-        except Trapped:
-            cases += [None] * is_fresh
-        # What was begun is kept by the instance, which goes with it.
-        instance.close()
-        instance, is_fresh = None, True
-    if instance is not None:
-        instance.close()
-    return cases
+    # An instance keeps what was begun in it until it goes.
+    return _each(
+        program, records, beat, together=limits.WINDOW_INPUTS,
+        call=lambda instance, record: _begin_one(instance, record).case, refuse=lambda cause: None,
+    )  # fmt: skip
 
 
 def ask(program: Program, name: str, arguments: Sequence[str], beat: Beat) -> list[Answer]:
     """Call `share`, `summary` or `migrate` once for each list of arguments (JSON), by the trap rule."""
-    answers: list[Answer] = []
-    instance: Instance | None = None
-    is_fresh = True
-    while len(answers) < len(arguments):
-        beat()
-        instance = instance or program.open()
-        try:
-            answers.append(_ask_one(instance, name, arguments[len(answers)]))
-            is_fresh = False
-            continue
-        except Trapped as cause:
-            if is_fresh:
-                answers.append(Answer(reason=_trap(cause.kind), fuel=cause.fuel))
-        instance.close()
-        instance, is_fresh = None, True
-    if instance is not None:
-        instance.close()
-    return answers
+    return _each(
+        program, arguments, beat, together=limits.BATCH_INPUTS_MAX,
+        call=lambda instance, one: _ask_one(instance, name, one),
+        refuse=lambda cause: Answer(reason=_trap(cause.kind), fuel=cause.fuel),
+    )  # fmt: skip
 
 
 # --- inside ------------------------------------------------------------------------
+
+
+def _each(
+    program: Program, texts: Sequence[str], beat: Beat, *, together: int,
+    call: Callable[[Instance, str], T], refuse: Callable[[Trapped], T],
+) -> list[T]:  # fmt: skip
+    """One call for each text, by the trap rule. together: how many of them may share an instance."""
+    answers: list[T] = []
+    instance: Instance | None = None
+    called = 0  # of this instance
+    while len(answers) < len(texts):
+        beat()
+        instance = instance or program.open()
+        try:
+            answers.append(call(instance, texts[len(answers)]))
+            called += 1
+            if called < together:
+                continue
+        except Trapped as cause:
+            if not called:
+                answers.append(refuse(cause))
+        instance.close()
+        instance, called = None, 0
+    if instance is not None:
+        instance.close()
+    return answers
 
 
 class _Begun:
