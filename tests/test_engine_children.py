@@ -107,6 +107,14 @@ def test_folder_that_one_may_not_search_is_named(tmp_path: Path) -> None:
     assert done.stdout.endswith(f"cannot keep the compiled engine in {tmp_path}/closed/tallystick: Permission denied\n")
 
 
+def test_who_asks_the_engine_loads_no_machine() -> None:
+    """It takes a tenth of a second and as many megabytes of every node and command: the worker alone has need of it."""
+    told = "import sys, contracts.folding; print(sorted({'wasmtime', 'contracts.engine.machine'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-P", "-c", told], env={"PYTHONPATH": str(ROOT)}, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 def _copy_program(to: Path) -> None:
     """`contracts` and `ledger` by links, but for the guest's folder."""
     (to / "contracts" / "guest").mkdir(parents=True)

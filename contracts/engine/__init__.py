@@ -8,8 +8,8 @@ Spec: docs/spec/contract-engine.md.
 
 from contracts.engine.answers import AnswerWrong, Reason, canonical
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
-from contracts.engine.evaluating import Answer, Lookup, Outcome
 from contracts.engine.lanes import Running, Work, start_in_lanes
+from contracts.engine.outcomes import Answer, Lookup, Outcome
 from contracts.engine.pin import make_pin
 from contracts.engine.running import Engine
 

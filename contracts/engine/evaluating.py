@@ -13,40 +13,18 @@ Spec: docs/spec/contract-engine.md, "A batch".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from contracts import limits
 from contracts.engine.answers import AnswerWrong, Reason, canonical, has_doubtful_keys, read_case, read_reason
 from contracts.engine.machine import Instance, Trapped
+from contracts.engine.outcomes import Answer, Lookup, Outcome
 from contracts.engine.programs import TRAPS, Program
 
 T = TypeVar("T")
 
-Lookup = Callable[[Sequence[str]], Sequence[bytes | None]]
-"""Cases -> the canonical state of each, None for one that is new. Asked once for a case in a batch."""
-
 Beat = Callable[[], None]
 """Called between any two calls of the guest: each is short, and a batch of the worst ones takes minutes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of an input: a new state of its case, or the reason for which it was rejected. fuel: instructions."""
-
-    case: str | None
-    state: bytes | None = None
-    reason: Reason | None = None
-    fuel: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a function answered, an object as canonical JSON, or why there is no answer."""
-
-    content: bytes | None = None
-    reason: Reason | None = None
-    fuel: int = 0
 
 
 def evaluate(program: Program, records: Sequence[str], lookup: Lookup, beat: Beat) -> list[Outcome]:

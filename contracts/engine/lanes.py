@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from contracts.engine.evaluating import Outcome
+from contracts.engine.outcomes import Outcome
 from contracts.engine.running import Engine
 
 LANES: Final = 2

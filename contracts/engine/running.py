@@ -22,7 +22,7 @@ from contracts.engine import children, wire
 from contracts.engine.answers import Reason
 from contracts.engine.cache import Tell, default_folder
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
-from contracts.engine.evaluating import Answer, Lookup, Outcome
+from contracts.engine.outcomes import Answer, Lookup, Outcome
 
 _START_S: Final = 600.0
 """Seconds until a worker must be ready: another process may be compiling on a slow machine."""

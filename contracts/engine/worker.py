@@ -23,6 +23,7 @@ from contracts.engine.cache import open_compiled
 from contracts.engine.errors import ContractNotRunnable, EngineFailed, EngineUnfit
 from contracts.engine.host import check_host
 from contracts.engine.machine import Instance, load_component, make_engine
+from contracts.engine.outcomes import Answer, Outcome
 
 _IN: Final = 0
 _OUT: Final = 1
@@ -99,7 +100,7 @@ class _Worker:
         outcomes = evaluating.evaluate(self._program(key, terms), records, _lookup, _Beat())
         return ["done", [_pack(outcome) for outcome in outcomes]]
 
-    def _ask(self, key: str, terms: str, name: str, arguments: list[str]) -> list[evaluating.Answer]:
+    def _ask(self, key: str, terms: str, name: str, arguments: list[str]) -> list[Answer]:
         return evaluating.ask(self._program(key, terms), name, arguments, _Beat())
 
     def _program(self, key: str, terms: str) -> programs.Program:
@@ -126,12 +127,12 @@ def _lookup(cases: Sequence[str]) -> Sequence[bytes | None]:
     return states
 
 
-def _pack(outcome: evaluating.Outcome) -> list[Any]:
+def _pack(outcome: Outcome) -> list[Any]:
     reason = None if outcome.reason is None else _pack_reason(outcome.reason)
     return [outcome.case, outcome.state, reason, outcome.fuel]
 
 
-def _pack_answer(answer: evaluating.Answer) -> list[Any]:
+def _pack_answer(answer: Answer) -> list[Any]:
     return [answer.content, None if answer.reason is None else _pack_reason(answer.reason), answer.fuel]
 
 
