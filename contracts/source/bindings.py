@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
+
+from contracts.source.walking import children
 
 _READS: Final = frozenset(
     ("copy", "difference", "get", "intersection", "isdisjoint", "issubset", "issuperset", "items", "keys",
@@ -26,10 +28,13 @@ def find_bindings(tree: ast.Module, literals: Collection[str]) -> Iterator[tuple
     Of `literals` also what would change their values, at any depth.
     """
     queue: deque[tuple[ast.AST, bool]] = deque([(tree, False)])
+    parents: dict[ast.AST, ast.AST] = {}
     while queue:
         node, is_inner = queue.popleft()
         match node:
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            case ast.Name(ctx=ast.Load()) | ast.Constant() | ast.Attribute() | ast.Call():
+                pass  # most of them, and so first
+            case ast.Name(id=name):
                 yield name, node, is_inner
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name, node, is_inner
@@ -46,14 +51,17 @@ def find_bindings(tree: ast.Module, literals: Collection[str]) -> Iterator[tuple
         # Defaults, decorators and bases run outside: only the body of a function or class is inside.
         is_scope = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda)
         inner = set(_body(node)) if is_scope else set()
-        queue.extend((child, is_inner or child in inner) for child in ast.iter_child_nodes(node))
-    yield from _changes(tree, literals)
+        for child in children(node):
+            parents[child] = node
+            queue.append((child, is_inner or child in inner))
+    yield from _changes(parents, literals)
 
 
-def _changes(tree: ast.Module, literals: Collection[str]) -> Iterator[tuple[str, ast.AST, bool]]:
+def _changes(
+    parents: Mapping[ast.AST, ast.AST], literals: Collection[str]
+) -> Iterator[tuple[str, ast.AST, bool]]:  # fmt: skip
     """`SHARES["order"]["/price"] = x`, `del SHARES["order"]`, `ROLES.add(x)`, and longer ones."""
-    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    for node in list(parents):
+    for node in parents:
         if isinstance(node, ast.Name) and node.id in literals:
             step: ast.AST = node
             while (above := _above(step, parents[step])) is not None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
 from contracts.source.literals import Finding
+from contracts.source.walking import children
 from ledger import limits
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-_SIGNS: Final = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)  # one object for the whole file
 _N = TypeVar("_N", bound=ast.AST)
 _UNPACKED_MAX: Final = 64  # names of one `a, b = x, y` that are followed
 _NAME_LENGTH_MAX: Final = 80  # of a name in a message
@@ -122,8 +122,7 @@ def read_code(tree: ast.Module) -> Code | Finding:
                 line = getattr(node, "lineno", 1)
                 return Finding(line=line, code="too-many", message=message, instead="take the code apart")
         outside.update(_outer_children(node))
-        children = [child for child in ast.iter_child_nodes(node) if not isinstance(child, _SIGNS)]
-        for child in reversed(children):
+        for child in reversed(children(node)):
             code.parents[child] = node
             there = inner if own is None or child in own else scope
             stack.append((child, there.outer or there if child in outside else there))
@@ -166,7 +165,7 @@ def _own_children(node: ast.AST) -> set[ast.AST] | None:
         case ast.ClassDef():
             return set(node.body)
         case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-            return set(ast.iter_child_nodes(node))
+            return set(children(node))
     return None
 
 

@@ -25,6 +25,9 @@ _ORDERED: Final = words(
 )
 _SET_METHODS: Final = words("copy difference intersection symmetric_difference union")
 _SET_OPERATIONS: Final = (ast.BitOr, ast.BitAnd, ast.BitXor, ast.Sub)
+_MAY_BE_SETS: Final = (
+    ast.Set, ast.SetComp, ast.Name, ast.Call, ast.Subscript, ast.BinOp, ast.IfExp, ast.BoolOp, ast.NamedExpr
+)  # fmt: skip
 _ROUNDS_MAX: Final = 4  # `a = set(); b = a; c = b` is followed so far, whatever the order of the lines
 
 
@@ -53,10 +56,11 @@ def check_sets(code: Code) -> Iterator[Finding]:
 def find_sets(code: Code) -> set[ast.AST]:
     """The expressions that are known to be sets."""
     found: set[ast.AST] = set()
+    nodes = [node for node in reversed(code.nodes) if isinstance(node, _MAY_BE_SETS)]  # children come first
     for _ in range(_ROUNDS_MAX):
         before = len(found)
         names: dict[tuple[Scope, str], bool] = {}
-        for node in reversed(code.nodes):  # children come first
+        for node in nodes:
             if node not in found and _is_set(code, node, found, names):
                 found.add(node)
         if len(found) == before:

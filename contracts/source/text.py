@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from contracts.source.walking import children
 from ledger.letters import is_hidden
 
 _NOT_ASCII: Final = re.compile("[^ -~\n\t]")
@@ -41,7 +42,7 @@ def find_foreign(lines: Sequence[bytes], tree: ast.Module) -> int | None:
             case ast.JoinedStr() | ast.Constant(value=str()):
                 _blot_out(code, node)
             case _:
-                queue.extend(ast.iter_child_nodes(node))
+                queue.extend(children(node))
     return next((at for at, line in enumerate(code, 1) if not line.partition(b"#")[0].isascii()), None)
 
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from contracts.source.walking import children
 from ledger import limits
 
 _PREFIX: Final = re.compile(r"(?i:[bfu]|r[bf]?|[bf]r)?(?=['\"])")
@@ -40,7 +41,7 @@ def find_newer(lines: Sequence[bytes], tree: ast.Module) -> Iterator[tuple[int, 
         level = [
             (child, is_inside or isinstance(node, ast.JoinedStr))
             for node, is_inside in level
-            for child in ast.iter_child_nodes(node)
+            for child in children(node)
         ]
         if not level:
             return
