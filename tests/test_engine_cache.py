@@ -219,7 +219,7 @@ def test_default_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> Non
         assert default_folder() == Path.home() / ".cache" / "tallystick"
 
 
-@pytest.mark.parametrize("home", ["somewhere", "./a"])
+@pytest.mark.parametrize("home", ["somewhere", "./a", ""])
 def test_home_that_is_no_absolute_path_is_refused(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", home)

@@ -209,6 +209,15 @@ def test_limits_that_can_be_lifted_are(engine: Engine) -> None:
     assert start_limited(shrink).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "bound"), [(resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CPU, 600)]
+)
+def test_limits_below_those_of_a_worker_are_left_as_they_are(engine: Engine, kind: int, bound: int) -> None:
+    """It would only lower them further, and may not raise them."""
+    done = start_limited(lambda: resource.setrlimit(kind, (bound, bound)))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def start_limited(shrink: Callable[[], None]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", f"from contracts.engine import Engine; {RUN_DEEP}"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

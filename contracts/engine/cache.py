@@ -42,13 +42,13 @@ def default_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if base.startswith("/"):
         return Path(base, "tallystick")
+    home = os.environ.get("HOME")
+    if home is not None and not home.startswith("/"):
+        raise not_kept(f"there is no place for the compiled engine: HOME is {home!r}, which is no absolute path")
     try:
-        home = Path.home()
+        return Path.home() / ".cache" / "tallystick"
     except RuntimeError as cause:
         raise not_kept("there is no place for the compiled engine: the user has no home folder") from cause
-    if not home.is_absolute():
-        raise not_kept(f"there is no place for the compiled engine: HOME is {home}, which is no absolute path")
-    return home / ".cache" / "tallystick"
 
 
 def open_compiled(folder: Path, tell: Tell) -> BufferedReader:

@@ -28,8 +28,12 @@ from contracts.engine.outcomes import Answer, Outcome
 _IN: Final = 0
 _OUT: Final = 1
 _NO_MEMORY: Final = 71
-_FILES: Final = 64
-_WRITTEN_BYTES: Final = 1 << 20  # its last words, where they go to a file
+_BOUNDS: Final = (
+    (resource.RLIMIT_AS, limits.WORKER_ADDRESS_BYTES),
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_FSIZE, 1 << 20),  # its last words, where they go to a file
+    (resource.RLIMIT_NOFILE, 64),
+)
 _BEAT_S: Final = 1.0
 
 
@@ -145,10 +149,10 @@ def _pack_reason(reason: Reason) -> list[Any]:
 
 def confine() -> None:
     """From here on: no large file written, no core dumped, few files open, an end to address space far above need."""
-    resource.setrlimit(resource.RLIMIT_AS, (limits.WORKER_ADDRESS_BYTES, limits.WORKER_ADDRESS_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_WRITTEN_BYTES, _WRITTEN_BYTES))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+    for kind, bound in _BOUNDS:
+        _, hard = resource.getrlimit(kind)
+        bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+        resource.setrlimit(kind, (bound, bound))
 
 
 if __name__ == "__main__":
