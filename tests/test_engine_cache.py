@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -186,6 +187,22 @@ def test_symbolic_link_is_refused_by_name(path: Path, which: str) -> None:
     found.symlink_to(found.with_name("elsewhere"))
     with pytest.raises(EngineUnfit, match=f"{found} is a symbolic link"):
         take(path.parent)
+
+
+def test_what_stands_in_the_way_is_named(path: Path) -> None:
+    path.unlink()
+    (path.parent / "lock").mkdir()
+    with pytest.raises(EngineUnfit, match=f"cannot keep the compiled engine in {path.parent}: lock: Is a directory"):
+        take(path.parent)
+
+
+def test_code_of_another_machine_is_told_in_one_line_with_what_to_remove(path: Path) -> None:
+    """Its sum is right: somebody copied it here."""
+    path.write_bytes(b"other code")
+    path.with_suffix(".sum").write_text(hashlib.sha256(b"other code").hexdigest(), encoding="ascii")
+    with Engine(folder=path.parent) as engine, pytest.raises(EngineUnfit, match="does not fit: [^\n]+$") as refused:
+        engine.start()
+    assert "Remove the files engine-*" in refused.value.hint
 
 
 def test_lock_that_is_a_symbolic_link_is_not_followed(path: Path) -> None:

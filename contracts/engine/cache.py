@@ -98,7 +98,9 @@ def _naming(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as cause:
-        raise not_kept(f"cannot keep the compiled engine in {folder}: {cause.strerror}") from cause
+        # By a name alone it was opened in the folder, by a path the folder itself, or one above it.
+        what = f"{cause.filename}: " if isinstance(cause.filename, str) and "/" not in cause.filename else ""
+        raise not_kept(f"cannot keep the compiled engine in {folder}: {what}{cause.strerror}") from cause
 
 
 def _name() -> str:
@@ -182,7 +184,7 @@ def _compile_into(place: Path, folder: int) -> None:
             "contracts.engine.compiling", str(code.fileno()), timeout_s=_COMPILING_S, keep=[code.fileno()]
         )
         if ended != 0:
-            raise EngineUnfit(reason=f"compiling the guest failed ({ended}): {said[:300]}")
+            raise not_kept(f"compiling the guest failed ({ended}): {said[:300]}")
         code.seek(0)
         sums.write(hashlib.file_digest(code, "sha256").hexdigest().encode())
         sums.flush()

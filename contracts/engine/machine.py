@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_uint8, cast, string_at
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from wasmtime import Config, Engine, Store, Trap, WasmtimeError
@@ -24,6 +25,11 @@ from contracts.engine.host import check_memory
 
 _RESERVED_BYTES: Final = 4 << 30
 """Reserved around a memory, so that the code needs no check of its own at each access."""
+
+_ANEW: Final = (
+    "Nothing was recorded. Remove the files engine-* of the folder where compiled code is kept, which is "
+    "$XDG_CACHE_HOME/tallystick or ~/.cache/tallystick: they are made anew."
+)
 
 _BYTES: Final = POINTER(c_uint8)
 
@@ -75,7 +81,11 @@ def load_component(engine: Engine, code: BinaryIO) -> Component:
     try:
         component = Component.deserialize_file(engine, f"/proc/self/fd/{code.fileno()}")
     except WasmtimeError as cause:
-        raise EngineUnfit(reason=f"the compiled guest does not fit: {cause}") from cause
+        if not Path("/proc/self/fd").is_dir():
+            raise EngineUnfit(reason="/proc is not mounted, by way of which compiled code is loaded") from cause
+        error = EngineUnfit(reason=f"the compiled guest does not fit: {str(cause).strip().splitlines()[-1].strip()}")
+        error.hint = _ANEW
+        raise error from cause
     if component.type.imports(engine):
         raise EngineUnfit(reason="the guest asks for something from outside")
     return component
