@@ -26,7 +26,7 @@ from typing import Final
 
 from contracts.engine import children, pin
 from contracts.engine.errors import EngineUnfit
-from contracts.engine.private import find_place, not_kept, open_file, opened_folder
+from contracts.engine.private import not_kept, open_file, opened_folder
 
 ARTIFACT_PATH: Final = Path(__file__).parent.parent / "guest" / "contract.wasm.xz"
 _UNUSED_S: Final = 30 * 86_400
@@ -57,23 +57,21 @@ def open_compiled(folder: Path, tell: Tell) -> BufferedReader:
     Of several processes that come at once one compiles and the others wait. Raises: EngineUnfit.
     """
     with _naming(folder):
-        _make(find_place(folder))
-        place = find_place(folder)  # where others may make folders, as in /tmp, one may have been quicker
-        with opened_folder(place) as descriptor:
-            return _open_sound(place, descriptor) or _open_made(place, descriptor, tell)
+        _make(folder)
+        with opened_folder(folder) as descriptor:
+            return _open_sound(folder, descriptor) or _open_made(folder, descriptor, tell)
 
 
 def is_compiled(folder: Path) -> bool:
     """Whether it is there, or could be made: nothing is made here. Raises: EngineUnfit."""
     with _naming(folder):
-        place = find_place(folder)
-        above = next(path for path in (place, *place.parents) if path.exists() or path.is_symlink())
-        if above != place:
+        above = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+        if above != folder:
             _check_writable(above, folder)
             return False
-        with opened_folder(place) as descriptor:
+        with opened_folder(folder) as descriptor:
             _check_writable(above, folder)
-            code = _open_sound(place, descriptor)
+            code = _open_sound(folder, descriptor)
         if code is not None:
             code.close()
         return code is not None
@@ -109,9 +107,9 @@ def _name() -> str:
     return f"engine-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.aot"
 
 
-def _make(place: Path) -> None:
+def _make(folder: Path) -> None:
     """The folder, and those above it that are missing, for the user alone whatever its mask lets others do."""
-    for path in (*reversed(place.parents), place):
+    for path in (*reversed(folder.parents), folder):
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
 

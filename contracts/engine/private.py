@@ -1,8 +1,8 @@
 """A folder of the user's own, and files in it that nobody else can have written.
 
-Each is opened first, then looked at, and read by the same descriptor: nothing can take its place in between. The
-folders above are looked at as well, from the root down: whoever may write one of them could put another in the place
-of what lies in it.
+Each is opened first, then looked at, and read by the same descriptor: nothing can take its place in between. So it
+does not matter who may write the folders above, as many may in a container's volume: what others put in the place of
+ours is theirs, and refused.
 
 Spec: docs/spec/contract-engine.md, "The cache".
 """
@@ -10,9 +10,7 @@ Spec: docs/spec/contract-engine.md, "The cache".
 from __future__ import annotations
 
 import errno
-import grp
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,28 +34,13 @@ def not_kept(reason: str) -> EngineUnfit:
     return error
 
 
-def find_place(folder: Path) -> Path:
-    """Where a folder lies in truth, or would lie. Raises: EngineUnfit, if others could put another in its place."""
-    place = Path(os.path.realpath(folder.parent), folder.name)
-    for above in reversed(place.parents):
-        try:
-            found = above.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            break
-        if found.st_uid not in (0, os.geteuid()):
-            raise not_kept(f"{above}, in which {folder} lies, belongs to another user")
-        if _is_open_to_others(found):
-            raise not_kept(f"others may write {above}, in which {folder} lies; take that from them: chmod go-w {above}")
-    return place
-
-
 @contextmanager
-def opened_folder(place: Path) -> Iterator[int]:
+def opened_folder(folder: Path) -> Iterator[int]:
     """With a descriptor of a folder that is the user's alone. Raises: EngineUnfit, OSError."""
-    _check_private(place.lstat(), place)  # for its words: by a link, opening says that it is no folder
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    _check_private(folder.lstat(), folder)  # for its words: by a link, opening says that it is no folder
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        _check_private(os.fstat(descriptor), place)
+        _check_private(os.fstat(descriptor), folder)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -102,19 +85,3 @@ def _check_private(found: os.stat_result, path: Path) -> None:
 
 def _linked(path: Path) -> EngineUnfit:
     return not_kept(f"{path} is a symbolic link, and nothing here may be one")
-
-
-def _is_open_to_others(found: os.stat_result) -> bool:
-    """Whether others may rename what lies in a folder. In one like /tmp each may so treat only what is its own."""
-    if found.st_mode & stat.S_ISVTX:
-        return False
-    return bool(found.st_mode & stat.S_IWOTH) or bool(found.st_mode & stat.S_IWGRP and not _is_own(found.st_gid))
-
-
-def _is_own(gid: int) -> bool:
-    """Whether it is the group that many systems give to each user alone: what it may, nobody else may."""
-    try:
-        group, user = grp.getgrgid(gid), pwd.getpwuid(os.geteuid())
-    except KeyError:
-        return False
-    return (group.gr_name, gid) == (user.pw_name, user.pw_gid) and set(group.gr_mem) <= {user.pw_name}
