@@ -85,7 +85,7 @@ def consign(record, terms):
     said["quantity"] = quantity and {"value": number(quantity), "unitCode": text(quantity, "unitCode")}
     begins = moment(body, "eventTime", record) if "eventTime" in body else None
     said["custody"] = [{"custodian": record["author"], "from": begins, "deviceID": body.get("deviceID")}]
-    said |= {"receiver": text(body, "receiver"), "minutes_outside": 0, "liability": {}, "claims": {}}
+    said |= {"receiver": text(body, "receiver"), "minutes_outside": 0, "told_to": 0, "liability": {}, "claims": {}}
     return said | dict.fromkeys(("handover", "read_until", "delivery")) | {"excursions": [], "gaps": [], "breaches": []}
 
 
@@ -160,15 +160,17 @@ def read(state, record, terms):
 def follow(state, time, report, terms):
     """What comes after all readings so far: a reading or, without a report, the delivery, which ends an excursion."""
     excursions, since = state["excursions"], state["read_until"] or state["custody"][0]["from"]
-    if time > utc(since, minutes=terms["reading_interval_minutes"]):
-        since = state["gaps"].pop()["from"] if len(state["gaps"]) == PARTS_MAX else since
-        state["gaps"].append({"from": since, "until": time, "minutes": divide(elapsed(since, time), 60000, 2)})
+    passed = [held["from"] for held in state["custody"][: state["told_to"]] if since < held["from"] < time]
+    for begin, end in zip([since, *passed], [*passed, time], strict=True):  # a taker could not know what was told later
+        if end > utc(begin, minutes=terms["reading_interval_minutes"]):
+            begin = state["gaps"].pop()["from"] if len(state["gaps"]) == PARTS_MAX else begin
+            state["gaps"].append({"from": begin, "until": end, "minutes": divide(elapsed(begin, end), 60000, 2)})
     off, peak = outside(report, terms) if report else (0, {})
     if off:
         state["excursions"] = joined([*excursions, {"from": time, "until": None, "is_late": False, **peak}])
     elif excursions and excursions[-1]["until"] is None:
         excursions[-1]["until"] = time
-    state["read_until"] = time
+    state["read_until"], state["told_to"] = time, len(state["custody"])
 
 
 def follow_late(state, held, time, report, terms):
