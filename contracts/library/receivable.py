@@ -219,8 +219,7 @@ def _credit(state, record, terms):
     why = "open" if record["role"] == invoice["pay_to"] else "disputed"  # more is for the assignee to agree to
     if amount > invoice[why]:
         raise Reject(f"{what} takes {amount} {currency} from invoice {name}, {invoice[why]} {currency} are {why}")
-    invoice["credited"] += amount
-    invoice["disputed"] = max(invoice["disputed"] - amount, 0)
+    invoice |= {"credited": invoice["credited"] + amount, "disputed": max(invoice["disputed"] - amount, 0)}
     _settle(invoice)
 
 
@@ -241,9 +240,10 @@ def _settle(invoice):
     is_confirmed = bool(assignment and assignment["confirmed"])
     payee = invoice["pay_to"] = assignment["assignee"] if is_confirmed else "seller"
     invoice["open"] = invoice["payable"] - invoice["credited"] - invoice["paid"]
-    early = min(invoice["misdirected"].get(payee, 0), invoice["open"])
+    early = min(given := invoice["misdirected"].pop(payee, 0), invoice["open"])
+    if given > early:
+        invoice["misdirected"][payee] = given - early
     if early:  # what was paid before it was owed to this one counts from now on
-        invoice["misdirected"][payee] -= early
         invoice["paid"], invoice["open"] = invoice["paid"] + early, invoice["open"] - early
     invoice["disputed"] = min(invoice["disputed"], invoice["open"])
     invoice["owed"] = invoice["open"] - invoice["disputed"]
