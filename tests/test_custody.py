@@ -127,3 +127,17 @@ def test_offers_that_others_ended_do_not_count_against_the_owner() -> None:
         answer = _input(i + 1, "title-withdrawal", "a.example", "")
         inputs += [offered, {**answer, "body": {**answer["body"], "ID": offered["body"]["ID"]}}]
     assert list(fold(inputs, SOURCE, TERMS).rejected) == [403, 404]
+
+
+def test_an_answer_of_before_does_not_fit_an_offer_under_an_id_that_was_forgotten() -> None:
+    inputs, giver, taker = [_input(0, "commission", "a.example", "")], "a.example", "b.example"
+    for _ in range(6):
+        inputs += [_moved(i, "handover", giver, taker, str(i)) for i in range(len(inputs), len(inputs) + 100)]
+        made = inputs[-1]["body"]["ID"]
+        inputs.append(_moved(len(inputs), "handover-confirmation", taker, "", made))
+        giver, taker = taker, giver
+    again = _moved(len(inputs), "handover", giver, taker, "1")
+    old = _moved(len(inputs) + 1, "handover-confirmation", taker, "", "1")
+    stale = {**old, "body": {**old["body"], "eventTime": inputs[2]["body"]["eventTime"]}}
+    folded = fold([*inputs, again, stale], SOURCE, TERMS)
+    assert list(folded.rejected) == [len(inputs) + 1] and "and the last step was at" in folded.rejected[len(inputs) + 1]

@@ -39,6 +39,7 @@ def _check_money(state: dict[str, Any]) -> None:
         assert invoice["payable"] == invoice["credited"] + invoice["paid"] + invoice["open"]
         assert invoice["open"] == invoice["owed"] + invoice["disputed"]
         assert min(invoice[name] for name in ("credited", "paid", "open", "owed", "disputed")) >= 0
+        assert min(invoice["misdirected"].values(), default=1) > 0
 
 
 @pytest.mark.parametrize("case", _CASES["cases"], ids=lambda case: case["name"])

@@ -11,8 +11,7 @@ A `handover` counts from the time that its taker's confirmation says; until then
 runs from the first reading outside the limits to the next one inside, whoever holds them. Liable is who held them when
 the minutes allowed ran out, of one excursion or of all together, or when the logger had been silent for too long.
 
-Times are compared to the millisecond and temperatures exactly; minutes and peaks are shown with two places, half up.
-Amounts are of the currency that the terms name, with at most two places, and never rounded.
+Times (to milliseconds), temperatures and amounts are exact; minutes and peaks are shown with two places, half up.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -65,9 +64,7 @@ def apply(state, record, terms):
         raise Reject(f"{kind} of {key(record)}: delivered on {state['delivery']['date']} already")
     steps = {"handover": hand_over, "handover-confirmation": confirm, "reading": read, "delivery": deliver}
     steps.get(kind, claim)(state, record, terms)
-    if kind in ("reading", "delivery"):
-        judge(state, terms)
-    return state
+    return judge(state, terms) if kind in ("reading", "delivery") else state
 
 
 def summary(state):
@@ -88,7 +85,7 @@ def consign(record, terms):
     said["quantity"] = quantity and {"value": number(quantity), "unitCode": text(quantity, "unitCode")}
     begins = moment(body, "eventTime", record) if "eventTime" in body else None
     said["custody"] = [{"custodian": record["author"], "from": begins, "deviceID": body.get("deviceID")}]
-    said |= {"receiver": text(body, "receiver"), "minutes_outside": 0, "liability": {}, "claims": {}}
+    said |= {"receiver": text(body, "receiver"), "minutes_outside": 0, "told_to": 0, "liability": {}, "claims": {}}
     return said | dict.fromkeys(("handover", "read_until", "delivery")) | {"excursions": [], "gaps": [], "breaches": []}
 
 
@@ -163,22 +160,21 @@ def read(state, record, terms):
 def follow(state, time, report, terms):
     """What comes after all readings so far: a reading or, without a report, the delivery, which ends an excursion."""
     excursions, since = state["excursions"], state["read_until"] or state["custody"][0]["from"]
-    if time > utc(since, minutes=terms["reading_interval_minutes"]):
-        since = state["gaps"].pop()["from"] if len(state["gaps"]) == PARTS_MAX else since
-        state["gaps"].append({"from": since, "until": time, "minutes": divide(elapsed(since, time), 60000, 2)})
+    passed = [held["from"] for held in state["custody"][: state["told_to"]] if since < held["from"] < time]
+    for begin, end in zip([since, *passed], [*passed, time], strict=True):  # a taker could not know what was told later
+        if end > utc(begin, minutes=terms["reading_interval_minutes"]):
+            begin = state["gaps"].pop()["from"] if len(state["gaps"]) == PARTS_MAX else begin
+            state["gaps"].append({"from": begin, "until": end, "minutes": divide(elapsed(begin, end), 60000, 2)})
     off, peak = outside(report, terms) if report else (0, {})
     if off:
         state["excursions"] = joined([*excursions, {"from": time, "until": None, "is_late": False, **peak}])
     elif excursions and excursions[-1]["until"] is None:
         excursions[-1]["until"] = time
-    state["read_until"] = time
+    state["read_until"], state["told_to"] = time, len(state["custody"])
 
 
 def follow_late(state, held, time, report, terms):
-    """A reading that is not after the last one, or of a former custody: True if it is outside and tells news.
-
-    It counts until the next one was due. Of a former custody it uses up nothing of those after it: see `judge`.
-    """
+    """One not after the last, or of a former custody, counts until the next was due: True if outside and news."""
     (off, peak), known, due = outside(report, terms), state["excursions"], terms["reading_interval_minutes"]
     ends = [later["from"] for later in state["custody"] if (later["from"] or "") > time]
     is_inside = any(one["from"] <= time < (one["until"] or LAST) for one in known if ends or not one["is_late"])
@@ -224,7 +220,7 @@ def judge(state, terms):
         liable = held_at(state, time := utc(since, milliseconds=allowed))["custodian"]
         state["breaches"].append({"kind": kind, "since": since, "time": time, "custodian": liable})
         state["liability"].setdefault(liable, []).append(kind)
-    state["verdict"] = "broken" if broken else "kept" if state["readings"] else "not monitored"
+    return state | {"verdict": "broken" if broken else "kept" if state["readings"] else "not monitored"}
 
 
 def claim(state, record, terms):
@@ -234,16 +230,19 @@ def claim(state, record, terms):
         raise Reject(f"claim {name}: {against} broke nothing; liable: {', '.join(sorted(state['liability'])) or '-'}")
     if not delivery or now > utc(delivery["filed"], minutes=terms["claim_days"] * 1440):
         raise Reject(f"claim {name}: filed at {now}, not within {terms['claim_days']} days after the delivery was")
-    if by not in (state["custody"][0]["custodian"], delivery["by"]):
-        raise Reject(f"claim {name}: {by} neither consigned nor received {state['consignment']}")
-    if by == against or not amount:
-        raise Reject(f"claim {name}: {amount} of {by} from {against}: nobody claims nothing, or from itself")
-    if name in state["claims"] or [made["by"] for made in state["claims"].values()].count(by) == PARTS_MAX:
+    if by not in (state["custody"][0]["custodian"], delivery["by"]) or by == against or not amount:
+        raise Reject(f"claim {name}: {amount} of {by} from {against}: who consigned or received claims, from others")
+    made, liable, value = state["claims"], state["liability"], (state["value"] or {}).get("value")
+    if name in made or [one["by"] for one in made.values()].count(by) == PARTS_MAX:
         raise Reject(f"claim {name}: filed before, or one of more than {PARTS_MAX} of {by}")
-    together = sum((made["amount"] for made in state["claims"].values()), amount)
-    if state["value"] and together > state["value"]["value"]:
-        raise Reject(f"claim {name}: {together} claimed in all, {state['value']['value']} {terms['currency']} declared")
-    state["claims"][name] = {"by": by, "against": against, "amount": amount, "filed": now}
+    behind = [one for one in sorted(made) if made[one]["by"] in liable and by not in liable]
+    together = sum((made[one]["amount"] for one in made if one not in behind), amount)
+    if value is not None and together > value:
+        raise Reject(f"claim {name}: {together} claimed in all, {value} {terms['currency']} declared")
+    for one in behind if value is not None else ():  # else who is liable too would use up what another lost
+        made[one]["amount"] = min(made[one]["amount"], value - together)
+        together += made[one]["amount"]
+    made[name] = {"by": by, "against": against, "amount": amount, "filed": now}
 
 
 def nine_celsius(report):
@@ -270,8 +269,8 @@ def elapsed(since, until):
 
 def utc(time, **by):
     """One form for all times, so that their texts compare as they do; `by` is added."""
-    when = (datetime.fromisoformat(time) + timedelta(**by)).astimezone(UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    when = datetime.fromisoformat(time) + timedelta(**by)
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment(body, name, record):

@@ -3,7 +3,7 @@
 A seller offers an invoice to a financier; from the debtor's confirmation on, the debtor owes the financier and pays
 nobody else with effect. One case is one order of the debtor: what it ordered and received is what can be financed. So
 the register knows an invoice again under another number (same amount, dates, lines), and goods that are billed anew
-(an order line is taken as far as invoices that are offered, assigned or paid cover it), and grows with an order only.
+(an order line is taken as far as invoices that are confirmed or paid cover it; for the next offer, also offered ones).
 
 Seller and debtor read everything and sign: the debtor as its word counts, the seller as it is bound. A financier reads
 what names it, and of others neither offer nor name; so each has a role of its own. Amounts are added and subtracted in
@@ -142,7 +142,7 @@ def _assignment(state, record, terms):
     if said != (invoice["open"], invoice["issued"], invoice["due"]):  # the financier reads these here alone
         known = f"{invoice['open']} {currency} open, issued {invoice['issued']}, due {invoice['due']}"
         raise Reject(f"assignment {body['ID']}: {amount} {currency}, {said[1]}, {said[2]}; invoice {name}: {known}")
-    _check_free(state, name, "ordered", "received")  # what came beyond the order is paid for as well
+    _check_free(state, name, ("offered", "confirmed"), "ordered", "received")  # more than ordered is paid for too
     net, percent = sum(line[1] for line in invoice["lines"].values()), terms["surcharge_percent"]
     if invoice["payable"] * 100 > net * (100 + percent):
         raise Reject(f"invoice {name} is of {invoice['payable']} {currency}, its lines and {percent} % are less: {net}")
@@ -150,11 +150,11 @@ def _assignment(state, record, terms):
     _settle(invoice)
 
 
-def _check_free(state, name, *limits):
-    """Refuse an invoice that is another under a new number, or bills what is taken: above the greatest of `limits`."""
+def _check_free(state, name, takers, *limits):
+    """Refuse one that is another under a new number, or bills what `takers` and paid ones took; up to any limit."""
     invoice, taken, currency = state["invoices"][name], {}, state["currency"]
     for number, other in state["invoices"].items():
-        if number == name or not (other["paid"] or (other["assignment"] and other["open"])):
+        if number == name or not (other["paid"] or other["status"] in takers):
             continue
         if all(other[part] == invoice[part] for part in ("payable", "issued", "due", "lines")):
             raise Reject(f"invoice {name} is {number} under another number, taken: {invoice['payable']} {currency}")
@@ -195,7 +195,7 @@ def _confirmation(state, record, terms):
     if not owed < amount <= left or (code == "AP") != (amount == left):
         raise Reject(f"{what} is of {amount} {currency}: {owed} owed, {left} open; AP has to be that, CA between")
     if not assignment["confirmed"]:
-        _check_free(state, name, terms["coverage"])
+        _check_free(state, name, ("confirmed",), terms["coverage"])  # the first to be confirmed has it
         assignment["since"] = record["sequence"]["time"]
     assignment["confirmed"], invoice["disputed"] = amount, left - amount
     return _settle(invoice)
@@ -219,8 +219,7 @@ def _credit(state, record, terms):
     why = "open" if record["role"] == invoice["pay_to"] else "disputed"  # more is for the assignee to agree to
     if amount > invoice[why]:
         raise Reject(f"{what} takes {amount} {currency} from invoice {name}, {invoice[why]} {currency} are {why}")
-    invoice["credited"] += amount
-    invoice["disputed"] = max(invoice["disputed"] - amount, 0)
+    invoice |= {"credited": invoice["credited"] + amount, "disputed": max(invoice["disputed"] - amount, 0)}
     _settle(invoice)
 
 
@@ -241,9 +240,10 @@ def _settle(invoice):
     is_confirmed = bool(assignment and assignment["confirmed"])
     payee = invoice["pay_to"] = assignment["assignee"] if is_confirmed else "seller"
     invoice["open"] = invoice["payable"] - invoice["credited"] - invoice["paid"]
-    early = min(invoice["misdirected"].get(payee, 0), invoice["open"])
+    early = min(given := invoice["misdirected"].pop(payee, 0), invoice["open"])
+    if given > early:
+        invoice["misdirected"][payee] = given - early
     if early:  # what was paid before it was owed to this one counts from now on
-        invoice["misdirected"][payee] -= early
         invoice["paid"], invoice["open"] = invoice["paid"] + early, invoice["open"] - early
     invoice["disputed"] = min(invoice["disputed"], invoice["open"])
     invoice["owed"] = invoice["open"] - invoice["disputed"]
