@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,3 +160,10 @@ def test_readers_that_share_adds_are_told_too(guide: Path) -> None:
     assert [["insurer" in field["roles"] for field in row["fields"]] for row in said.json["readers"]] == [
         [False, False, False], [False, True, True]
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-"])
+def test_streams_that_the_caller_closed_are_no_fault(guide: Path, closed: str) -> None:
+    """The worker's pipes and the files that are written must not get their numbers either."""
+    words = f"{shlex.quote(sys.executable)} -m node.cli contract test crates.py --cases crates.cases.json {closed}"
+    assert subprocess.run(["sh", "-c", words], cwd=guide, check=False, stdin=subprocess.DEVNULL).returncode == 0

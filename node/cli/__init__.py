@@ -8,6 +8,7 @@ Reference: docs/reference/cli.md.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ from node.cli.output import Output
 
 def main() -> None:
     """Run the command of this process's arguments and exit with its code."""
+    _open_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -49,6 +51,15 @@ def run(arguments: Sequence[str]) -> int:
             _show_trace()
         out.error(InternalFault(reason=f"{type(error).__name__}: {error}"[:300]))
         return ExitCode.INTERNAL
+
+
+def _open_streams() -> None:
+    """A stream that the caller closed (`2>&-`) leads nowhere; else a file or a pipe would be given its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            found = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            assert found == number, "those below it are open"
+            setattr(sys, name, os.fdopen(found, "w" if number else "r", encoding="utf-8"))
 
 
 class FileUnusable(TallyError):
