@@ -535,11 +535,9 @@ def read_bill(state, record, terms, of=None):
     total, prepaid = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
     rounded = number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
     gone = -min(rounded, max(of.get("rounded", 0), 0)) if of else rounded  # back comes what its invoice had
-    in_all = rounded and state.get("rounded", 0) + gone
-    state |= {"rounded": in_all} if rounded else {}  # for all bills: each could be rounded up, or credited down
-    if max(rounded, in_all) > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
+    if rounded > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
         said = f"tax {tax} on {net + extra} {currency}, rounded by {rounded}"
-        raise Reject(f"{body['ID']}: {said}, by {in_all} in all bills: more than is agreed")
+        raise Reject(f"{body['ID']}: {said}: more than is agreed")
     if net + extra + tax + rounded - prepaid != total:
         said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {prepaid - rounded}"
         raise Reject(f"{body['ID']} does not add up: {said}, PayableAmount {total} {currency}")
@@ -644,11 +642,10 @@ def take_answer(state, record, terms):
         if not is_of(about, {"ID": row["id"], "IssueDate": row["date"]}) or about.get("DocumentTypeCode") in CREDITS:
             raise Reject(f"the invoice-response is not about invoice {row['id']} of {row['date']}")
         row |= {"response": code, "lines": {} if code == "RE" else row["lines"]}
-        if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
+        if code == "RE":  # what was prepaid is for the invoice that comes instead
             back = max(min(row.pop("prepaid", 0), row["paid"]), 0)
             row["paid"] -= back
             put_on_account(state, row["date"], back)
-            state["rounded"] = state.get("rounded", 0) - row.pop("rounded", 0)
 
 
 def take_payment(state, record, terms):
@@ -749,7 +746,7 @@ def match(state, terms):
         if line.get("short") or have > accepted:
             odd.append(name)
     # What the invoices of the order share: each takes what those before it left.
-    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}}
+    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "rounded": 0, "spared": {}}
     shared["account"] = dict(state.get("account", ()))
     for row in state["invoices"]:
         match_invoice(state, row, shared)
@@ -788,6 +785,9 @@ def match_invoice(state, row, shared):
         back = back if abs(back - share) <= Decimal(1).scaleb(-places) else share
         is_beyond, held = held != gross and back > claim, claim if held == gross else max(min(back, claim), 0)
     held = claim if bare else held
+    # Rounded down, it makes room for others once all of it is payable: else goods that never come would.
+    if claim > held and (not held or row.get("rounded", 0) > 0):
+        held += match_rounding(state, row, claim - held, shared)
     for name, (billed, *_) in row["lines"].items() if bare or is_beyond else ():
         # What it takes back is set against what is not payable: it gives no money, so it frees nothing to bill again.
         state["lines"][name]["invoiced"] -= min(billed, 0)
@@ -806,6 +806,15 @@ def match_invoice(state, row, shared):
         row["status"] = "waits for receipt" if waits else "disputed"
     if row["open"] + row.get("interest", 0) < 0:
         find(state, row, None, "overpaid", -row["open"] - row.get("interest", 0))
+
+
+def match_rounding(state, row, room, shared):
+    """What of its rounding is held back: all bills together are rounded up by one, as far as they are payable."""
+    in_all = shared["rounded"] + row.get("rounded", 0)
+    shared["rounded"], over = min(in_all, 1), max(min(in_all - 1, room), 0)
+    if over:
+        find(state, row, None, "rounding", over, over)
+    return over
 
 
 def bear_interest(row, account, terms, places):
