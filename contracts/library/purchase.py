@@ -466,7 +466,8 @@ def take_cancellation(state, record, terms):
 def take_despatch(state, record, terms):
     for part in parts(record["body"], "DespatchLine", wanted=True):
         line = line_of(state, part)[1]
-        line["despatched"] = line.get("despatched", 0) + number(part, "DeliveredQuantity", line["unit"])
+        sent = line.get("despatched", 0) + number(part, "DeliveredQuantity", line["unit"])
+        line["despatched"] = min(sent, line["ordered"])  # what is above binds nobody: else it would stop every change
     state["stage"] = "accepted"
 
 
