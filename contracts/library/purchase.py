@@ -533,8 +533,8 @@ def read_bill(state, record, terms, of=None):
         given = divide(rated, 100, state["places"])
         raise Reject(f"{body['ID']} does not add up: tax {tax} {currency}, the rates of its lines give {given}")
     totals = parts(body, "LegalMonetaryTotal", wanted=True)[0]
-    total, prepaid = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
-    rounded = number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
+    total, least = amount(totals, "PayableAmount", state), {"PrepaidAmount": 0, "PayableRoundingAmount": -1}
+    prepaid, rounded = (amount(totals, name, state, least[name]) if name in totals else 0 for name in least)
     gone = -min(rounded, max(of.get("rounded", 0), 0)) if of else rounded  # back comes what its invoice had
     if rounded > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
         said = f"tax {tax} on {net + extra} {currency}, rounded by {rounded}"
