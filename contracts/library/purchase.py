@@ -20,10 +20,10 @@ from datetime import date, timedelta
 # files leaves the other its room.
 MOST, LETTERS = 10**15, 24  # of any amount or quantity; and of its text
 NAME, CODE, MEMBER = 50, 12, 63  # letters of an ID, of a unit or currency, of a member's name; in UTF-8
-SIDE = 300  # documents of an order that the buyer and its bank file, and as many of the seller
+SIDE = 300  # documents of an order that the buyer files, and as many of the seller; 100 of each kind
 LINES_MOST = 360  # a line of the order counts two, one of a change that waits one
 BILLS_MOST = 600  # an invoice counts five, each of its lines one
-LATE_MOST = 200  # days on which the invoices of an order are paid late
+LATE_MOST = 200  # days on which the invoices of an order are paid late, by the buyer and as many by its bank
 FINDINGS_MOST = 20  # that are kept
 ROLES = {"buyer", "seller", "carrier", "bank"}
 SIGNERS = {"buyer", "seller"}
@@ -131,16 +131,16 @@ def apply(state, record, terms):
     """Take in one document, then match anew what is open."""
     kind, body = record["type"], record["body"]
     name = to_keep(body, "ID")
-    # What the seller pays back is counted by itself, so that it cannot use up the buyer's payments.
-    label = "refund" if kind == "payment" and record["role"] == "seller" else kind
+    # Each who pays has payments of its own, so that none uses up another's.
+    label = PAYMENTS.get(record["role"], kind) if kind == "payment" else kind
     if state is None:
         if kind != "order":
             raise Reject(f"{kind} {name}: order {key(record)} is not known")
         state = new_order(body, terms) | {"parties": {"buyer": record["author"]}}
         state["parties"] |= {"seller": to_keep(body, "Seller", MEMBER)} if "Seller" in body else {}
-    elif f"{label} {name}" in state["documents"] or kind == "order":
+    elif kind == "order" or any(name in state["documents"].get(one, ()) for one in (label, ALIKE.get(label))):
         raise Reject(f"{kind} {name} is filed already: a duplicate")
-    elif len(state["documents"]) >= 100 and is_full(state, label):
+    elif is_full(state, label):
         raise Reject(f"{kind} {name}: order {state['order']} has 100 documents of this kind, or {SIDE} of this side")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
         raise Reject(f"{kind} {name} is in {body['DocumentCurrencyCode']}, the order in {state['currency']}")
@@ -154,15 +154,14 @@ def apply(state, record, terms):
     else:
         STEPS[kind](state, record, terms)
     if kind != "order-response" or body.get("OrderResponseCode") != "AB":  # "it came" is no answer, and uses none up
-        state["documents"].append(f"{label} {name}")
+        state["documents"].setdefault(label, []).append(name)
     match(state, terms)
     return state
 
 
 def is_full(state, label):
-    filed = [one.split(" ")[0] for one in state["documents"]]
-    side = [SELLS.count(one) for one in filed].count(SELLS.count(label))
-    return filed.count(label) >= 100 or side >= SIDE
+    side = sum(len(names) for one, names in state["documents"].items() if SIDES.get(one) == SIDES.get(label))
+    return len(state["documents"].get(label, ())) >= 100 or side >= SIDE
 
 
 def summary(state):
@@ -315,7 +314,7 @@ def new_order(body, terms):
     if currency is None or terms.get("currency", currency) != currency:
         raise Reject(f"DocumentCurrencyCode is {currency}, the terms say {terms.get('currency')}")
     state = {"order": text(body, "ID"), "currency": currency, "places": terms.get("minor_units", 2), "stage": "ordered"}
-    state |= {"lines": {}, "pending": None, "invoices": [], "on_account": 0, "penalty": 0, "documents": [], "extra": 0}
+    state |= {"lines": {}, "pending": None, "invoices": [], "on_account": 0, "penalty": 0, "documents": {}, "extra": 0}
     return state | asked_of(state, body)
 
 
@@ -656,7 +655,7 @@ def take_payment(state, record, terms):
     nothing until then: else it bills anew what it says it paid back. What is netted of a credit note pays for another
     invoice, and its own is owed as if it were not credited.
     """
-    body, lines, what = record["body"], [], f"payment {record['body']['ID']}"
+    body, lines, what, days = record["body"], [], f"payment {record['body']['ID']}", 0
     paid_on = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate"))
     names = ("PaidAmount" if "PaidAmount" in body else "DebitLineAmount", "CreditLineAmount")
     for part in [body] if "PaidAmount" in body else parts(body, "RemittanceAdviceLine", wanted=True):
@@ -680,13 +679,18 @@ def take_payment(state, record, terms):
             continue
         row["paid"] += value
         if "late" in row or paid_on.isoformat() > row.get("due", LAST):
+            days -= len(row.get("late", ()))
             row["late"] = booked(row.get("late", {}), paid_on.isoformat(), value)
-            if sum(len(one.get("late", ())) for one in state["invoices"]) > LATE_MOST:
-                raise Reject(f"{what}: the invoices of order {state['order']} were paid late on {LATE_MOST} days")
+            days += len(row["late"])
         if value < 0 and "paid_early" in row:  # what is paid back is of what came last
             row["paid_early"] = min(row["paid_early"], row["paid"])
         elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
+    if days:  # counted by who pays, as its payments are
+        so_far = state.get("late_days", {})
+        state["late_days"] = so_far | {record["role"]: so_far.get(record["role"], 0) + days}
+        if state["late_days"][record["role"]] > LATE_MOST:
+            raise Reject(f"{what}: the invoices of order {state['order']} were paid late on {LATE_MOST} days")
 
 
 def announce(state, what, total):
@@ -713,7 +717,9 @@ def booked(money, paid_on, value):
     return money | {paid_on: money.get(paid_on, 0) + value} if value > 0 else money
 
 
-SELLS = ("order-response", "despatch", "invoice", "credit-note", "refund")
+PAYMENTS = {"seller": "refund", "bank": "bank-payment"}
+ALIKE = {"payment": "bank-payment", "bank-payment": "payment"}  # a number is of one of them
+SIDES = {"order-response": 1, "despatch": 1, "invoice": 1, "credit-note": 1, "refund": 1, "bank-payment": 2}
 ASKED = ("ordered", "net", "unit", "until", "item")  # of a line
 LAST = "9999"  # after every day, as texts are compared
 CREDITS = ("81", "83", "381", "396", "532")  # types of credit notes
