@@ -172,10 +172,8 @@ def check_room(state, kind, name):
         size = weight([*lines], held, waits) + (len(lines) * LINE_LATER if kind != "receipt" else 0)
     elif kind in LINES:  # of the seller
         billed, most, what = sum(len(row["lines"]) for row in rows), BILLS_BYTES, "invoices and despatches"
-        size = weight(
-            [[row.get(part) for part in BILL] for row in rows], [one.get("despatched") for one in lines.values()]
-        )
-        size = max(size + billed * BILLED_LATER, billed * BILLED_LEAST) + len(rows) * BILL_LATER
+        held = [[row.get(part) for part in BILL] for row in rows] + [one.get("despatched") for one in lines.values()]
+        size = max(weight(held) + billed * BILLED_LATER, billed * BILLED_LEAST) + len(rows) * BILL_LATER
     if size > most:
         raise Reject(f"{kind} {name}: the {what} of order {state['order']} would take {size} bytes, at most {most}")
 
