@@ -63,29 +63,44 @@ def test_what_a_state_keeps_of_an_order_has_a_longest_form(name: str, role: str,
     assert list(_folded(name, _order(role, **{what: _SIZES[what] + 1})).rejected) == [0]
 
 
-@pytest.mark.parametrize(("name", "role", "most"), [("purchase", "buyer", 180), ("receivable", "debtor", 300)])
-def test_an_order_has_so_many_lines_and_no_more(name: str, role: str, most: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "role", "most", "said"),
+    [("purchase", "buyer", 771, "bytes, at most 115000"), ("receivable", "debtor", 300, "lines, at most")],
+)
+def test_an_order_has_so_many_lines_and_no_more(name: str, role: str, most: int, said: str) -> None:
     assert _folded(name, _order(role, most)).rejected == {}
-    assert "lines, at most" in _folded(name, _order(role, most + 1)).rejected[0]
+    assert said in _folded(name, _order(role, most + 1)).rejected[0]
 
 
 @pytest.mark.parametrize(
-    ("name", "role", "most"), [("purchase", "buyer", 600 // 5 - 5), ("receivable", "debtor", 1000 // 5 - 8)]
+    ("name", "role", "most", "said"),
+    [("purchase", "buyer", 235, "bytes, at most 76000"), ("receivable", "debtor", 1000 // 5 - 8, "too many")],
 )
-def test_the_invoices_of_an_order_and_their_lines_have_a_greatest_number(name: str, role: str, most: int) -> None:
+def test_the_invoices_of_an_order_and_their_lines_have_a_greatest_number(
+    name: str, role: str, most: int, said: str
+) -> None:
     bills = [_bill(f"INV-{number}", most, f"2026-01-0{number}") for number in range(1, 6)]
     assert _folded(name, _order(role, most), *bills).rejected == {}
-    assert "too many" in _folded(name, _order(role, most), *bills, _bill("INV-9", 1)).rejected[6]
+    assert said in _folded(name, _order(role, most), *bills, _bill("INV-9", 1)).rejected[6]
 
 
-def test_the_invoices_of_an_order_are_paid_late_on_so_many_days() -> None:
+def test_the_invoices_of_an_order_are_paid_late_on_so_many_days_by_each_who_pays() -> None:
     steps = [_order("buyer"), *(_bill(f"INV-{n}", 1, f"2026-01-0{n}") for n in range(1, 4))]
     for number in range(67):
         lines = [{**one, "DebitLineAmount": _eur(1)} for one in _billed("INV-1", "INV-2", "INV-3")]
         day = f"2026-{2 + number // 28:02}-{number % 28 + 1:02}"
-        steps.append(_step("buyer", "payment", f"P-{number}", PaidDate=day, RemittanceAdviceLine=lines))
-    rejected = _folded("purchase", *steps).rejected
+        steps.append(_step("bank", "payment", f"P-{number}", PaidDate=day, RemittanceAdviceLine=lines))
+    last = _step("buyer", "payment", "P-67", PaidDate="2026-05-01", RemittanceAdviceLine=lines)
+    rejected = _folded("purchase", *steps, last).rejected
     assert list(rejected) == [70] and "paid late on 200 days" in rejected[70]
+
+
+def test_a_bank_leaves_the_buyer_its_payments() -> None:
+    crumbs = [_step("bank", "payment", f"B-{number}", PaidAmount=_eur(1)) for number in range(101)]
+    paid = [_step("buyer", "payment", f"P-{number}", PaidAmount=_eur(1)) for number in range(101)]
+    again = _step("buyer", "payment", "B-1", PaidAmount=_eur(1))
+    rejected = _folded("purchase", _order("buyer"), *crumbs, again, *paid).rejected
+    assert list(rejected) == [101, 102, 203] and "a duplicate" in rejected[102]
 
 
 def test_each_side_of_a_purchase_files_three_hundred_documents() -> None:

@@ -14,16 +14,18 @@ Money is Decimal in the order's currency; every computed amount is rounded half 
 minor units. What is held back of a line is its share of the invoice's total, tax and allowances included.
 """
 
+import json
 from datetime import date, timedelta
 
 # A state has a greatest size. Each of these is for one side alone, and all together stay below it: what one side
 # files leaves the other its room.
+LINES_BYTES = 115_000  # of the lines of the order and of a change that waits, and of their receipts: the buyer's
+BILLS_BYTES = 76_000  # of the invoices and what is despatched: the seller's
+LINE_LATER, BILL_LATER, BILLED_LATER, BILLED_LEAST = 30, 380, 24, 63  # of a line, an invoice, a line of it; its least
 MOST, LETTERS = 10**15, 24  # of any amount or quantity; and of its text
 NAME, CODE, MEMBER = 50, 12, 63  # letters of an ID, of a unit or currency, of a member's name; in UTF-8
-SIDE = 300  # documents of an order that the buyer and its bank file, and as many of the seller
-LINES_MOST = 360  # a line of the order counts two, one of a change that waits one
-BILLS_MOST = 600  # an invoice counts five, each of its lines one
-LATE_MOST = 200  # days on which the invoices of an order are paid late
+SIDE = 300  # documents of an order that the buyer files, and as many of the seller; 100 of each kind
+LATE_MOST = 200  # days on which the invoices of an order are paid late, by the buyer and as many by its bank
 FINDINGS_MOST = 20  # that are kept
 ROLES = {"buyer", "seller", "carrier", "bank"}
 SIGNERS = {"buyer", "seller"}
@@ -131,16 +133,16 @@ def apply(state, record, terms):
     """Take in one document, then match anew what is open."""
     kind, body = record["type"], record["body"]
     name = to_keep(body, "ID")
-    # What the seller pays back is counted by itself, so that it cannot use up the buyer's payments.
-    label = "refund" if kind == "payment" and record["role"] == "seller" else kind
+    # Each who pays has payments of its own, so that none uses up another's.
+    label = PAYMENTS.get(record["role"], kind) if kind == "payment" else kind
     if state is None:
         if kind != "order":
             raise Reject(f"{kind} {name}: order {key(record)} is not known")
         state = new_order(body, terms) | {"parties": {"buyer": record["author"]}}
         state["parties"] |= {"seller": to_keep(body, "Seller", MEMBER)} if "Seller" in body else {}
-    elif f"{label} {name}" in state["documents"] or kind == "order":
+    elif kind == "order" or any(name in state["documents"].get(one, ()) for one in (label, ALIKE.get(label))):
         raise Reject(f"{kind} {name} is filed already: a duplicate")
-    elif len(state["documents"]) >= 100 and is_full(state, label):
+    elif is_full(state, label):
         raise Reject(f"{kind} {name}: order {state['order']} has 100 documents of this kind, or {SIDE} of this side")
     elif body.get("DocumentCurrencyCode", state["currency"]) != state["currency"]:
         raise Reject(f"{kind} {name} is in {body['DocumentCurrencyCode']}, the order in {state['currency']}")
@@ -154,15 +156,35 @@ def apply(state, record, terms):
     else:
         STEPS[kind](state, record, terms)
     if kind != "order-response" or body.get("OrderResponseCode") != "AB":  # "it came" is no answer, and uses none up
-        state["documents"].append(f"{label} {name}")
+        state["documents"].setdefault(label, []).append(name)
     match(state, terms)
+    check_room(state, kind, name)
     return state
 
 
+def check_room(state, kind, name):
+    """Is what this side has of the state within its bytes? What others change of it is counted at its longest."""
+    lines, rows, waits = state["lines"], state["invoices"], (state["pending"] or {}).get("lines", {})
+    size, most, what = 0, LINES_BYTES, "lines and receipts"
+    if kind in ("order", "order-change", "receipt"):
+        lines = lines | {one: lines.get(one, NEW) | line for one, line in waits.items()}
+        held = [line | THEIRS | {"accepted": [line["received"], line["ordered"]]} for line in lines.values()]
+        size = weight([*lines], held, waits) + (len(lines) * LINE_LATER if kind != "receipt" else 0)
+    elif kind in LINES:  # of the seller
+        billed, most, what = sum(len(row["lines"]) for row in rows), BILLS_BYTES, "invoices and despatches"
+        held = [[row.get(part) for part in BILL] for row in rows] + [one.get("despatched") for one in lines.values()]
+        size = max(weight(held) + billed * BILLED_LATER, billed * BILLED_LEAST) + len(rows) * BILL_LATER
+    if size > most:
+        raise Reject(f"{kind} {name}: the {what} of order {state['order']} would take {size} bytes, at most {most}")
+
+
+def weight(*held):
+    return len(json.dumps(held, default="{:f}".format, ensure_ascii=False, separators=(",", ":")).encode())
+
+
 def is_full(state, label):
-    filed = [one.split(" ")[0] for one in state["documents"]]
-    side = [SELLS.count(one) for one in filed].count(SELLS.count(label))
-    return filed.count(label) >= 100 or side >= SIDE
+    side = sum(len(names) for one, names in state["documents"].items() if SIDES.get(one) == SIDES.get(label))
+    return len(state["documents"].get(label, ())) >= 100 or side >= SIDE
 
 
 def summary(state):
@@ -259,7 +281,7 @@ def amount(part, name, state, least=0):
     value, places = number(part, name, state["currency"], least), state["places"]
     if value % Decimal(1).scaleb(-places):
         raise Reject(f"{name} {value} {state['currency']} has more than {places} decimals")
-    return value
+    return value if isinstance(value, int) or value.as_tuple().exponent >= -places else divide(value, 1, places)
 
 
 def day(value):
@@ -315,15 +337,13 @@ def new_order(body, terms):
     if currency is None or terms.get("currency", currency) != currency:
         raise Reject(f"DocumentCurrencyCode is {currency}, the terms say {terms.get('currency')}")
     state = {"order": text(body, "ID"), "currency": currency, "places": terms.get("minor_units", 2), "stage": "ordered"}
-    state |= {"lines": {}, "pending": None, "invoices": [], "on_account": 0, "penalty": 0, "documents": [], "extra": 0}
+    state |= {"lines": {}, "pending": None, "invoices": [], "on_account": 0, "penalty": 0, "documents": {}, "extra": 0}
     return state | asked_of(state, body)
 
 
 def asked_of(state, body):
     """What `body`, an order or a change of it, makes of the order; no more of it is kept."""
     asked = {"lines": lines_of(state, body)}
-    if 2 * len(asked["lines"]) > LINES_MOST:
-        raise Reject(f"{body['ID']}: the order has {len(asked['lines'])} lines, at most {LINES_MOST // 2}")
     if "AllowanceCharge" in body:
         asked["extra"] = extra_of(state, body)
     if first(body, *UNTIL):
@@ -337,7 +357,7 @@ def lines_of(state, body):
     for part in parts(body, "OrderLine", wanted=True):
         item = parts(part, "LineItem", wanted=True)[0]
         name, net = to_keep(item, "ID"), None
-        old = state["lines"].get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
+        old = state["lines"].get(name, NEW)
         gone = item.get("LineStatusCode") == "2"  # a line deleted
         ordered = 0 if gone else number(item, "Quantity", old.get("unit"))
         if name in state["lines"]:
@@ -400,10 +420,11 @@ def take_change(state, record, terms):
     if is_full(state, "order-response"):
         raise Reject(f"order-change {named['ID']}: the seller has no answer left for order {state['order']}")
     if state["stage"] == "accepted" or any(line["received"] for line in state["lines"].values()):
-        lines = {name: line for name, line in asked["lines"].items() if line is not state["lines"].get(name)}
-        if 2 * len(asked["lines"]) + len(lines) > LINES_MOST:
-            raise Reject(f"{named['ID']} changes {len(lines)} lines of {len(asked['lines'])}: too many at once")
-        lines = {name: {part: line[part] for part in ASKED if part in line} for name, line in lines.items()}
+        lines = {}
+        for name, line in asked["lines"].items():  # of each what is asked for, and is not so already
+            old = state["lines"].get(name, NEW)
+            if line is not old:
+                lines[name] = {part: line[part] for part in ASKED if part in line and line[part] != old.get(part, old)}
         state["pending"] = asked | {"lines": lines, "change": named}
     else:
         state |= asked | {"stage": "ordered", "pending": None, "change": named, "unseen": True}
@@ -435,9 +456,9 @@ def take_response(state, record, terms):
     if code == "AP" and pending:
         lines = dict(state["lines"])
         for name, line in pending["lines"].items():
-            old = lines.get(name) or {"received": 0, "accepted": 0, "invoiced": 0}
-            check_delivered(name, old, line["ordered"])  # goods may have come since it was asked
+            old = lines.get(name, NEW)
             lines[name] = old | line
+            check_delivered(name, old, lines[name]["ordered"])  # goods may have come since it was asked
         state |= pending | {"lines": lines}
     if code == "AP":
         state |= {"stage": "accepted", "pending": None}
@@ -466,7 +487,8 @@ def take_cancellation(state, record, terms):
 def take_despatch(state, record, terms):
     for part in parts(record["body"], "DespatchLine", wanted=True):
         line = line_of(state, part)[1]
-        line["despatched"] = line.get("despatched", 0) + number(part, "DeliveredQuantity", line["unit"])
+        sent = line.get("despatched", 0) + number(part, "DeliveredQuantity", line["unit"])
+        line["despatched"] = min(sent, line["ordered"])  # what is above binds nobody: else it would stop every change
     state["stage"] = "accepted"
 
 
@@ -532,14 +554,12 @@ def read_bill(state, record, terms, of=None):
         given = divide(rated, 100, state["places"])
         raise Reject(f"{body['ID']} does not add up: tax {tax} {currency}, the rates of its lines give {given}")
     totals = parts(body, "LegalMonetaryTotal", wanted=True)[0]
-    total, prepaid = amount(totals, "PayableAmount", state), optional(totals, "PrepaidAmount", currency)
-    rounded = number(totals, "PayableRoundingAmount", currency, -1) if "PayableRoundingAmount" in totals else 0
+    total, least = amount(totals, "PayableAmount", state), {"PrepaidAmount": 0, "PayableRoundingAmount": -1}
+    prepaid, rounded = (amount(totals, name, state, least[name]) if name in totals else 0 for name in least)
     gone = -min(rounded, max(of.get("rounded", 0), 0)) if of else rounded  # back comes what its invoice had
-    in_all = rounded and state.get("rounded", 0) + gone
-    state |= {"rounded": in_all} if rounded else {}  # for all bills: each could be rounded up, or credited down
-    if max(rounded, in_all) > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
+    if rounded > 1 or tax * 100 > (net + extra) * terms.get("tax_percent_max", MOST):
         said = f"tax {tax} on {net + extra} {currency}, rounded by {rounded}"
-        raise Reject(f"{body['ID']}: {said}, by {in_all} in all bills: more than is agreed")
+        raise Reject(f"{body['ID']}: {said}: more than is agreed")
     if net + extra + tax + rounded - prepaid != total:
         said = f"lines {net}, charges less allowances {extra}, tax {tax}, prepaid or rounded off {prepaid - rounded}"
         raise Reject(f"{body['ID']} does not add up: {said}, PayableAmount {total} {currency}")
@@ -576,15 +596,7 @@ def take_invoice(state, record, terms):
     # What was prepaid may stand on account already: no money counts twice.
     put_on_account(state, issued, -min(state["on_account"], bill.get("prepaid", 0)))
     state["invoices"].append(row)
-    check_bills(state, body["ID"])
     state["stage"] = "accepted"
-
-
-def check_bills(state, name):
-    size = sum(5 + len(row["lines"]) for row in state["invoices"])
-    if size > BILLS_MOST:
-        said = f"{len(state['invoices'])} invoices and {size - 5 * len(state['invoices'])} lines of them"
-        raise Reject(f"{name}: order {state['order']} would have {said}: too many")
 
 
 def invoice_of(state, part, what):
@@ -619,7 +631,6 @@ def take_credit(state, record, terms):
             raise Reject(f"{name} credits {said}; {row['id']} has {billed[0]} for {billed[1]}, {left} in all")
         if rest[2] * billed[1] > billed[2] * rest[1]:
             raise Reject(f"{name} credits line {line} at a lower tax rate than {row['id']} bills it")
-    check_bills(state, name)
     row |= {"credited": row.get("credited", 0) + total, "extra": row.get("extra", 0) - bill.get("extra", 0)}
     row |= {"rounded": row.get("rounded", 0) + bill.get("rounded", 0), "credits": [*row.get("credits", ()), name]}
     if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
@@ -644,11 +655,10 @@ def take_answer(state, record, terms):
         if not is_of(about, {"ID": row["id"], "IssueDate": row["date"]}) or about.get("DocumentTypeCode") in CREDITS:
             raise Reject(f"the invoice-response is not about invoice {row['id']} of {row['date']}")
         row |= {"response": code, "lines": {} if code == "RE" else row["lines"]}
-        if code == "RE":  # what was prepaid is for the invoice that comes instead, and so is the rounding
+        if code == "RE":  # what was prepaid is for the invoice that comes instead
             back = max(min(row.pop("prepaid", 0), row["paid"]), 0)
             row["paid"] -= back
             put_on_account(state, row["date"], back)
-            state["rounded"] = state.get("rounded", 0) - row.pop("rounded", 0)
 
 
 def take_payment(state, record, terms):
@@ -658,7 +668,7 @@ def take_payment(state, record, terms):
     nothing until then: else it bills anew what it says it paid back. What is netted of a credit note pays for another
     invoice, and its own is owed as if it were not credited.
     """
-    body, lines, what = record["body"], [], f"payment {record['body']['ID']}"
+    body, lines, what, days = record["body"], [], f"payment {record['body']['ID']}", 0
     paid_on = day_of(record, terms, body.get("PaidDate") or body.get("IssueDate"))
     names = ("PaidAmount" if "PaidAmount" in body else "DebitLineAmount", "CreditLineAmount")
     for part in [body] if "PaidAmount" in body else parts(body, "RemittanceAdviceLine", wanted=True):
@@ -682,13 +692,18 @@ def take_payment(state, record, terms):
             continue
         row["paid"] += value
         if "late" in row or paid_on.isoformat() > row.get("due", LAST):
+            days -= len(row.get("late", ()))
             row["late"] = booked(row.get("late", {}), paid_on.isoformat(), value)
-            if sum(len(one.get("late", ())) for one in state["invoices"]) > LATE_MOST:
-                raise Reject(f"{what}: the invoices of order {state['order']} were paid late on {LATE_MOST} days")
+            days += len(row["late"])
         if value < 0 and "paid_early" in row:  # what is paid back is of what came last
             row["paid_early"] = min(row["paid_early"], row["paid"])
         elif value > 0 and "discount_until" in row and paid_on <= day(row["discount_until"]):
             row["paid_early"] = row.get("paid_early", 0) + value
+    if days:  # counted by who pays, as its payments are
+        so_far = state.get("late_days", {})
+        state["late_days"] = so_far | {record["role"]: so_far.get(record["role"], 0) + days}
+        if state["late_days"][record["role"]] > LATE_MOST:
+            raise Reject(f"{what}: the invoices of order {state['order']} were paid late on {LATE_MOST} days")
 
 
 def announce(state, what, total):
@@ -715,8 +730,13 @@ def booked(money, paid_on, value):
     return money | {paid_on: money.get(paid_on, 0) + value} if value > 0 else money
 
 
-SELLS = ("order-response", "despatch", "invoice", "credit-note", "refund")
+PAYMENTS = {"seller": "refund", "bank": "bank-payment"}
+ALIKE = {"payment": "bank-payment", "bank-payment": "payment"}  # a number is of one of them
+SIDES = {"order-response": 1, "despatch": 1, "invoice": 1, "credit-note": 1, "refund": 1, "bank-payment": 2}
 ASKED = ("ordered", "net", "unit", "until", "item")  # of a line
+NEW = {"received": 0, "accepted": 0, "invoiced": 0}  # a line
+THEIRS = {"despatched": None, "invoiced": None}
+BILL = ("id", "date", "due", "amount", "lines", "extra", "tax", "rounded", "prepaid", "credited", "credits")  # its own
 LAST = "9999"  # after every day, as texts are compared
 CREDITS = ("81", "83", "381", "396", "532")  # types of credit notes
 LINES = {"despatch": "Despatch", "receipt": "Receipt", "invoice": "Invoice", "credit-note": "CreditNote"}
@@ -749,15 +769,16 @@ def match(state, terms):
         if line.get("short") or have > accepted:
             odd.append(name)
     # What the invoices of the order share: each takes what those before it left.
-    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "spared": {}}
+    shared = {"terms": terms, "charges": max(state["extra"], 0), "net": 0, "rounded": 0, "spared": {}, "so_far": {}}
     shared["account"] = dict(state.get("account", ()))
     for row in state["invoices"]:
         match_invoice(state, row, shared)
+    told = {one["line"] for one in state["findings"]}
     for name in sorted(odd):
         line = state["lines"][name]
         if kept(line) > line["accepted"]:
             find(state, None, name, "over-delivery", kept(line) - line["accepted"])
-        elif kept(line) < line["ordered"] and name not in [one["line"] for one in state["findings"]]:
+        elif kept(line) < line["ordered"] and name not in told:
             find(state, None, name, "short delivery", min(line["short"], line["ordered"] - kept(line)))
     state["status"] = status_of(state)
     del state["findings"][FINDINGS_MOST:]
@@ -766,19 +787,22 @@ def match(state, terms):
 def match_invoice(state, row, shared):
     """What of the invoice is held back, discounted and open."""
     terms, places, net, gross, held, is_beyond = shared["terms"], state["places"], 0, 0, 0, False
-    before = len(state["findings"])
+    found = len(state["findings"])
     row["claim"] = claim = 0 if row.get("response") == "RE" else row["amount"] - row.get("credited", 0)
     for name, (_, asked, taxed) in sorted(row["lines"].items()) if claim else ():
         back = match_line(state, row, name, shared)
-        held += divide(taxed * back, asked, 12) if back and asked else back * 100
+        held += (
+            divide(taxed * back, asked, 12) if asked and 0 != back != asked else taxed if asked and back else back * 100
+        )
         net, gross = net + asked, gross + taxed
     agreed, extra = shared["charges"], row.get("extra", 0) if claim else 0
     shared["charges"] -= max(min(extra, agreed), 0)
     if state["extra"] < 0:  # an allowance, of which each invoice grants its share
-        agreed = part_of(state["extra"], net_ordered(state), (shared["net"], net), places)
+        before, whole = shared["net"], net_ordered(state) or 1
         shared["net"] += net
+        agreed = divide(state["extra"] * shared["net"], whole, places) - divide(state["extra"] * before, whole, places)
     over, bare = extra - agreed, not net and claim > 0  # bare: a claim for nothing, or for what it takes back itself
-    if bare or (net and over > 0 and not tolerated(shared, None, over, (0, 0))):
+    if bare or (net and over > 0 and not tolerated(shared, None, over, 0)):
         find(state, row, None, "charge", claim if bare else over, claim if bare else over)
         held += 0 if bare else divide(over * gross, net, 12)
     if held and net:
@@ -788,6 +812,13 @@ def match_invoice(state, row, shared):
         back = back if abs(back - share) <= Decimal(1).scaleb(-places) else share
         is_beyond, held = held != gross and back > claim, claim if held == gross else max(min(back, claim), 0)
     held = claim if bare else held
+    # Rounded down, it makes room for others once all of it is payable: else goods that never come would.
+    if claim > held and (not held or row.get("rounded", 0) > 0):
+        in_all = shared["rounded"] + row.get("rounded", 0)
+        shared["rounded"], over = min(in_all, 1), min(in_all - 1, claim - held)
+        if over > 0:
+            find(state, row, None, "rounding", over, over)
+            held += over
     for name, (billed, *_) in row["lines"].items() if bare or is_beyond else ():
         # What it takes back is set against what is not payable: it gives no money, so it frees nothing to bill again.
         state["lines"][name]["invoiced"] -= min(billed, 0)
@@ -802,7 +833,7 @@ def match_invoice(state, row, shared):
         bear_interest(row, shared["account"], terms, places)
     row["status"] = "refused" if row.get("response") == "RE" else "matched" if row["open"] > 0 else "settled"
     if held:
-        waits = all(one["what"] == "not received" for one in state["findings"][before:])
+        waits = all(one["what"] == "not received" for one in state["findings"][found:])
         row["status"] = "waits for receipt" if waits else "disputed"
     if row["open"] + row.get("interest", 0) < 0:
         find(state, row, None, "overpaid", -row["open"] - row.get("interest", 0))
@@ -827,44 +858,38 @@ def match_line(state, row, name, shared):
     """The net amount of an invoice's line that is not payable: quantity first, then the price of what matches."""
     terms, places, line, (billed, asked, _) = shared["terms"], state["places"], state["lines"][name], row["lines"][name]
     before, accepted, agreed = line["invoiced"], line["accepted"], line["net"] or 0
-    left, matched, due = accepted - before, billed, asked
+    left, matched, due, so_far = accepted - before, billed, asked, agreed
     line["invoiced"] = before + billed
     if billed > max(left, 0) and billed > left + (tolerance(terms, "quantity", accepted) if accepted else 0):
         matched = max(left, 0)
-        due = divide(asked * matched, billed, places)
-    if before or matched != line["ordered"]:
-        agreed = part_of(agreed, line["ordered"], (before, matched), places)
+        due = divide(asked * matched, billed, places) if matched else 0
+    if not matched:
+        agreed = 0
+    elif before or matched != line["ordered"]:
+        so_far = divide(agreed * (before + matched), line["ordered"] or 1, places)
+        known, value = shared["so_far"].get(name, (0, 0))
+        agreed = so_far - (value if known == before else divide(agreed * before, line["ordered"] or 1, places))
+        shared["so_far"][name] = (before + matched, so_far)
     over = max(due - agreed, 0)
-    if over and matched:
-        so_far = part_of(line["net"] or 0, line["ordered"], (0, before + matched), places)
-        in_all = tolerance(terms, "price", so_far, before + matched)
-        over = 0 if tolerated(shared, name, over, (tolerance(terms, "price", agreed, matched), in_all)) else over
+    if over and matched and over <= max(tolerance(terms, "price", agreed, matched), terms.get("amount_absolute", 0)):
+        over = 0 if tolerated(shared, name, over, tolerance(terms, "price", so_far, before + matched)) else over
     if matched != billed:
         what = "returned" if line.get("rejected") else "short delivery" if line["accepted"] else "not received"
         what = "billed above the order" if line["invoiced"] > line["ordered"] else what
         find(state, row, name, what, billed - matched, asked - due)
     if over:
         known = line["net"] is not None
-        prices = f"{due} {state['currency']} asked for {matched}, "
-        prices += f"{agreed} {state['currency']} agreed" if known else "none agreed"
-        find(state, row, name, "price" if known else "no agreed price", over, over, prices)
+        find(state, row, name, "price" if known else "no agreed price", over, over, (due, matched, agreed))
     return asked - due + over
 
 
-def tolerated(shared, name, over, limits):
-    """Is `over` within the tolerance of its own bill, and with what was tolerated before it within that of all?"""
-    most, spared = shared["terms"].get("amount_absolute", 0), shared["spared"].get(name, 0) + over
-    if over > max(limits[0], most) or spared > max(limits[1], most):
+def tolerated(shared, name, over, limit):
+    """Is `over`, with what was tolerated before it, within the tolerance of all bills?"""
+    spared = shared["spared"].get(name, 0) + over
+    if spared > max(limit, shared["terms"].get("amount_absolute", 0)):
         return False
     shared["spared"][name] = spared
     return True
-
-
-def part_of(value, whole, part, places):
-    """Of a value of `whole` what the second of two numbers has after the first: all parts together are the value."""
-    before, size = part
-    upto = divide(value * (before + size), whole or 1, places)
-    return upto - divide(value * before, whole or 1, places) if before else upto
 
 
 def kept(line):
@@ -877,20 +902,27 @@ def net_ordered(state):
 
 def tolerance(terms, what, value, times=1):
     """The larger of the two tolerances that the terms give for `what`; none where they give none."""
-    percent, absolute = terms.get(f"{what}_percent", 0), terms.get(f"{what}_absolute", 0)
-    return max(absolute * times, value * percent * Decimal("0.01"))
+    percent, absolute = terms.get(f"{what}_percent", 0), terms.get(f"{what}_absolute", 0) * times
+    return max(absolute, value * percent * Decimal("0.01")) if percent else absolute
 
 
-def find(state, row, name, what, difference, held_net=0, prices=""):
+def find(state, row, name, what, difference, held_net=0, prices=()):
     """Note a finding, with the counters that show it: quantities in the line's unit, amounts before tax."""
     found = {"invoice": row and row["id"], "line": name, "what": what, "difference": difference, "held_net": held_net}
+    if len(state["findings"]) >= FINDINGS_MOST:  # it counts, and is not kept
+        state["findings"].append(found)
+        return
     why = (f"invoice {row['id']}: " if row else "") + what
     if name is not None:
         line = state["lines"][name]
         found |= {"ordered": line["ordered"], "received": kept(line), "invoiced": line["invoiced"]}
         found["unit"] = line["unit"]
         why += f" on line {name}: ordered {line['ordered']}, received {kept(line)}"
-        why += f", invoiced {line['invoiced']} {line['unit']}" + (f", {prices}" if prices else "")
+        why += f", invoiced {line['invoiced']} {line['unit']}"
+    if prices:
+        due, matched, agreed = prices
+        why += f", {due} {state['currency']} asked for {matched}, "
+        why += "none agreed" if line["net"] is None else f"{agreed} {state['currency']} agreed"
     why += f", difference {difference}" + (f" {state['currency']}" if name is None or prices else "")
     state["findings"].append(found | {"why": why})
 
