@@ -22,6 +22,7 @@ from datetime import date, timedelta
 LINES_BYTES = 115_000  # of the lines of the order and of a change that waits, and of their receipts: the buyer's
 BILLS_BYTES = 76_000  # of the invoices and what is despatched: the seller's
 LINE_LATER, BILL_LATER, BILLED_LATER, BILLED_LEAST = 30, 380, 24, 63  # of a line, an invoice, a line of it; its least
+SMALL = 100  # lines, five times the invoices, and lines of invoices: so few are within their bytes in any case
 MOST, LETTERS = 10**15, 24  # of any amount or quantity; and of its text
 NAME, CODE, MEMBER = 50, 12, 63  # letters of an ID, of a unit or currency, of a member's name; in UTF-8
 SIDE = 300  # documents of an order that the buyer files, and as many of the seller; 100 of each kind
@@ -165,13 +166,15 @@ def apply(state, record, terms):
 def check_room(state, kind, name):
     """Is what this side has of the state within its bytes? What others change of it is counted at its longest."""
     lines, rows, waits = state["lines"], state["invoices"], (state["pending"] or {}).get("lines", {})
-    size, most, what = 0, LINES_BYTES, "lines and receipts"
+    billed, size, most, what = sum(len(row["lines"]) for row in rows), 0, LINES_BYTES, "lines and receipts"
+    if len(lines) + len(waits) + 5 * len(rows) + billed <= SMALL:
+        return
     if kind in ("order", "order-change", "receipt"):
         lines = lines | {one: lines.get(one, NEW) | line for one, line in waits.items()}
         held = [line | THEIRS | {"accepted": [line["received"], line["ordered"]]} for line in lines.values()]
         size = weight([*lines], held, waits) + (len(lines) * LINE_LATER if kind != "receipt" else 0)
     elif kind in LINES:  # of the seller
-        billed, most, what = sum(len(row["lines"]) for row in rows), BILLS_BYTES, "invoices and despatches"
+        most, what = BILLS_BYTES, "invoices and despatches"
         held = [[row.get(part) for part in BILL] for row in rows] + [one.get("despatched") for one in lines.values()]
         size = max(weight(held) + billed * BILLED_LATER, billed * BILLED_LEAST) + len(rows) * BILL_LATER
     if size > most:
