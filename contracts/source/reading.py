@@ -11,9 +11,12 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import itemgetter
 from typing import Final
 
-from contracts.source.literals import FUNCTIONS, Finding, Names, Outline, Row, read_outline
+from contracts.source.literals import FUNCTIONS, Finding, Outline, Row, read_outline
+from contracts.source.spelling import suggest
 from ledger import limits
 from ledger.errors import ContractMalformed, PatternMalformed, PatternsAmbiguous
 from ledger.fields import Rules, compile_rules, parse_pattern
@@ -21,6 +24,9 @@ from ledger.names import RESERVED
 
 _ROLE: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{limits.ROLE_LENGTH_MAX - 1}}}\Z")
 _TYPE: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._/-]{{0,{limits.TYPE_LENGTH_MAX - 1}}}\Z")
+
+_CLOSE_ROLES_MAX: Final = 20
+"""Unknown roles for which a known one is looked for that is nearly the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,16 +142,7 @@ def _check_roles(outline: Outline) -> Iterator[Finding]:
             message = f"{role[:80]!a} is no name for a role"
             instead = f"use 1 to {limits.ROLE_LENGTH_MAX} letters a-z and A-Z, digits and _, no digit first"
             yield Finding(line=line, code="role-malformed", message=message, instead=instead)
-    # Where ROLES itself is missing or no set, that is told, and not every role besides.
-    uses: list[tuple[str, Names]] = [("SIGNERS", outline.signers)] if outline.roles else []
-    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items() if outline.roles]
-    for kind, rows in outline.shares.items() if outline.roles else ():
-        uses += [(f"SHARES[{kind!a}][{pattern!a}]", row.names) for pattern, row in rows.items()]
-    for what, role, line in [(what, role, line) for what, names in uses for role, line in names.items()]:
-        if role not in outline.roles:
-            message = f"{what} names the role {role[:80]!a}, which ROLES does not have"
-            instead = "add it to ROLES, or correct the name"
-            yield Finding(line=line, code="role-unknown", message=message, instead=instead)
+    yield from _check_uses(outline) if "ROLES" in outline.lines and outline.roles else ()
     defined = [name for name in FUNCTIONS if name in outline.lines]
     if "SIGNERS" in outline.lines and defined and not outline.signers:
         # A function sees what all signers read; with no signers that would be everything.
@@ -155,6 +152,27 @@ def _check_roles(outline: Outline) -> Iterator[Finding]:
     if "ROLES" in outline.lines and not outline.roles:
         line = outline.lines["ROLES"]
         yield Finding(line=line, code="roles-missing", message="ROLES is empty", instead="name the parties' roles")
+
+
+def _check_uses(outline: Outline) -> Iterator[Finding]:
+    """Roles that ROLES does not have, each at the first place that names it: it is one fault, however often."""
+    uses = [("SIGNERS", outline.signers)]
+    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items()]
+    for kind, rows in outline.shares.items():
+        uses += [(f"SHARES[{kind!a}][{pattern!a}]", row.names) for pattern, row in rows.items()]
+    found: dict[str, list[tuple[int, str]]] = {}
+    for what, names in uses:
+        for role, line in names.items():
+            if role not in outline.roles:
+                found.setdefault(role, []).append((line, what))
+    # Nodes read the files of others, too: what is looked for in each has an end.
+    known = list(islice(outline.roles, limits.CONTRACT_ROLES_MAX))
+    for number, (role, places) in enumerate(found.items()):
+        (line, what), *more = sorted(places, key=itemgetter(0))
+        others = f" ({len(more)} more of the kind, the next in line {more[0][0]})" if more else ""
+        message = f"{what} names the role {role[:80]!a}, which ROLES does not have{others}"
+        instead = suggest(role, known if number < _CLOSE_ROLES_MAX else (), "add it to ROLES")
+        yield Finding(line=line, code="role-unknown", message=message, instead=instead)
 
 
 def _check_types(outline: Outline) -> Iterator[Finding]:
@@ -181,7 +199,7 @@ def _check_counts(outline: Outline) -> Iterator[Finding]:
     ]
     for name, unit, got, limit in counts:
         if got > limit:
-            yield _too_many(outline.lines[name], name, f"{got} {unit}", limit)
+            yield _too_many(outline.lines.get(name, 1), name, f"{got} {unit}", limit)
     for kind, rows in outline.shares.items():
         line = outline.types[kind]
         if len(rows) > limits.PATTERNS_MAX:
