@@ -85,14 +85,18 @@ def describe_reason(reason: Reason) -> str:
     return reason.message if reason.kind in _SENTENCES else f"{reason.kind}: {reason.message}"
 
 
-def describe_calls(reason: Reason, function: str | None = None) -> str:
+def describe_calls(reason: Reason, function: str | None = None, answers: Mapping[str, int] | None = None) -> str:
     """Where in the contract it was refused, innermost first; empty where no line of it was at work.
 
-    function: what was asked. A trap leaves nothing else to tell.
+    function: what was asked. A trap leaves nothing else to tell. answers: the line in which each function answers,
+    for an answer that is refused.
     """
     if reason.kind == _TRAP and function is not None:
         return f"in {function}"
-    return ", called from ".join(f"line {line} in {name}" for name, line in reversed(reason.calls))
+    if not reason.calls and function is not None and function in (answers or {}):
+        return f"what {function} answers, contract line {(answers or {})[function]}"
+    calls = ", called from ".join(f"line {line} in {name}" for name, line in reversed(reason.calls))
+    return f"contract {calls}" if calls else ""
 
 
 def reason_document(reason: Reason | None) -> dict[str, Any] | None:

@@ -36,7 +36,9 @@ def test_rejected_input_is_told_with_the_document_that_it_is_made_of(guide: Path
     line = '{"type":"returned","source":{"file":"back 7.xml","sha256":"00"},"body":{"pool":"A","crates":1}}\n'
     (guide / "crates.ndjson").write_text(line + line.replace('{"file":"back 7.xml","sha256":"00"}', "7"))
     first, second = run_crates().out.splitlines()[:2]
-    assert first.startswith("line 1 (back 7.xml): A: 1 crates came back") and second.startswith("line 2: A: ")
+    assert first.startswith("inputs line 1 (back 7.xml): A: 1 crates came back") and second.startswith(
+        "inputs line 2: A: "
+    )
     assert [row["file"] for row in run_crates("--json").json["rejected"]] == ["back 7.xml", None]
 
 
@@ -136,8 +138,8 @@ def test_who_reads_which_field_is_told_of_every_input(guide: Path) -> None:
     with (guide / "crates.ndjson").open("a") as file:
         file.write('{"type": "sent", "body": {"pool": "C", "crates": 1, "stock_number": "7"}}\n')
     lines = run_crates("--readers").out.splitlines()
-    assert lines[:3] == ["line 1, sent", "  /pool    packer, shop", "  /crates  carrier, packer, shop"]
-    at = lines.index("line 5, returned")
+    assert lines[:3] == ["inputs line 1, sent", "  /pool    packer, shop", "  /crates  carrier, packer, shop"]
+    at = lines.index("inputs line 5, returned")
     assert lines[at + 1] == "  nobody reads it: no node would record it"
     assert lines[at + 5] == "  /stock_number  its author alone"
     found = run_crates("--readers", "--json").json["readers"]

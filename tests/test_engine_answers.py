@@ -7,6 +7,7 @@ import time
 import unicodedata
 from collections.abc import Callable
 from decimal import Decimal
+from functools import reduce
 from typing import Any, Final
 
 import pytest
@@ -162,8 +163,27 @@ def test_float_is_refused_and_named(text: str) -> None:
 
 def test_message_does_not_depend_on_the_version_of_the_reader() -> None:
     for wrong in ('{"a":1,}', "{", '{"a":"\\x"}', "9" * 5000, '{"a":' + "1" * 5000 + "}", "[" * 20 + "]"):
-        with pytest.raises(AnswerWrong, match="^what came back is no JSON, or holds a number of thousands of digits$"):
+        said = "^what came back is no JSON, or holds a number of thousands of digits(; look at /a)?$"
+        with pytest.raises(AnswerWrong, match=said):
             canonical(wrong)
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        ([{"price": 1}, {"price": 0.5}], "/lines/1/price"),
+        ([{"price": 1}, {"tags": [1, float("nan")]}], "/lines/1/tags/1"),
+        ([{"a": {}, 'p,r:i{c"e': 10**80}], r"/lines/0/p,r:i{c\"e"),
+        ([[], {"a/b~": Decimal("1e80")}], "/lines/1/a~1b~0"),
+        ([{"s": "\\ud800"}, Decimal("NaN")], "/lines/1"),
+        ({"é": 2.5}, r"/lines/\u00e9"),
+        (reduce(lambda inner, _: {"in": inner}, range(40), {}), "/lines" + "/in" * 31),
+    ],
+)
+def test_value_that_is_refused_is_told_with_its_place(lines: Any, place: str) -> None:
+    with pytest.raises(AnswerWrong) as refused:
+        canonical(write({"fine": [1, "x", None, True, Decimal("1.50")], "lines": lines}))
+    assert str(refused.value).endswith(f"; look at {place}")
 
 
 # --- who speaks ----------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Source:
 
     authors: type -> roles that may file it. shares: type -> pattern -> roles that read what it matches.
     rules: `shares`, compiled. functions: which of share, key, apply, summary and migrate the file defines.
+    answers: of each of them the line in which it answers: its only `return`, else its `def`.
     written: texts in `summary`, in the order in which they first stand there. The names of its columns are among them.
     """
 
@@ -45,6 +46,7 @@ class Source:
     shares: Mapping[str, Mapping[str, frozenset[str]]]
     functions: frozenset[str]
     rules: Mapping[str, Rules] = field(compare=False, repr=False)
+    answers: Mapping[str, int] = field(compare=False, repr=False, default_factory=dict)
     written: tuple[str, ...] = field(compare=False, repr=False, default=())
 
     @property
@@ -96,8 +98,24 @@ def _source(outline: Outline) -> Source:
         shares=shares,
         functions=frozenset(outline.lines) & frozenset(FUNCTIONS),
         rules={kind: compile_rules(patterns) for kind, patterns in shares.items()},
+        answers=dict(_answers(outline.tree)),
         written=tuple(_written(outline.tree)),
     )
+
+
+def _answers(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name in FUNCTIONS:
+            returns, waiting = list[int](), list[ast.AST](function.body)
+            while waiting:
+                node = waiting.pop()
+                if isinstance(node, ast.Return):
+                    returns.append(node.lineno)
+                elif isinstance(node, ast.stmt) and not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    waiting += ast.iter_child_nodes(node)
+                elif isinstance(node, ast.ExceptHandler | ast.match_case):
+                    waiting += node.body
+            yield function.name, returns[0] if len(returns) == 1 else function.lineno
 
 
 def _written(tree: ast.Module) -> dict[str, None]:

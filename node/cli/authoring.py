@@ -91,7 +91,8 @@ def try_cases(
         raise UsageWrong(
             reason=f"there is no {path} beside the contract: write its cases there, or name them by --cases"
         )
-    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(linted.text), name=str(path))
+    source = read_source(linted.text)
+    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), source, name=str(path))
     schema = read_schema(file)
     for case in found:
         check_terms(
@@ -103,7 +104,7 @@ def try_cases(
             failures = run_case(engine, linted.text, case)
             results.append((case.name, failures))
             if not session.as_json:
-                _tell_case(session, case.name, failures)
+                _tell_case(session, case.name, failures, source.answers)
     failed = sum(bool(failures) for _, failures in results)
     if session.as_json:
         session.out.emit(_document(results, linted))
@@ -150,11 +151,14 @@ def beside(contract: Path, ending: str) -> Path:
     return contract.with_name(contract.name.removesuffix(".py") + ending)
 
 
-def describe(reason: Reason, function: str | None = None) -> str:
-    """A reason in one line, with the lines of the contract where it arose. function: what was asked."""
+def describe(reason: Reason, function: str | None = None, answers: Mapping[str, int] | None = None) -> str:
+    """A reason in one line, with the lines of the contract where it arose. function: what was asked.
+
+    answers: as of `Source`.
+    """
     from contracts.wording import describe_calls, describe_reason
 
-    calls = describe_calls(reason, function)
+    calls = describe_calls(reason, function, answers)
     return describe_reason(reason) + (f" ({calls})" if calls else "")
 
 
@@ -222,12 +226,12 @@ def _copy(template: str, name: str) -> list[Path]:
     return list(found)
 
 
-def _tell_case(session: Session, name: str, failures: list[Failure]) -> None:
+def _tell_case(session: Session, name: str, failures: list[Failure], answers: Mapping[str, int]) -> None:
     from contracts.wording import describe_calls
 
     session.out.line(f"{'FAILED' if failures else 'ok    '}  {name}")
     for failure in failures:
-        calls = describe_calls(failure.reason, failure.function) if failure.reason else ""
+        calls = describe_calls(failure.reason, failure.function, answers) if failure.reason else ""
         session.out.line(f"        {failure.where}: expected {failure.expected}")
         session.out.line(f"        {' ' * len(failure.where)}       got {failure.got}{f' ({calls})' if calls else ''}")
 

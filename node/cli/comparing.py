@@ -124,11 +124,13 @@ def _tell(
 ) -> None:
     states, summaries = changes
     if carried is not None:
-        failed = [f"{case}: {describe(why, 'migrate')}" for case, why in carried.failed.items()]
+        failed = [
+            f"{case}: {describe(why, 'migrate', found.new.source.answers)}" for case, why in carried.failed.items()
+        ]
         _section(session, f"Carried over: {count(len(carried.states), 'state')}, failed", failed)
     _section(session, "States that differ", [_state_line(one) for one in states])
     _section(session, "Summaries that differ", [_state_line(one) for one in summaries])
-    turns = [f"line {one.line}: {_word(one.old)} -> {_word(one.new)}" for one in found.turns]
+    turns = [f"inputs line {one.line}: {_word(one.old)} -> {_word(one.new)}" for one in found.turns]
     _section(session, "Inputs that are rejected by one alone, or otherwise", turns)
     _section(session, "Readers by the rules", [_change_line(one) for one in found.rules])
     lines = [f"{_change_line(one)}: {count(one.records, 'record')}" for one in found.disclosure.changes()]

@@ -212,7 +212,7 @@ def _readers_document(found: Sequence[Readers] | None) -> list[dict[str, Any]] |
 
 def _tell_readers(session: Session, found: Sequence[Readers]) -> None:
     for one in found:
-        session.out.line(f"line {one.line}, {one.type}")
+        session.out.line(f"inputs line {one.line}, {one.type}")
         if one.fields is None:
             session.out.line("  nobody reads it: no node would record it")
         names = {name: format_name(name) for name in one.fields or ()}
@@ -225,7 +225,8 @@ def _tell(session: Session, done: Run, files: Mapping[int, str]) -> None:
     for one in done.rejected[:SHOWN]:
         case = "" if one.case is None else f" {one.case}:"
         file = f" ({files[one.line]})" if files[one.line] else ""
-        session.out.line(f"line {one.line}{file}:{case} {describe(one.reason, one.function)}")
+        why = describe(one.reason, one.function, done.fold.source.answers)
+        session.out.line(f"inputs line {one.line}{file}:{case} {why}")
     if len(done.rejected) > SHOWN:
         session.out.line(f"... and {len(done.rejected) - SHOWN} more; --json lists all. By the place that rejected:")
         for reason, times in done.reasons()[:SHOWN]:
