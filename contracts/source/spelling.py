@@ -1,6 +1,6 @@
 """A name that is not known, and the one that it is nearly the same as.
 
-Spec: docs/spec/contract-source.md, "Errors".
+Spec: docs/spec/contract-source.md, "Findings".
 """
 
 from __future__ import annotations

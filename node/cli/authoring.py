@@ -16,6 +16,7 @@ from node.cli.inputs import read_text
 from node.cli.linting import Linted, NoLint, read_contract
 from node.cli.output import count
 from node.cli.session import Session
+from node.cli.unmet import tell_unmet, unmet_document
 
 if TYPE_CHECKING:
     from contracts.cases import Failure
@@ -83,6 +84,7 @@ def try_cases(
     from contracts.casefile import read_cases
     from contracts.cases import run_case
     from contracts.source import read_source
+    from contracts.unmet import Meeting
     from node.terms import check_terms
 
     linted = read_contract(session, file, no_lint=no_lint)
@@ -98,19 +100,22 @@ def try_cases(
         check_terms(
             case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, ".schema.json"))
         )
+    meeting = Meeting(linted.text)
     results: list[tuple[str, list[Failure]]] = []
     with open_engine(session) as engine:
         for case in found:
             failures = run_case(engine, linted.text, case)
             results.append((case.name, failures))
+            meeting.add(step.one for step in case.steps)
             if not session.as_json:
                 _tell_case(session, case.name, failures, source.answers)
     failed = sum(bool(failures) for _, failures in results)
     if session.as_json:
-        session.out.emit(_document(results, linted))
+        session.out.emit({**_document(results, linted), "unmet": unmet_document(meeting.unmet())})
     else:
         session.out.say(f"{count(len(results) - failed, 'case')} ok, {failed} failed")
         say_hints(session, (failure.reason for _, failures in results for failure in failures))
+        tell_unmet(session, file, meeting.unmet(), what="cases")
         linted.tell(session)
     return ExitCode.REFUSED if failed else ExitCode.OK
 

@@ -20,6 +20,7 @@ from node.cli.linting import NoLint, read_contract
 from node.cli.output import count, format_name
 from node.cli.progress import Progress
 from node.cli.session import Session
+from node.cli.unmet import tell_unmet, unmet_document
 
 if TYPE_CHECKING:
     from contracts.disclosing import Readers
@@ -56,6 +57,7 @@ def run(
     from contracts.disclosing import find_readers
     from contracts.folding import Fold
     from contracts.streaming import Run, SummaryMissing, batches, encode_states, tabulate
+    from contracts.unmet import Meeting
 
     _check_written([save, table], read=[file, inputs, terms])
     linted = read_contract(session, file, no_lint=no_lint)
@@ -65,6 +67,7 @@ def run(
         if table is not None and "summary" not in done.fold.source.functions:
             raise SummaryMissing
         engine.start()
+        meeting = Meeting(linted.text)
         files: dict[int, str] = {}
         found: list[Readers] | None = [] if readers else None
         with Progress(session.out, total_bytes=total) as progress:
@@ -74,6 +77,7 @@ def run(
                 rows = done.add(part)
                 if found is not None:
                     found += [find_readers(line, one, filed.rules) for line, one, filed in rows]
+                meeting.add(one for _, one, _ in rows)
                 texts = dict(part)
                 files.update((one.line, _file_of(texts[one.line])) for one in done.rejected[before:])
                 read += sum(len(line) + 1 for _, line in part)
@@ -83,7 +87,11 @@ def run(
         if table is not None:
             _write(table, _csv(_counted(tabulate(done.fold), session)))
     if session.as_json:
-        more = {"readers": _readers_document(found), "doubts": linted.document()}
+        more = {
+            "readers": _readers_document(found),
+            "unmet": unmet_document(meeting.unmet()),
+            "doubts": linted.document(),
+        }
         session.out.emit({**_document(done, files), **more})
     else:
         _tell_readers(session, found or ())
@@ -92,6 +100,7 @@ def run(
             if path is not None:
                 session.out.say(f"Wrote the {what} to {path}.")
         say_hints(session, (one.reason for one in done.rejected))
+        tell_unmet(session, file, meeting.unmet(), what="inputs")
         linted.tell(session)
 
 
