@@ -169,3 +169,30 @@ def test_streams_that_the_caller_closed_are_no_fault(guide: Path, closed: str) -
     """The worker's pipes and the files that are written must not get their numbers either."""
     words = f"{shlex.quote(sys.executable)} -m node.cli contract test crates.py --cases crates.cases.json {closed}"
     assert subprocess.run(["sh", "-c", words], cwd=guide, check=False, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def test_summary_that_fails_is_told_without_a_table_too(guide: Path) -> None:
+    text = (guide / "crates.py").read_text(encoding="utf-8")
+    (guide / "crates.py").write_text(text.replace("def summary(state):\n", "def summary(state):\n    state['x']\n"))
+    told = "summary failed for 2 cases, the first of them A: KeyError: 'x' (contract line 44 in summary)"
+    assert told in run_crates().err.splitlines()
+    assert f"{told}; the last column of the table says why" in run_crates("--table", "owed.csv").err.splitlines()
+    rows = run_crates("--json").json["summaries_refused"]
+    assert [(row["case"], row["reason"]["line"]) for row in rows] == [("A", 44), ("B", 44)]
+
+
+def test_readers_of_a_long_stream_are_not_kept_in_memory(guide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.cli.readers._MEMORY_BYTES", 100)
+    lines = (guide / "crates.ndjson").read_text(encoding="utf-8").splitlines(keepends=True)
+    (guide / "crates.ndjson").write_text("".join(lines * 20))
+    told = [line for line in run_crates("--readers").out.splitlines() if line.startswith("inputs line ")]
+    assert told[:100] == [line for line in told if ", sent" in line or ", returned" in line] and len(told) > 100
+    rows = run_crates("--readers", "--json").json["readers"]
+    assert [row["line"] for row in rows] == list(range(1, 101))
+
+
+def test_nobody_is_told_as_a_reader_of_a_stream_that_breaks_off(guide: Path) -> None:
+    with (guide / "crates.ndjson").open("a") as file:
+        file.write("{}\n")
+    assert run_crates("--readers").out == ""
+    assert list(run_crates("--readers", "--json").json) == ["error"]
