@@ -6,7 +6,7 @@ Spec: docs/spec/contract-cases.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NOT_ALLOWED: Final = "not-allowed"
 _TRAP: Final = "trap"
+_LACKING_LETTERS_MAX: Final = 80
 _PLAIN_DIGITS_MAX: Final = 100  # a state has numbers of 80 letters at most
 _SENTENCES: Final = frozenset(("Reject", "answer", _NOT_ALLOWED, _TRAP))
 """Kinds whose messages are sentences of their own; of any other exception the class is half of what is said."""
@@ -68,6 +69,14 @@ def find_hint(reason: Reason, *, is_loading: bool = False) -> str | None:
     if reason.kind != _TRAP or reason.message not in _HINTS:
         return None
     return _LOADING if is_loading and reason.message == _FUEL else _HINTS[reason.message]
+
+
+def find_lacking(reasons: Iterable[Reason | None], lines: Collection[int]) -> str | None:
+    """What was asked of the terms and is not there, as Python names it; None if nothing was. lines: that ask them."""
+    for reason in reasons:
+        if reason is not None and reason.kind == "KeyError" and reason.calls[-1:] and reason.calls[-1][1] in lines:
+            return reason.message[:_LACKING_LETTERS_MAX]
+    return None
 
 
 def find_function(filed: Filed) -> str | None:

@@ -196,3 +196,25 @@ def test_nobody_is_told_as_a_reader_of_a_stream_that_breaks_off(guide: Path) -> 
         file.write("{}\n")
     assert run_crates("--readers").out == ""
     assert list(run_crates("--readers", "--json").json) == ["error"]
+
+
+@pytest.mark.parametrize("asked", ['terms["deposit"]', 'terms["depo" + "sit"]'])
+def test_terms_that_were_forgotten_are_asked_for(guide: Path, asked: str) -> None:
+    (guide / "crates.schema.json").unlink()
+    text = (guide / "crates.py").read_text(encoding="utf-8").replace('"currency": terms["currency"]', '"currency": ""')
+    (guide / "crates.py").write_text(text.replace('terms["deposit"]', asked))
+    said = tally("contract", "run", "crates.py", "--inputs", "crates.ndjson")
+    assert "hint: give --terms FILE: the contract asks for terms['deposit']" in said.err.splitlines()
+    (guide / "terms.json").write_text("{}")
+    assert "hint: write it into terms.json: the contract asks for terms['deposit']" in run_crates().err.splitlines()
+    words = ["crates.py", "crates.py", "--inputs", "crates.ndjson"]
+    (guide / "crates.cases.json").write_text((guide / "crates.cases.json").read_text().replace('"deposit"', '"x"'))
+    hint = "hint: write it into the `terms` of crates.cases.json: the contract asks for terms['deposit']"
+    assert hint in tally("contract", "test", "crates.py").err.splitlines()
+    assert tally("contract", "compare", *words).code == 0
+
+
+def test_key_that_a_body_lacks_is_not_taken_for_a_term(guide: Path) -> None:
+    (guide / "crates.ndjson").write_text('{"type": "sent", "body": {"pool": "A"}}\n')
+    said = run_crates()
+    assert "KeyError: 'crates'" in said.out and "terms[" not in said.err

@@ -114,7 +114,9 @@ def try_cases(
         session.out.emit({**_document(results, linted), "unmet": unmet_document(meeting.unmet())})
     else:
         session.out.say(f"{count(len(results) - failed, 'case')} ok, {failed} failed")
-        say_hints(session, (failure.reason for _, failures in results for failure in failures))
+        reasons = [failure.reason for _, failures in results for failure in failures]
+        say_hints(session, reasons)
+        say_lacking(session, linted.text, reasons, f"write it into the `terms` of {path}")
         tell_unmet(session, file, meeting.unmet(), what="cases")
         linted.tell(session)
     return ExitCode.REFUSED if failed else ExitCode.OK
@@ -174,6 +176,21 @@ def say_hints(session: Session, reasons: Iterable[Reason | None]) -> None:
     hints = dict.fromkeys(find_hint(reason) for reason in reasons if reason is not None)
     for hint in filter(None, hints):
         session.out.say(f"hint: {hint}")
+
+
+def say_lacking(session: Session, text: str, reasons: Iterable[Reason | None], do: str) -> None:
+    """Say what the contract asked of its terms, if they lack it, and what to do. text: of the contract."""
+    from contracts.source.asked import find_terms_lines
+    from contracts.wording import find_lacking
+
+    lacking = find_lacking(reasons, find_terms_lines(text))
+    if lacking is not None:
+        session.out.say(f"hint: {do}: the contract asks for terms[{lacking}]")
+
+
+def lacking_terms(terms: Path | None) -> str:
+    """What to do where a contract asks for what the terms of that file lack."""
+    return "give --terms FILE" if terms is None else f"write it into {terms}"
 
 
 @contextmanager

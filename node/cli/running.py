@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 import typer
 
 from contracts import limits
-from node.cli.authoring import Contract, describe, open_engine, read_terms, say_hints
+from node.cli.authoring import Contract, describe, lacking_terms, open_engine, read_terms, say_hints, say_lacking
 from node.cli.exits import UsageWrong
 from node.cli.lines import read_parts
 from node.cli.linting import Linted, NoLint, read_contract
@@ -91,7 +91,9 @@ def run(
         if path is not None:
             session.out.say(f"Wrote the {what} to {path}.")
     _tell_refused(session, done, refused, has_table=table is not None)
-    say_hints(session, (*(one.reason for one in done.rejected), *refused.values()))
+    reasons = (*(one.reason for one in done.rejected), *refused.values())
+    say_hints(session, reasons)
+    say_lacking(session, linted.text, reasons, lacking_terms(terms))
     tell_unmet(session, file, meeting.unmet(), what="inputs")
     linted.tell(session)
 
