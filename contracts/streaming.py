@@ -5,6 +5,7 @@ Spec: docs/spec/contract-cases.md, "Inputs".
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ Line = tuple[int, bytes]
 _BEGUN: Final = ". This looks like a list, or JSON over several lines: write each input whole, on a line of its own"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, in either width."""
+_BEHIND: Final = re.compile(r'([;\t\r\n][ "]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])')
+"""The same behind what other spreadsheets begin a cell at, whatever quotes are around it: those of many countries
+split a file at `;`, and then do not see that a comma did."""
 
 
 class SummaryMissing(BadInput):
@@ -154,7 +158,7 @@ def tabulate(fold: Fold, summaries: Mapping[str, Columns | Reason]) -> Iterator[
     """The summaries as rows of a table: names of columns, then a row for each case, by name.
 
     Columns stand in the order in which `summary` writes their names; those that it does not write come last, by name.
-    Numbers are plain digits. A text that a spreadsheet would take for a formula has a `'` in front.
+    Numbers are plain digits. What a spreadsheet would take for a formula has a `'` in front, also within a text.
     Raises: SummaryMissing, if the contract has none.
     """
     if "summary" not in fold.source.functions:
@@ -187,11 +191,13 @@ def _cell(value: object) -> str:
     match value:
         case None:
             return ""
-        case str() if value.startswith(_FORMULA):
-            return f"'{value}"
         case str():
-            return value
+            return "'" * value.startswith(_FORMULA) + _BEHIND.sub(_guarded, value)
     return encode_value(value)
+
+
+def _guarded(found: re.Match[str]) -> str:
+    return f"{found[0]}'"
 
 
 def _hex(state: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -12,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from node.cli.authoring import _library
 from tests.make_cli import tally
 from tests.make_crates import run_crates
+from tests.source import ROOT
+
+DOCUMENTS = (ROOT / "docs" / "reference" / "documents.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["crates.py", "crates.ndjson", "terms.json"])
@@ -218,3 +223,11 @@ def test_key_that_a_body_lacks_is_not_taken_for_a_term(guide: Path) -> None:
     (guide / "crates.ndjson").write_text('{"type": "sent", "body": {"pool": "A"}}\n')
     said = run_crates()
     assert "KeyError: 'crates'" in said.out and "terms[" not in said.err
+
+
+@pytest.mark.parametrize("template", [path.stem for path in _library().glob("[a-z]*.py")])
+def test_new_says_where_inputs_come_from(guide: Path, template: str) -> None:
+    said = tally("contract", "new", "mine", "--from", template).err
+    named = re.findall(rf"\| \[`{template}`\]|, \[`{template}`\]", DOCUMENTS)
+    assert ("`tally contract inputs` makes it of" in said) == bool(named)
+    assert ("the steps of mine.cases.json show what it holds" in said) == (not named)

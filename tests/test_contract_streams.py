@@ -104,6 +104,17 @@ def test_text_that_a_spreadsheet_would_compute_is_no_formula_in_the_table(engine
     ]
 
 
+def test_formula_behind_what_others_part_cells_at_is_none_in_the_table(engine: Engine) -> None:
+    texts = ["x;=1+1", 'x; "@a', "x\t-1", "x\n+1", ";=;=1", "paid; 3 left", "a=b; c-d", "x;\uff1d1"]
+    source = COUNTS + f"\n\ndef summary(state):\n    return dict(enumerate_text({texts!r}))\n"
+    source += "\n\ndef enumerate_text(texts):\n    return [(str(i), text) for i, text in enumerate(texts)]\n"
+    fold = Fold(engine, source, b"{}")
+    fold.add(inputs(source, [{"case": "a"}]))
+    _, row = tabulate(fold, summarise(fold))
+    guarded = ["x;'=1+1", "x; \"'@a", "x\t'-1", "x\n'+1", ";'=;'=1", "paid; 3 left", "a=b; c-d", "x;'\uff1d1"]
+    assert row[1:-1] == guarded
+
+
 def test_columns_stand_as_summary_writes_them_and_unwritten_ones_behind(engine: Engine) -> None:
     body = """
     columns = {f"{name}_to": state.get("amount", state["late"]) for name in "zy"}

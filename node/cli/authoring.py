@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 CASES: Final = ".cases.json"
 TERMS: Final = ".terms.json"
+_CONVERTED: Final = {
+    "purchase": "UBL documents, or of tables of purchases",
+    "receivable": "UBL documents",
+    "cold_chain": "delivery histories",
+    "custody": "EPCIS events",
+}
+"""Template -> what there is a converter for; whoever begins with another writes the inputs, or has records."""
 _PARTS: Final = (".py", ".schema.json", CASES)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 
@@ -67,6 +74,13 @@ def new(
     run = f"`tally contract run {name}.py --inputs FILE.ndjson{terms}`"
     steps = f"`tally contract lint {name}.py`, `tally contract test {name}.py`, {run}"
     session.out.say(f"Change {name}.py to what you agreed; then {steps}.")
+    made = _CONVERTED.get(template)
+    how = (
+        f"the steps of {name}{CASES} show what it holds"
+        if made is None
+        else f"`tally contract inputs` makes it of {made}"
+    )
+    session.out.say(f"FILE.ndjson has one input a line: {how}.")
 
 
 def try_cases(
