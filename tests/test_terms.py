@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from contracts import limits
+from node.schemas import lint_schema
 from node.terms import SchemaSlow, SchemaWrong, TermsWrong, check_schema, check_terms
+from tests.make_cli import tally
+from tests.make_crates import TEXT
+from tests.source import ROOT
 
 
 def doubling(word: str) -> dict[str, Any]:
@@ -71,3 +76,58 @@ def test_what_is_no_schema_is_told_with_its_place(schema: Any, said: str) -> Non
 def test_number_that_cannot_be_divided_is_no_fault_of_ours() -> None:
     with pytest.raises(TermsWrong, match="too many digits"):
         check_terms(b'{"a":1e400}', b'{"properties":{"a":{"multipleOf":0.01}}}')
+
+
+# --- lint ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"number",', '"number"', ":7: this is no JSON Schema: not strict JSON at byte"),
+        ('"number"', '"numbr"', ":1: this is no JSON Schema: 'numbr' is not valid under any of the given schemas at"),
+        ('"^[A-Z]{3}$"', '"("', ":1: this is no JSON Schema: '(' is not a 'regex' at /properties/currency/pattern; "),
+    ],
+)
+def test_schema_that_is_none_is_an_error_of_lint(guide: Path, old: str, new: str, said: str) -> None:
+    path = guide / "crates.schema.json"
+    path.write_text(path.read_text().replace(old, new, 1))
+    done = tally("contract", "lint", "crates.py")
+    assert (done.code, done.out.startswith(f"crates.schema.json{said}")) == (1, True), done
+    (row,) = tally("contract", "lint", "crates.py", "--json").json
+    assert (row["file"], row["code"], row["is_error"]) == ("crates.schema.json", "schema-wrong", True)
+
+
+def test_members_that_only_one_of_schema_and_contract_has_are_doubts(guide: Path) -> None:
+    path = guide / "crates.schema.json"
+    path.write_text(path.read_text().replace('"deposit": {', '"deposits": {'))
+    done = tally("contract", "lint", "crates.py")
+    asked = "line 34 of the contract asks for terms['deposit'], which is not allowed here"
+    assert (done.code, done.out.splitlines()) == (
+        0,
+        [
+            f"crates.schema.json:1: {asked}; ask for 'deposits' there, or add it to properties",
+            "crates.schema.json:7: the contract never asks for terms['deposits']; leave it out, or use it",
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('terms["deposit"]', 'terms["depo" + "sit"]'),
+        ('terms["deposit"]', "list(terms.values())[0]"),
+        ('terms["deposit"]', "of(terms)"),
+        ("    crates = record", "    terms = {}\n    crates = record"),
+    ],
+)
+def test_members_are_not_doubted_where_it_cannot_be_told_what_is_asked(guide: Path, old: str, new: str) -> None:
+    more = '\n\ndef of(given):\n    return given["deposit"]\n' if "of(" in new else ""
+    (guide / "crates.py").write_text(TEXT.replace(old, new) + more)
+    assert "schema" not in tally("contract", "lint", "crates.py").out
+
+
+def test_contracts_of_the_library_and_their_schemas_agree() -> None:
+    for path in sorted((ROOT / "contracts" / "library").glob("*.schema.json")):
+        text = path.with_name(path.name.replace(".schema.json", ".py")).read_text(encoding="utf-8")
+        assert lint_schema(path.read_bytes(), text, name=path.name) == []

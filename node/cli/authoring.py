@@ -13,7 +13,7 @@ import typer
 from ledger.errors import Conflict
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.inputs import read_text
-from node.cli.linting import Linted, NoLint, read_contract
+from node.cli.linting import SCHEMA, Linted, NoLint, beside, read_contract
 from node.cli.output import count
 from node.cli.session import Session
 from node.cli.unmet import tell_unmet, unmet_document
@@ -31,7 +31,7 @@ _CONVERTED: Final = {
     "custody": "EPCIS events",
 }
 """Template -> what there is a converter for; whoever begins with another writes the inputs, or has records."""
-_PARTS: Final = (".py", ".schema.json", CASES)
+_PARTS: Final = (".py", SCHEMA, CASES)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 
 Contract = Annotated[Path, typer.Argument(metavar="FILE", help="Contract file (Python).", exists=True, dir_okay=False)]
@@ -111,9 +111,7 @@ def try_cases(
     found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), source, name=str(path))
     schema = read_schema(file)
     for case in found:
-        check_terms(
-            case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, ".schema.json"))
-        )
+        check_terms(case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, SCHEMA)))
     meeting = Meeting(linted.text)
     results: list[tuple[str, list[Failure]]] = []
     with open_engine(session) as engine:
@@ -153,7 +151,7 @@ def read_terms(session: Session, terms: Path | None, contract: Path) -> bytes:
     if terms is not None and schema is None:
         session.out.say(f"there is no {beside(contract, '.schema.json')}: the terms are not checked")
     try:
-        check_terms(found, schema, where=where, schema_name=str(beside(contract, ".schema.json")))
+        check_terms(found, schema, where=where, schema_name=str(beside(contract, SCHEMA)))
     except TermsWrong as wrong:
         if terms is None:
             wrong.hint = f"--terms names the file of the terms that the contract wants. {wrong.hint}"
@@ -164,12 +162,8 @@ def read_terms(session: Session, terms: Path | None, contract: Path) -> bytes:
 def read_schema(contract: Path) -> bytes | None:
     from ledger import limits
 
-    path = beside(contract, ".schema.json")
+    path = beside(contract, SCHEMA)
     return read_text(path, bytes_max=limits.BODY_BYTES_MAX) if path.is_file() else None
-
-
-def beside(contract: Path, ending: str) -> Path:
-    return contract.with_name(contract.name.removesuffix(".py") + ending)
 
 
 def describe(reason: Reason, function: str | None = None, answers: Mapping[str, int] | None = None) -> str:
