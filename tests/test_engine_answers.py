@@ -156,13 +156,13 @@ def test_decimal_comes_out_as_plain_digits_of_the_same_value(number: Decimal) ->
 
 @pytest.mark.parametrize("text", ["1.5", "1e3", "-0.0", "NaN", "Infinity", "-Infinity", "1E400"])
 def test_float_is_refused_and_named(text: str) -> None:
-    with pytest.raises(AnswerWrong, match=r"a float; use Decimal"):
+    with pytest.raises(AnswerWrong, match=r"a float at /n; use Decimal"):
         canonical(f'{{"n":{text}}}')
 
 
 def test_message_does_not_depend_on_the_version_of_the_reader() -> None:
     for wrong in ('{"a":1,}', "{", '{"a":"\\x"}', "9" * 5000, '{"a":' + "1" * 5000 + "}", "[" * 20 + "]"):
-        said = "^what came back is no JSON, or holds a number of thousands of digits(; look at /a)?$"
+        said = "^what came back is no JSON, or holds a number of thousands of digits( at /a)?$"
         with pytest.raises(AnswerWrong, match=said):
             canonical(wrong)
 
@@ -182,7 +182,7 @@ def test_message_does_not_depend_on_the_version_of_the_reader() -> None:
 def test_value_that_is_refused_is_told_with_its_place(lines: Any, place: str) -> None:
     with pytest.raises(AnswerWrong) as refused:
         canonical(write({"fine": [1, "x", None, True, Decimal("1.50")], "lines": lines}))
-    assert str(refused.value).endswith(f"; look at {place}")
+    assert str(refused.value).partition(";")[0].endswith(f" at {place}")
 
 
 # --- who speaks ----------------------------------------------------------------------

@@ -11,8 +11,7 @@ from typing import Any, Final
 import pytest
 
 from contracts import limits
-from node.schemas import lint_schema
-from node.terms import SchemaSlow, SchemaWrong, TermsWrong, check_schema, check_terms
+from node.terms import SchemaSlow, SchemaWrong, TermsWrong, check_schema, check_terms, lint_schema
 from tests.make_cli import tally
 from tests.make_crates import TEXT
 from tests.source import ROOT

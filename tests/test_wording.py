@@ -103,11 +103,11 @@ def test_function_that_trapped_is_named(guide: Path, old: str, new: str, functio
 
 
 _ANSWERS = [
-    ('"tags": {1, 2}', "TypeError: the answer holds a set"),
-    ('"tags": {1: 2}', "TypeError: the answer has a dict with a key that is no text"),
+    ('"tags": {1, 2}', "TypeError: the answer holds a set at /tags; "),
+    ('"tags": {1: 2}', "TypeError: the answer has a dict with a key that is no text at /tags; "),
     (
         '"tags": [0, {"a": 2**-1}]',
-        "the answer holds 0.5, a float; use Decimal and divide(a, b, places); look at /tags/1/a",
+        "the answer holds 0.5, a float at /tags/1/a; use Decimal and divide(a, b, places)",
     ),
 ]
 

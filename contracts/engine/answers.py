@@ -91,7 +91,8 @@ def canonical(answer: str, *, bytes_max: int = limits.STATE_BYTES_MAX) -> bytes:
         _check_depth(answer)
         content = canonicalise(answer) or canonicalise_exactly(answer)
     except AnswerWrong as cause:
-        raise AnswerWrong(f"{cause}{find_place(answer, _is_fine)}") from None
+        what, sign, instead = str(cause).partition(";")
+        raise AnswerWrong(f"{what}{find_place(answer, _is_fine)}{sign}{instead}") from None
     if len(content) > bytes_max:
         raise AnswerWrong(f"the answer has {len(content)} bytes, the limit is {bytes_max}")
     return content

@@ -21,7 +21,7 @@ _PIECE: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{},:]|[^\s"\[\]{},:]
 
 
 def find_place(answer: str, is_fine: Callable[[str], bool]) -> str:
-    """`; look at /lines/3/price`: the first value that is not fine, or nested too deep. Empty if there is none.
+    """` at /lines/3/price`: the first value that is not fine, or nested too deep. Empty if there is none.
 
     is_fine: asked of every value that is no container, as it is written, and of every key with its `:`.
     """
@@ -57,4 +57,4 @@ def _told(steps: list[str | int]) -> str:
     place = encode_pointer(map(str, steps))
     if not place.isascii() or len(place) > _PLACE_LETTERS_MAX:
         place = f"{place[:_PLACE_LETTERS_MAX].encode('ascii', 'backslashreplace').decode()} ..."
-    return f"; look at {place}" if steps else ""
+    return f" at {place}" if steps else ""

@@ -104,7 +104,7 @@ def _read(file: Path) -> str:
 def _lint_schema(source: Path, text: str) -> list[Finding]:
     """Findings of the schema beside a contract; none where there is no schema."""
     from ledger import limits
-    from node.schemas import lint_schema
+    from node.terms import lint_schema
 
     path = beside(source, SCHEMA)
     if not path.is_file():
