@@ -90,3 +90,6 @@ takes 20 (`FUEL_TRANSLATE`). Longer means that the machine is at fault."""
 
 CASES_BYTES_MAX: Final = 16 << 20
 """Bytes of a file of cases: it is read whole, by its author."""
+
+TERMS_CHECK_S: Final = 2
+"""Seconds of computing to check terms by their schema: an honest one takes thousandths, a hostile one has no end."""

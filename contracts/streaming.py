@@ -5,8 +5,9 @@ Spec: docs/spec/contract-cases.md, "Inputs".
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,9 @@ Line = tuple[int, bytes]
 _BEGUN: Final = ". This looks like a list, or JSON over several lines: write each input whole, on a line of its own"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, in either width."""
+_BEHIND: Final = re.compile(r'([;\t\r\n][ "]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])')
+"""The same behind what other spreadsheets begin a cell at, whatever quotes are around it: those of many countries
+split a file at `;`, and then do not see that a comma did."""
 
 
 class SummaryMissing(BadInput):
@@ -131,39 +135,39 @@ def batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield part
 
 
-def encode_states(fold: Fold) -> Iterator[bytes]:
+def summarise(fold: Fold) -> dict[str, Columns | Reason]:
+    """What `summary` says of each case, or why it says nothing, by name; empty where the contract has none."""
+    found: dict[str, Columns | Reason] = {}
+    cases = sorted(fold.states) if "summary" in fold.source.functions else []
+    for start in range(0, len(cases), limits.BATCH_INPUTS_MAX):
+        found.update(fold.summaries(cases[start : start + limits.BATCH_INPUTS_MAX]))
+    return found
+
+
+def encode_states(fold: Fold, summaries: Mapping[str, Columns | Reason]) -> Iterator[bytes]:
     """A line of JSON for each case, by name: case, hash, state, and the summary where the contract has one.
 
-    Every number has the text that it has in the state.
+    Every number has the text that it has in the state. summaries: as of `summarise`.
     """
-    cases = sorted(fold.states)
-    for start in range(0, len(cases), limits.BATCH_INPUTS_MAX):
-        part = cases[start : start + limits.BATCH_INPUTS_MAX]
-        found = fold.summaries(part) if "summary" in fold.source.functions else {}
-        for case in part:
-            state = fold.states[case]
-            made = b'{"case":%b,"hash":"%b","state":%b' % (encode_string(case), _hex(state), state)
-            yield made + _summary(found.get(case)) + b"}"
+    for case, state in sorted(fold.states.items()):
+        made = b'{"case":%b,"hash":"%b","state":%b' % (encode_string(case), _hex(state), state)
+        yield made + _summary(summaries.get(case)) + b"}"
 
 
-def tabulate(fold: Fold) -> Iterator[list[str]]:
+def tabulate(fold: Fold, summaries: Mapping[str, Columns | Reason]) -> Iterator[list[str]]:
     """The summaries as rows of a table: names of columns, then a row for each case, by name.
 
     Columns stand in the order in which `summary` writes their names; those that it does not write come last, by name.
-    Numbers are plain digits. A text that a spreadsheet would take for a formula has a `'` in front.
+    Numbers are plain digits. What a spreadsheet would take for a formula has a `'` in front, also within a text.
     Raises: SummaryMissing, if the contract has none.
     """
     if "summary" not in fold.source.functions:
         raise SummaryMissing
-    found = {}
-    cases = sorted(fold.states)
-    for start in range(0, len(cases), limits.BATCH_INPUTS_MAX):
-        found.update(fold.summaries(cases[start : start + limits.BATCH_INPUTS_MAX]))
-    answered = {name for row in found.values() if not isinstance(row, Reason) for name in row}
+    answered = {name for row in summaries.values() if not isinstance(row, Reason) for name in row}
     first = [name for name in fold.source.written if name in answered]
     columns = [*first, *sorted(answered.difference(first))]
     yield ["case", *map(_cell, columns), "no summary because"]
-    for case, row in found.items():
+    for case, row in summaries.items():
         if isinstance(row, Reason):
             yield [_cell(case), *["" for _ in columns], _cell(describe_reason(row))]
         else:
@@ -187,11 +191,13 @@ def _cell(value: object) -> str:
     match value:
         case None:
             return ""
-        case str() if value.startswith(_FORMULA):
-            return f"'{value}"
         case str():
-            return value
+            return "'" * value.startswith(_FORMULA) + _BEHIND.sub(_guarded, value)
     return encode_value(value)
+
+
+def _guarded(found: re.Match[str]) -> str:
+    return f"{found[0]}'"
 
 
 def _hex(state: bytes) -> bytes:

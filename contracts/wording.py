@@ -6,7 +6,7 @@ Spec: docs/spec/contract-cases.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NOT_ALLOWED: Final = "not-allowed"
 _TRAP: Final = "trap"
+_LACKING_LETTERS_MAX: Final = 80
 _PLAIN_DIGITS_MAX: Final = 100  # a state has numbers of 80 letters at most
 _SENTENCES: Final = frozenset(("Reject", "answer", _NOT_ALLOWED, _TRAP))
 """Kinds whose messages are sentences of their own; of any other exception the class is half of what is said."""
@@ -70,6 +71,14 @@ def find_hint(reason: Reason, *, is_loading: bool = False) -> str | None:
     return _LOADING if is_loading and reason.message == _FUEL else _HINTS[reason.message]
 
 
+def find_lacking(reasons: Iterable[Reason | None], lines: Collection[int]) -> str | None:
+    """What was asked of the terms and is not there, as Python names it; None if nothing was. lines: that ask them."""
+    for reason in reasons:
+        if reason is not None and reason.kind == "KeyError" and reason.calls[-1:] and reason.calls[-1][1] in lines:
+            return reason.message[:_LACKING_LETTERS_MAX]
+    return None
+
+
 def find_function(filed: Filed) -> str | None:
     """The function of the contract that was at work when an input was rejected; None where none was."""
     assert filed.outcome.reason is not None, "it was rejected"
@@ -85,14 +94,18 @@ def describe_reason(reason: Reason) -> str:
     return reason.message if reason.kind in _SENTENCES else f"{reason.kind}: {reason.message}"
 
 
-def describe_calls(reason: Reason, function: str | None = None) -> str:
+def describe_calls(reason: Reason, function: str | None = None, answers: Mapping[str, int] | None = None) -> str:
     """Where in the contract it was refused, innermost first; empty where no line of it was at work.
 
-    function: what was asked. A trap leaves nothing else to tell.
+    function: what was asked. A trap leaves nothing else to tell. answers: the line in which each function answers,
+    for an answer that is refused.
     """
     if reason.kind == _TRAP and function is not None:
         return f"in {function}"
-    return ", called from ".join(f"line {line} in {name}" for name, line in reversed(reason.calls))
+    if not reason.calls and function is not None and function in (answers or {}):
+        return f"what {function} answers, contract line {(answers or {})[function]}"
+    calls = ", called from ".join(f"line {line} in {name}" for name, line in reversed(reason.calls))
+    return f"contract {calls}" if calls else ""
 
 
 def reason_document(reason: Reason | None) -> dict[str, Any] | None:

@@ -92,7 +92,7 @@ def test_a_failed_case_is_told_and_ends_with_1(guide: Path) -> None:
         "                              got 6",
         "FAILED  more than went out cannot come back",
         "        steps[1]: expected rejected: only 12 were out",
-        "                       got rejected: 11 crates came back, and only 10 were out (line 38 in apply)",
+        "                       got rejected: 11 crates came back, and only 10 were out (contract line 38 in apply)",
         "ok      what is no count of crates moves nothing",
     ]
     found = tally("contract", "test", "crates.py", "--cases", "other.json", "--json")
@@ -232,7 +232,7 @@ def test_a_bad_line_stops_the_run_and_nothing_is_saved(guide: Path) -> None:
 def test_many_rejections_are_counted_by_their_place(guide: Path) -> None:
     (guide / "crates.ndjson").write_text('{"type": "returned", "body": {"pool": "A", "crates": 1}}\n' * 30)
     lines = run_crates().out.splitlines()
-    assert sum(line.startswith("line ") for line in lines) == 20
+    assert sum(line.startswith("inputs line ") for line in lines) == 20
     assert "... and 10 more; --json lists all. By the place that rejected:" in lines
     assert "      30  such as: 1 crates came back, and only 0 were out" in lines
     assert len(run_crates("--json").json["rejected"]) == 30
@@ -298,7 +298,7 @@ def test_migrate_is_offered_and_says_what_it_fails_for(guide: Path) -> None:
     done = compare("new.py", "--migrate")
     assert done.out.splitlines()[:4] == [
         "Carried over: 1 state, failed: 1",
-        "  B: two (line 49 in migrate)",
+        "  B: two (contract line 49 in migrate)",
         "States that differ: 1",
         "  A /more: nothing -> 1",
     ]

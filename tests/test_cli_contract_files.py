@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -12,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from node.cli.authoring import _library
 from tests.make_cli import tally
 from tests.make_crates import run_crates
+from tests.source import ROOT
+
+DOCUMENTS = (ROOT / "docs" / "reference" / "documents.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["crates.py", "crates.ndjson", "terms.json"])
@@ -36,7 +41,9 @@ def test_rejected_input_is_told_with_the_document_that_it_is_made_of(guide: Path
     line = '{"type":"returned","source":{"file":"back 7.xml","sha256":"00"},"body":{"pool":"A","crates":1}}\n'
     (guide / "crates.ndjson").write_text(line + line.replace('{"file":"back 7.xml","sha256":"00"}', "7"))
     first, second = run_crates().out.splitlines()[:2]
-    assert first.startswith("line 1 (back 7.xml): A: 1 crates came back") and second.startswith("line 2: A: ")
+    assert first.startswith("inputs line 1 (back 7.xml): A: 1 crates came back") and second.startswith(
+        "inputs line 2: A: "
+    )
     assert [row["file"] for row in run_crates("--json").json["rejected"]] == ["back 7.xml", None]
 
 
@@ -136,8 +143,8 @@ def test_who_reads_which_field_is_told_of_every_input(guide: Path) -> None:
     with (guide / "crates.ndjson").open("a") as file:
         file.write('{"type": "sent", "body": {"pool": "C", "crates": 1, "stock_number": "7"}}\n')
     lines = run_crates("--readers").out.splitlines()
-    assert lines[:3] == ["line 1, sent", "  /pool    packer, shop", "  /crates  carrier, packer, shop"]
-    at = lines.index("line 5, returned")
+    assert lines[:3] == ["inputs line 1, sent", "  /pool    packer, shop", "  /crates  carrier, packer, shop"]
+    at = lines.index("inputs line 5, returned")
     assert lines[at + 1] == "  nobody reads it: no node would record it"
     assert lines[at + 5] == "  /stock_number  its author alone"
     found = run_crates("--readers", "--json").json["readers"]
@@ -167,3 +174,60 @@ def test_streams_that_the_caller_closed_are_no_fault(guide: Path, closed: str) -
     """The worker's pipes and the files that are written must not get their numbers either."""
     words = f"{shlex.quote(sys.executable)} -m node.cli contract test crates.py --cases crates.cases.json {closed}"
     assert subprocess.run(["sh", "-c", words], cwd=guide, check=False, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def test_summary_that_fails_is_told_without_a_table_too(guide: Path) -> None:
+    text = (guide / "crates.py").read_text(encoding="utf-8")
+    (guide / "crates.py").write_text(text.replace("def summary(state):\n", "def summary(state):\n    state['x']\n"))
+    told = "summary failed for 2 cases, the first of them A: KeyError: 'x' (contract line 44 in summary)"
+    assert told in run_crates().err.splitlines()
+    assert f"{told}; the last column of the table says why" in run_crates("--table", "owed.csv").err.splitlines()
+    rows = run_crates("--json").json["summaries_refused"]
+    assert [(row["case"], row["reason"]["line"]) for row in rows] == [("A", 44), ("B", 44)]
+
+
+def test_readers_of_a_long_stream_are_not_kept_in_memory(guide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.cli.readers._MEMORY_BYTES", 100)
+    lines = (guide / "crates.ndjson").read_text(encoding="utf-8").splitlines(keepends=True)
+    (guide / "crates.ndjson").write_text("".join(lines * 20))
+    told = [line for line in run_crates("--readers").out.splitlines() if line.startswith("inputs line ")]
+    assert told[:100] == [line for line in told if ", sent" in line or ", returned" in line] and len(told) > 100
+    rows = run_crates("--readers", "--json").json["readers"]
+    assert [row["line"] for row in rows] == list(range(1, 101))
+
+
+def test_nobody_is_told_as_a_reader_of_a_stream_that_breaks_off(guide: Path) -> None:
+    with (guide / "crates.ndjson").open("a") as file:
+        file.write("{}\n")
+    assert run_crates("--readers").out == ""
+    assert list(run_crates("--readers", "--json").json) == ["error"]
+
+
+@pytest.mark.parametrize("asked", ['terms["deposit"]', 'terms["depo" + "sit"]'])
+def test_terms_that_were_forgotten_are_asked_for(guide: Path, asked: str) -> None:
+    (guide / "crates.schema.json").unlink()
+    text = (guide / "crates.py").read_text(encoding="utf-8").replace('"currency": terms["currency"]', '"currency": ""')
+    (guide / "crates.py").write_text(text.replace('terms["deposit"]', asked))
+    said = tally("contract", "run", "crates.py", "--inputs", "crates.ndjson")
+    assert "hint: give --terms FILE: the contract asks for terms['deposit']" in said.err.splitlines()
+    (guide / "terms.json").write_text("{}")
+    assert "hint: write it into terms.json: the contract asks for terms['deposit']" in run_crates().err.splitlines()
+    words = ["crates.py", "crates.py", "--inputs", "crates.ndjson"]
+    (guide / "crates.cases.json").write_text((guide / "crates.cases.json").read_text().replace('"deposit"', '"x"'))
+    hint = "hint: write it into the `terms` of crates.cases.json: the contract asks for terms['deposit']"
+    assert hint in tally("contract", "test", "crates.py").err.splitlines()
+    assert tally("contract", "compare", *words).code == 0
+
+
+def test_key_that_a_body_lacks_is_not_taken_for_a_term(guide: Path) -> None:
+    (guide / "crates.ndjson").write_text('{"type": "sent", "body": {"pool": "A"}}\n')
+    said = run_crates()
+    assert "KeyError: 'crates'" in said.out and "terms[" not in said.err
+
+
+@pytest.mark.parametrize("template", [path.stem for path in _library().glob("[a-z]*.py")])
+def test_new_says_where_inputs_come_from(guide: Path, template: str) -> None:
+    said = tally("contract", "new", "mine", "--from", template).err
+    named = re.findall(rf"\| \[`{template}`\]|, \[`{template}`\]", DOCUMENTS)
+    assert ("`tally contract inputs` makes it of" in said) == bool(named)
+    assert ("the steps of mine.cases.json show what it holds" in said) == (not named)

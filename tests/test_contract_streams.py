@@ -10,7 +10,7 @@ from contracts import limits
 from contracts.engine import Engine
 from contracts.folding import Fold
 from contracts.inputs import InputMalformed
-from contracts.streaming import Run, SummaryMissing, batches, encode_states, tabulate
+from contracts.streaming import Run, SummaryMissing, batches, encode_states, summarise, tabulate
 from ledger.jsontext import parse
 from tests.engines import COUNTS, HEAD, inputs
 from tests.make_crates import TERMS, TEXT, lines
@@ -61,7 +61,7 @@ def test_json_that_is_not_one_input_a_line_is_told_so(engine: Engine, line: byte
 def test_saved_states_keep_every_digit(engine: Engine) -> None:
     run = Run(Fold(engine, TEXT, b'{"deposit":3.1234567890123456789012345678,"currency":"EUR"}'), "x.ndjson")
     run.add(lines("sent B 1", "sent A 1"))
-    rows = list(encode_states(run.fold))
+    rows = list(encode_states(run.fold, summarise(run.fold)))
     assert [parse(row)["case"] for row in rows] == ["A", "B"]
     assert b'"state":{"balance":3.1234567890123456789012345678,' in rows[0]
     assert b'"summary":{"amount_due": 3.1234567890123456789012345678,' in rows[0]
@@ -70,7 +70,7 @@ def test_saved_states_keep_every_digit(engine: Engine) -> None:
 def test_a_summary_that_fails_is_saved_as_such(engine: Engine) -> None:
     run = Run(Fold(engine, TEXT.replace('return {"crates_out"', 'return {"a": {}, "crates_out"'), TERMS), "x.ndjson")
     run.add(lines("sent A 1"))
-    (row,) = encode_states(run.fold)
+    (row,) = encode_states(run.fold, summarise(run.fold))
     assert parse(row)["summary"] is None
     assert "'a'" in parse(row)["summary_refused"]["message"]
 
@@ -98,7 +98,21 @@ def test_text_that_a_spreadsheet_would_compute_is_no_formula_in_the_table(engine
     source = COUNTS + '\n\ndef summary(state):\n    return {"=1+1": "=2+2", "n": -state["n"], "x": None}\n'
     fold = Fold(engine, source, b"{}")
     fold.add(inputs(source, [{"case": "@a"}]))
-    assert list(tabulate(fold)) == [["case", "'=1+1", "n", "x", "no summary because"], ["'@a", "'=2+2", "-1", "", ""]]
+    assert list(tabulate(fold, summarise(fold))) == [
+        ["case", "'=1+1", "n", "x", "no summary because"],
+        ["'@a", "'=2+2", "-1", "", ""],
+    ]
+
+
+def test_formula_behind_what_others_part_cells_at_is_none_in_the_table(engine: Engine) -> None:
+    texts = ["x;=1+1", 'x; "@a', "x\t-1", "x\n+1", ";=;=1", "paid; 3 left", "a=b; c-d", "x;\uff1d1"]
+    source = COUNTS + f"\n\ndef summary(state):\n    return dict(enumerate_text({texts!r}))\n"
+    source += "\n\ndef enumerate_text(texts):\n    return [(str(i), text) for i, text in enumerate(texts)]\n"
+    fold = Fold(engine, source, b"{}")
+    fold.add(inputs(source, [{"case": "a"}]))
+    _, row = tabulate(fold, summarise(fold))
+    guarded = ["x;'=1+1", "x; \"'@a", "x\t'-1", "x\n'+1", ";'=;'=1", "paid; 3 left", "a=b; c-d", "x;'\uff1d1"]
+    assert row[1:-1] == guarded
 
 
 def test_columns_stand_as_summary_writes_them_and_unwritten_ones_behind(engine: Engine) -> None:
@@ -110,10 +124,10 @@ def test_columns_stand_as_summary_writes_them_and_unwritten_ones_behind(engine: 
     source = COUNTS.replace('{"n": ', '{"late": 0, "n": ') + f"\n\ndef summary(state):{body}"
     fold = Fold(engine, source, b"{}")
     fold.add(inputs(source, [{"case": "a"}]))
-    head, _ = tabulate(fold)
+    head, _ = tabulate(fold, summarise(fold))
     assert head == ["case", "status", "due", "amount", "late", "n", "y_to", "z_to", "no summary because"]
 
 
 def test_contract_without_a_summary_has_no_table(engine: Engine) -> None:
     with pytest.raises(SummaryMissing):
-        list(tabulate(Fold(engine, COUNTS, b"{}")))
+        list(tabulate(Fold(engine, COUNTS, b"{}"), {}))

@@ -1,4 +1,4 @@
-"""`contract inputs`: one line for each document, in the order given, and a word about whatever is wrong."""
+"""`contract inputs`: one line for each document, in order of their dates, and a word about whatever is wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def rules(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_documents_become_lines_in_the_order_given(invoice: Path, order: Path) -> None:
+def test_documents_become_lines(invoice: Path, order: Path) -> None:
     done = tally("contract", "inputs", invoice, order)
     first, second = done.out.splitlines()
     digest = hashlib.sha256(invoice.read_bytes()).hexdigest()
@@ -134,3 +135,56 @@ def test_page_shows_what_the_program_does() -> None:
     assert f"the record type `{found.type}`, the time `{found.time}`" in text
     for name, kind in KINDS.items():
         assert re.search(rf"^\| (\w+, )?{name}(, \w+)? \| `{kind.type}` \| {kind.role} \|$", text, re.MULTILINE), name
+
+
+# --- order ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, kind: str, day: str = "", hour: str = "") -> Path:
+        inside = f"<cbc:IssueDate>{day}</cbc:IssueDate>" if day else ""
+        inside += f"<cbc:IssueTime>{hour}</cbc:IssueTime>" if hour else ""
+        file = tmp_path / name
+        file.write_bytes(ubl(kind, f"<cbc:ID>{name}</cbc:ID>{inside}"))
+        return file
+
+    return write
+
+
+def names(*words: str | Path) -> list[str]:
+    return [line["source"]["file"] for line in tally("contract", "inputs", *words).lines]
+
+
+def test_documents_come_in_the_order_of_their_dates(dated: Callable[..., Path]) -> None:
+    receipt, order = dated("a", "ReceiptAdvice", "2026-03-02"), dated("b", "Order", "2026-03-01")
+    assert names(receipt, order) == names(order, receipt) == ["b", "a"]
+    said = tally("contract", "inputs", receipt, order).err
+    assert "put in the order of their dates: 2 documents; --keep-order leaves them as given" in said
+    assert "put in the order" not in tally("contract", "inputs", order, receipt).err
+    assert names(receipt, order, "--keep-order") == ["a", "b"]
+
+
+def test_order_comes_before_what_names_it_whatever_the_dates(dated: Callable[..., Path]) -> None:
+    despatch, other = dated("a", "DespatchAdvice", "2026-03-01"), dated("b", "Invoice", "2026-02-28")
+    order = dated("c", "Order", "2026-03-05")
+    assert names(other, despatch, order, "--order", "c") == ["c", "b", "a"]
+    assert names(other, despatch, order) == ["b", "a", "c"]
+
+
+def test_hours_of_a_day_count_where_each_tells_one(dated: Callable[..., Path]) -> None:
+    late, early = dated("a", "Invoice", "2026-03-01", "10:00:00"), dated("b", "ReceiptAdvice", "2026-03-01", "09:00:00")
+    assert names(late, early) == ["b", "a"]
+
+
+def test_document_without_a_date_stays_behind_the_one_before_it(dated: Callable[..., Path]) -> None:
+    undated, second, first = dated("a", "Invoice"), dated("b", "Order", "2026-03-02"), dated("c", "Order", "2026-03-01")
+    assert names(undated, second, first) == ["a", "c", "b"]
+    assert names(second, undated, first) == ["c", "b", "a"]
+
+
+def test_document_that_cannot_be_read_keeps_its_place_among_the_lines(dated: Callable[..., Path]) -> None:
+    second, broken, first = dated("b", "Order", "2026-03-02"), dated("x", "Order"), dated("a", "Order", "2026-03-01")
+    broken.write_text("<")
+    lines = tally("contract", "inputs", second, broken, first, "--json").lines
+    assert [line.get("source", {}).get("file") for line in lines] == ["a", "b", None]

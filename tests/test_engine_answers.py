@@ -156,14 +156,33 @@ def test_decimal_comes_out_as_plain_digits_of_the_same_value(number: Decimal) ->
 
 @pytest.mark.parametrize("text", ["1.5", "1e3", "-0.0", "NaN", "Infinity", "-Infinity", "1E400"])
 def test_float_is_refused_and_named(text: str) -> None:
-    with pytest.raises(AnswerWrong, match=r"a float; use Decimal"):
+    with pytest.raises(AnswerWrong, match=r"a float at /n; use Decimal"):
         canonical(f'{{"n":{text}}}')
 
 
 def test_message_does_not_depend_on_the_version_of_the_reader() -> None:
     for wrong in ('{"a":1,}', "{", '{"a":"\\x"}', "9" * 5000, '{"a":' + "1" * 5000 + "}", "[" * 20 + "]"):
-        with pytest.raises(AnswerWrong, match="^what came back is no JSON, or holds a number of thousands of digits$"):
+        said = "^what came back is no JSON, or holds a number of thousands of digits( at /a)?$"
+        with pytest.raises(AnswerWrong, match=said):
             canonical(wrong)
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        ([{"price": 1}, {"price": 0.5}], "/lines/1/price"),
+        ([{"price": 1}, {"tags": [1, float("nan")]}], "/lines/1/tags/1"),
+        ([{"a": {}, 'p,r:i{c"e': 10**80}], r"/lines/0/p,r:i{c\"e"),
+        ([[], {"a/b~": Decimal("1e80")}], "/lines/1/a~1b~0"),
+        ([{"s": "\\ud800"}, Decimal("NaN")], "/lines/1"),
+        ({"é": 2.5}, r"/lines/\u00e9"),
+        (json.loads('{"in":' * 40 + "1" + "}" * 40), "/lines" + "/in" * 31),
+    ],
+)
+def test_value_that_is_refused_is_told_with_its_place(lines: Any, place: str) -> None:
+    with pytest.raises(AnswerWrong) as refused:
+        canonical(write({"fine": [1, "x", None, True, Decimal("1.50")], "lines": lines}))
+    assert str(refused.value).partition(";")[0].endswith(f" at {place}")
 
 
 # --- who speaks ----------------------------------------------------------------------

@@ -256,7 +256,18 @@ def test_tables_that_contradict_themselves_are_told_of(sources: dict[Kind, Path]
 def test_page_has_every_kind_and_option() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert [kind for kind in Kind if f"`{kind}`" not in text] == []
-    options = ("rules", "role", "order", "currency", "encoding", "shipper", "receiver", "places", "members")
+    options = (
+        "rules",
+        "role",
+        "order",
+        "keep-order",
+        "currency",
+        "encoding",
+        "shipper",
+        "receiver",
+        "places",
+        "members",
+    )
     assert [name for name in options if f"--{name}" not in text] == []
 
 

@@ -44,8 +44,8 @@ def run(folder: Path, contract: str, terms: dict[str, Any], *words: str | Path) 
     return done.json, {case["case"]: case for case in cases}
 
 
-def _check_chain(folder: Path, files: list[Path], order: str = ORDER) -> None:
-    said, cases = run(folder, "purchase", {}, *files, "--order", order)
+def _check_chain(folder: Path, files: list[Path], order: str = ORDER, *words: str) -> None:
+    said, cases = run(folder, "purchase", {}, *files, "--order", order, *words)
     assert (said["applied"], said["rejected"]) == (5, [])
     short = cases[order]["state"]["findings"][0]
     assert (short["what"], short["received"], short["invoiced"]) == ("short delivery", 90, 100)
@@ -67,7 +67,12 @@ def test_the_receipt_and_remittance_advice_of_the_standard_come_to_the_same(tmp_
     billed = paid["RemittanceAdviceLine"][0]["BillingReference"][0]["InvoiceDocumentReference"]["ID"]
     ordered = received["OrderReference"][0]["ID"]
     order, despatch, _, invoice, _ = write_chain(tmp_path, order=ordered, invoice=billed)
-    _check_chain(tmp_path, [order, despatch, receipt, invoice, payment], ordered)
+    # Those of the standard are of 2005, and so would come before the others.
+    _check_chain(tmp_path, [order, despatch, receipt, invoice, payment], ordered, "--keep-order")
+
+
+def test_documents_named_as_files_sort_them_come_to_the_same(tmp_path: Path) -> None:
+    _check_chain(tmp_path, sorted(write_chain(tmp_path)))
 
 
 def test_without_its_order_a_remittance_advice_is_rejected(tmp_path: Path) -> None:

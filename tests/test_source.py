@@ -273,9 +273,48 @@ def test_a_fault_is_named_with_its_line(text: str, code: str, line: int) -> None
     assert (fault.code, fault.line) == (code, line)
 
 
-@pytest.mark.parametrize("roles", ['["a", "b"]', '{"a": 1}', "set()"])
+@pytest.mark.parametrize("roles", ['["a", "b"]', '("a", "b")', '{"a": 1}', '{"a" "b"}', '{"a", f"b"}', "set()", "{}"])
 def test_roles_that_are_no_set_are_told_once_and_not_at_every_use(roles: str) -> None:
-    assert {finding.code for finding in lint(agreement(roles=roles))} <= {"literal-malformed", "roles-missing"}
+    (finding,) = lint(agreement(roles=roles))
+    assert finding.code == ("roles-missing" if roles == "set()" else "literal-malformed")
+
+
+@pytest.mark.parametrize("signers", ['["a", "b"]', '{"a" "b"}', "{}"])
+def test_signers_that_are_no_set_are_not_said_to_be_missing_besides(signers: str) -> None:
+    text = agreement(signers=signers, rest="def share(record, terms):\n    return {}")
+    assert [finding.code for finding in lint(text)] == ["literal-malformed"]
+
+
+_PARTIES: Final = {"roles": '{"buyer", "seller"}', "signers": '{"buyer"}', "authors": '{"order": {"buyer"}}'}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"signers": '{"buyr"}'}, "x.py:3: SIGNERS names the role 'buyr'"),
+        ({"authors": '{"order": {"buyr"}}'}, "x.py:4: AUTHORS['order'] names the role 'buyr'"),
+        ({"shares": '{"order": {"/*": {"buyr", "seller"}}}'}, "x.py:5: SHARES['order']['/*'] names the role 'buyr'"),
+    ],
+)
+def test_a_misspelt_role_is_told_with_the_one_that_is_meant(wrong: dict[str, str], said: str) -> None:
+    (finding,) = lint(agreement(**{**_PARTIES, "shares": '{"order": {"/*": {"buyer", "seller"}}}', **wrong}))
+    expected = f"{said}, which ROLES does not have; write 'buyer', or add it to ROLES"
+    assert format_finding("x.py", finding) == expected
+
+
+def test_a_role_that_is_misspelt_in_roles_alone_is_one_finding() -> None:
+    parties = {**_PARTIES, "roles": '{"buyr", "seller"}', "shares": '{"order": {"/*": {"seller", "buyer"}}}'}
+    (finding,) = lint(agreement(**parties))
+    assert "(2 more of the kind, the next in line 4); write 'buyr'" in format_finding("x.py", finding)
+
+
+@pytest.mark.parametrize(("authors", "shares"), [("ordr", "order"), ("order", "ordr")])
+def test_a_type_that_is_misspelt_on_one_side_is_one_finding(authors: str, shares: str) -> None:
+    text = agreement(
+        **{**_PARTIES, "authors": f'{{"{authors}": {{"buyer"}}}}', "shares": f'{{"{shares}": {{"/*": {{"seller"}}}}}}'}
+    )
+    (finding,) = [finding for finding in lint(text) if finding.code.startswith("type-")]
+    assert finding.instead == f"write {authors!r} there, too, or {shares!r} in AUTHORS"
 
 
 @pytest.mark.parametrize(
@@ -444,7 +483,7 @@ def test_findings_come_in_order_of_lines_and_read_like_those_of_a_compiler() -> 
     found = lint(text)
     assert [finding.line for finding in found] == [2, 3, 4, 5, 5]
     assert format_finding("deal.py", found[1]) == (
-        "deal.py:3: SIGNERS names the role 'c', which ROLES does not have; add it to ROLES, or correct the name"
+        "deal.py:3: SIGNERS names the role 'c', which ROLES does not have; correct the name, or add it to ROLES"
     )
     with pytest.raises(ContractMalformed, match="line 2: '1' is no name for a role"):
         read_source(text)

@@ -10,6 +10,7 @@ import pytest
 from contracts import limits
 from contracts.engine import Reason
 from contracts.engine.programs import TRAPS
+from contracts.source import read_source
 from contracts.wording import find_hint, reason_document
 from tests.make_cli import tally
 from tests.make_crates import TEXT, run_crates
@@ -68,7 +69,7 @@ def test_trap_is_told_with_the_function_and_its_limit_once(guide: Path) -> None:
     (guide / "crates.ndjson").write_text(line * 2)
     said = run_crates()
     wanted = "A: it used up the instructions that it has (in apply)"
-    assert said.out.splitlines()[:2] == [f"line 1: {wanted}", f"line 2: {wanted}"]
+    assert said.out.splitlines()[:2] == [f"inputs line 1: {wanted}", f"inputs line 2: {wanted}"]
     assert [line for line in said.err.splitlines() if line.startswith("hint: ")] == [
         f"hint: {find_hint(Reason(kind='trap', message=TRAPS['fuel']))}"
     ]
@@ -99,6 +100,40 @@ def test_function_that_trapped_is_named(guide: Path, old: str, new: str, functio
     (guide / "crates.ndjson").write_text('{"type": "sent", "body": {"pool": "A", "crates": 4}}\n')
     (row,) = run_crates("--json", "--no-lint").json["rejected"]
     assert (row["function"], row["reason"]["kind"]) == (function, "trap")
+
+
+_ANSWERS = [
+    ('"tags": {1, 2}', "TypeError: the answer holds a set at /tags; "),
+    ('"tags": {1: 2}', "TypeError: the answer has a dict with a key that is no text at /tags; "),
+    (
+        '"tags": [0, {"a": 2**-1}]',
+        "the answer holds 0.5, a float at /tags/1/a; use Decimal and divide(a, b, places)",
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("member", "said"), _ANSWERS)
+def test_answer_that_is_refused_is_told_with_the_line_in_which_it_is_given(guide: Path, member: str, said: str) -> None:
+    (guide / "crates.py").write_text(TEXT.replace("return {**state,", f"return {{**state, {member},"))
+    line = run_crates().out.splitlines()[0]
+    assert line.startswith(f"inputs line 1: A: {said}") and line.endswith(" (what apply answers, contract line 40)")
+    told = tally("contract", "test", "crates.py").out
+    assert f"got rejected: {said}" in told and " (what apply answers, contract line 40)" in told
+
+
+@pytest.mark.slow
+def test_case_that_is_no_text_is_told_with_the_line_of_key(guide: Path) -> None:
+    (guide / "crates.py").write_text(TEXT.replace('return record["body"]["pool"]', "return 7"))
+    said = "inputs line 1: TypeError: the case must be a str, not an int (what key answers, contract line 24)"
+    assert said in run_crates("--no-lint").out.splitlines()
+
+
+def test_function_that_answers_in_several_places_is_told_with_its_first_line() -> None:
+    text = TEXT.replace("    crates = record", "    if not terms:\n        return {}\n    crates = record")
+    assert read_source(text).answers == {"key": 24, "apply": 27, "summary": 46}
+    nested = TEXT.replace("    crates = record", "    def f():\n        return 1\n\n    crates = record")
+    assert read_source(nested).answers["apply"] == 43
 
 
 def test_contract_that_traps_before_it_is_loaded_is_told_of_that_limit(guide: Path) -> None:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from contracts import limits
+from contracts.engine.places import find_place
 from contracts.engine.quick import canonicalise
 from ledger import limits as ledger_limits
 
@@ -44,6 +45,7 @@ _SIGNS_ALIKE: Final = bytes.maketrans(b"-123456789", b"0000000000")
 _DIGITS_ALIKE: Final = bytes.maketrans(b"123456789", b"000000000")
 _LONG: Final = b"0" * limits.NUMBER_LETTERS_MAX
 _NUMBER_END: Final = 10**limits.NUMBER_LETTERS_MAX
+_WORDS: Final = frozenset(("true", "false", "null"))
 _KIND: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNSAID: Final = {"MemoryError": "more memory was asked for than any instance has"}
 _OWN_KINDS: Final = frozenset({"answer", "trap"})
@@ -83,10 +85,14 @@ def has_doubtful_keys(answer: str) -> bool:
 
 
 def canonical(answer: str, *, bytes_max: int = limits.STATE_BYTES_MAX) -> bytes:
-    """The canonical bytes of an object that the guest wrote. Raises: AnswerWrong."""
+    """The canonical bytes of an object that the guest wrote. Raises: AnswerWrong, with the place where there is one."""
     _check_size(answer)
-    _check_depth(answer)
-    content = canonicalise(answer) or canonicalise_exactly(answer)
+    try:
+        _check_depth(answer)
+        content = canonicalise(answer) or canonicalise_exactly(answer)
+    except AnswerWrong as cause:
+        what, sign, instead = str(cause).partition(";")
+        raise AnswerWrong(f"{what}{find_place(answer, _is_fine)}{sign}{instead}") from None
     if len(content) > bytes_max:
         raise AnswerWrong(f"the answer has {len(content)} bytes, the limit is {bytes_max}")
     return content
@@ -216,6 +222,19 @@ def _check_numbers(value: Any) -> None:
             queue.extend(item)
         elif isinstance(item, int) and not -_NUMBER_END < item * 10 < _NUMBER_END * 10:
             raise AnswerWrong(f"the answer holds a number of more than {limits.NUMBER_LETTERS_MAX} digits")
+
+
+def _is_fine(token: str) -> bool:
+    """Whether a text or a number may stand in an answer, or a text with `:` as a key, as far as that can be seen."""
+    marked = _MARKED.fullmatch(token.replace("\\ud800", MARK, 1))
+    if marked is None:
+        is_number = _PLAIN.fullmatch(token) and "." not in token and len(token) <= limits.NUMBER_LETTERS_MAX
+        return token[:1] == '"' or token in _WORDS or bool(is_number)
+    try:
+        _unmark(marked)
+    except AnswerWrong:
+        return False
+    return True
 
 
 def _line(number: Any) -> int:

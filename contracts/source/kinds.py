@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Final
 
 from contracts.source.asking import MEMBERS, Asking, case_texts
 from contracts.source.functions import find_functions
 from contracts.source.literals import Finding, Outline
 from contracts.source.scopes import Code, line_of
+from contracts.source.spelling import find_close, suggest
 
-_CLOSE_LENGTH_MAX: Final = 80  # of a word that is compared with those that are known
 _COMPARING: Final = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
 
 
@@ -31,7 +30,7 @@ def check_kinds(code: Code, asking: Asking, outline: Outline) -> Iterator[Findin
             yield _error(node, "type-unknown", message, suggest(text, kinds, "add it to SHARES and AUTHORS"))
         elif what == "role" and text not in outline.roles:
             message = f"ROLES does not have the role {text[:80]!a}"
-            yield _error(node, "role-unknown", message, suggest(text, set(outline.roles), "add it to ROLES"))
+            yield _error(node, "role-unknown", message, suggest(text, outline.roles, "add it to ROLES"))
     yield from _check_members(code, asking)
 
 
@@ -82,14 +81,9 @@ def _check_members(code: Code, asking: Asking) -> Iterator[Finding]:
             yield _error(node, "member-unknown", message, 'use record["time"], which its author gave it')
         elif path is not None and len(path) == 1 and path[0] not in MEMBERS:
             message = f"a record has no member {path[0][:80]!a}"
-            instead = f"it has {', '.join(MEMBERS)}; what was filed is in body"
+            close = find_close(path[0], MEMBERS)
+            instead = f"{f'write {close!a}; ' if close else ''}it has {', '.join(MEMBERS)}; what was filed is in body"
             yield _error(node, "member-unknown", message, instead)
-
-
-def suggest(text: str, known: set[str], otherwise: str) -> str:
-    """What to write in place of a name that is not known: the one that is nearly the same, if there is one."""
-    close = get_close_matches(text[:_CLOSE_LENGTH_MAX], sorted(known), n=1) if len(text) <= _CLOSE_LENGTH_MAX else []
-    return f"write {close[0]!a}, or {otherwise}" if close else f"correct the name, or {otherwise}"
 
 
 def _error(node: ast.AST, code: str, message: str, instead: str) -> Finding:

@@ -23,6 +23,7 @@ from contracts.source.reading import Source, examine
 from contracts.source.scopes import Code, read_code
 from contracts.source.sets import check_sets
 from contracts.source.sharing import check_sharing
+from contracts.source.spelling import find_close
 from contracts.source.unseen import check_fields
 from contracts.source.warned import check_warned
 from ledger import limits
@@ -87,15 +88,20 @@ def _doubtful_roles(outline: Outline) -> Iterator[Finding]:
 
 
 def _doubtful_types(outline: Outline) -> Iterator[Finding]:
+    unfiled, misspelt = outline.types.keys() - outline.authors.keys(), set[str]()
     for kind, row in outline.authors.items():
         if kind not in outline.shares:
             message = f"SHARES does not know the type {kind!r}: its records are refused"
-            yield _doubt(row.line, "type-unshared", message, "give it patterns in SHARES, or remove it from AUTHORS")
+            instead, close = "give it patterns in SHARES, or remove it from AUTHORS", find_close(kind, unfiled)
+            if close is not None:  # the same fault from its other side, which is told once
+                misspelt.add(close)
+                instead = f"write {kind!a} there, too, or {close!a} in AUTHORS"
+            yield _doubt(row.line, "type-unshared", message, instead)
         elif not row.names:
             message = f"nobody may file the type {kind!r}"
             yield _doubt(row.line, "type-unauthored", message, "name its authors, or remove it")
     for kind, line in outline.types.items():
-        if kind not in outline.authors:
+        if kind in unfiled - misspelt:
             message = f"AUTHORS does not know the type {kind!r}: nobody may file it"
             yield _doubt(line, "type-unauthored", message, "name its authors, or remove it")
         rows = outline.shares[kind].values()

@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """The literals as they stand in the file. `lines`: name of a literal or function -> its line.
+    """The literals as they stand in the file. `lines`: name of a literal or function that could be read -> its line.
 
     idle: lines of the other statements at the top level, but for strings that say something to people.
     tree: the whole file.
@@ -168,6 +168,7 @@ class _Reader:
 
     def __init__(self, lines: Sequence[bytes]) -> None:
         self.findings: list[Finding] = []
+        self._unread: set[str] = set()  # sets of which not every name could be read: what lacks there is told once
         self._lines = lines
 
     def read(self, tree: ast.Module) -> tuple[Outline, list[Finding]]:
@@ -195,7 +196,7 @@ class _Reader:
                 kind: self._rows(f"SHARES[{kind!a}]", self._table(f"SHARES[{kind!a}]", value))
                 for kind, (_, value) in shares.items()
             },
-            lines={name: node.lineno for name, node in bound.items()},
+            lines={name: node.lineno for name, node in bound.items() if name not in self._unread},
             types={kind: line for kind, (line, _) in shares.items()},
             tree=tree,
             idle=tuple(statement.lineno for statement in tree.body if not self._is_read(statement)),
@@ -241,17 +242,21 @@ class _Reader:
                 self._find(line, "name-rebound", f"{name} gets a value here that is not seen", instead)
 
     def _names(self, what: str, node: ast.expr | None) -> Names:
-        if node is None or _is_empty_set(node):
-            return {}
+        match node:
+            case None | ast.Call(func=ast.Name(id="set"), args=[], keywords=[]):
+                return {}  # the only way to write the empty set
         if not isinstance(node, ast.Set):
+            self._unread.add(what)
             self._find(node.lineno, "literal-malformed", f"{what} is no literal set", _SET)
             return {}
         found: Names = {}
         for element in node.elts:
             name = self._string(what, element)
-            if name in found:
+            if name is None:
+                self._unread.add(what)
+            elif name in found:
                 self._find(element.lineno, "duplicate", f"{what} has {name!a} twice", "remove one of the two")
-            elif name is not None:
+            else:
                 found[name] = element.lineno
         return found
 
@@ -290,11 +295,3 @@ class _Reader:
         instead = "write one short string of ASCII in one pair of quotes, without prefix, and a comma after it"
         self._find(node.lineno, "literal-malformed", f"{what} holds something that is no plain string", instead)
         return None
-
-
-def _is_empty_set(node: ast.expr) -> bool:
-    """True for `set()`, the only way to write the empty set."""
-    match node:
-        case ast.Call(func=ast.Name(id="set"), args=[], keywords=[]):
-            return True
-    return False

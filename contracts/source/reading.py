@@ -11,9 +11,12 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import itemgetter
 from typing import Final
 
-from contracts.source.literals import FUNCTIONS, Finding, Names, Outline, Row, read_outline
+from contracts.source.literals import FUNCTIONS, Finding, Outline, Row, read_outline
+from contracts.source.spelling import suggest
 from ledger import limits
 from ledger.errors import ContractMalformed, PatternMalformed, PatternsAmbiguous
 from ledger.fields import Rules, compile_rules, parse_pattern
@@ -22,6 +25,9 @@ from ledger.names import RESERVED
 _ROLE: Final = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{limits.ROLE_LENGTH_MAX - 1}}}\Z")
 _TYPE: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._/-]{{0,{limits.TYPE_LENGTH_MAX - 1}}}\Z")
 
+_CLOSE_ROLES_MAX: Final = 20
+"""Unknown roles for which a known one is looked for that is nearly the same."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -29,6 +35,7 @@ class Source:
 
     authors: type -> roles that may file it. shares: type -> pattern -> roles that read what it matches.
     rules: `shares`, compiled. functions: which of share, key, apply, summary and migrate the file defines.
+    answers: of each of them the line in which it answers: its only `return`, else its `def`.
     written: texts in `summary`, in the order in which they first stand there. The names of its columns are among them.
     """
 
@@ -39,6 +46,7 @@ class Source:
     shares: Mapping[str, Mapping[str, frozenset[str]]]
     functions: frozenset[str]
     rules: Mapping[str, Rules] = field(compare=False, repr=False)
+    answers: Mapping[str, int] = field(compare=False, repr=False, default_factory=dict)
     written: tuple[str, ...] = field(compare=False, repr=False, default=())
 
     @property
@@ -90,8 +98,24 @@ def _source(outline: Outline) -> Source:
         shares=shares,
         functions=frozenset(outline.lines) & frozenset(FUNCTIONS),
         rules={kind: compile_rules(patterns) for kind, patterns in shares.items()},
+        answers=dict(_answers(outline.tree)),
         written=tuple(_written(outline.tree)),
     )
+
+
+def _answers(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for function in tree.body:
+        if isinstance(function, ast.FunctionDef) and function.name in FUNCTIONS:
+            returns, waiting = list[int](), list[ast.AST](function.body)
+            while waiting:
+                node = waiting.pop()
+                if isinstance(node, ast.Return):
+                    returns.append(node.lineno)
+                elif isinstance(node, ast.stmt) and not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    waiting += ast.iter_child_nodes(node)
+                elif isinstance(node, ast.ExceptHandler | ast.match_case):
+                    waiting += node.body
+            yield function.name, returns[0] if len(returns) == 1 else function.lineno
 
 
 def _written(tree: ast.Module) -> dict[str, None]:
@@ -136,16 +160,7 @@ def _check_roles(outline: Outline) -> Iterator[Finding]:
             message = f"{role[:80]!a} is no name for a role"
             instead = f"use 1 to {limits.ROLE_LENGTH_MAX} letters a-z and A-Z, digits and _, no digit first"
             yield Finding(line=line, code="role-malformed", message=message, instead=instead)
-    # Where ROLES itself is missing or no set, that is told, and not every role besides.
-    uses: list[tuple[str, Names]] = [("SIGNERS", outline.signers)] if outline.roles else []
-    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items() if outline.roles]
-    for kind, rows in outline.shares.items() if outline.roles else ():
-        uses += [(f"SHARES[{kind!a}][{pattern!a}]", row.names) for pattern, row in rows.items()]
-    for what, role, line in [(what, role, line) for what, names in uses for role, line in names.items()]:
-        if role not in outline.roles:
-            message = f"{what} names the role {role[:80]!a}, which ROLES does not have"
-            instead = "add it to ROLES, or correct the name"
-            yield Finding(line=line, code="role-unknown", message=message, instead=instead)
+    yield from _check_uses(outline) if "ROLES" in outline.lines and outline.roles else ()
     defined = [name for name in FUNCTIONS if name in outline.lines]
     if "SIGNERS" in outline.lines and defined and not outline.signers:
         # A function sees what all signers read; with no signers that would be everything.
@@ -155,6 +170,27 @@ def _check_roles(outline: Outline) -> Iterator[Finding]:
     if "ROLES" in outline.lines and not outline.roles:
         line = outline.lines["ROLES"]
         yield Finding(line=line, code="roles-missing", message="ROLES is empty", instead="name the parties' roles")
+
+
+def _check_uses(outline: Outline) -> Iterator[Finding]:
+    """Roles that ROLES does not have, each at the first place that names it: it is one fault, however often."""
+    uses = [("SIGNERS", outline.signers)]
+    uses += [(f"AUTHORS[{kind!a}]", row.names) for kind, row in outline.authors.items()]
+    for kind, rows in outline.shares.items():
+        uses += [(f"SHARES[{kind!a}][{pattern!a}]", row.names) for pattern, row in rows.items()]
+    found: dict[str, list[tuple[int, str]]] = {}
+    for what, names in uses:
+        for role, line in names.items():
+            if role not in outline.roles:
+                found.setdefault(role, []).append((line, what))
+    # Nodes read the files of others, too: what is looked for in each has an end.
+    known = list(islice(outline.roles, limits.CONTRACT_ROLES_MAX))
+    for number, (role, places) in enumerate(found.items()):
+        (line, what), *more = sorted(places, key=itemgetter(0))
+        others = f" ({len(more)} more of the kind, the next in line {more[0][0]})" if more else ""
+        message = f"{what} names the role {role[:80]!a}, which ROLES does not have{others}"
+        instead = suggest(role, known if number < _CLOSE_ROLES_MAX else (), "add it to ROLES")
+        yield Finding(line=line, code="role-unknown", message=message, instead=instead)
 
 
 def _check_types(outline: Outline) -> Iterator[Finding]:
@@ -181,7 +217,7 @@ def _check_counts(outline: Outline) -> Iterator[Finding]:
     ]
     for name, unit, got, limit in counts:
         if got > limit:
-            yield _too_many(outline.lines[name], name, f"{got} {unit}", limit)
+            yield _too_many(outline.lines.get(name, 1), name, f"{got} {unit}", limit)
     for kind, rows in outline.shares.items():
         line = outline.types[kind]
         if len(rows) > limits.PATTERNS_MAX:

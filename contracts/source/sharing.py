@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from contracts.source.functions import find_functions
-from contracts.source.kinds import suggest
 from contracts.source.literals import Finding, Outline
 from contracts.source.reading import repair
 from contracts.source.scopes import Code, Function, line_of
+from contracts.source.spelling import suggest
 from ledger.errors import PatternMalformed
 from ledger.fields import parse_pattern
 
@@ -95,7 +95,7 @@ def _check_role(outline: Outline, element: ast.expr) -> Iterator[Finding]:
     match element:
         case ast.Constant(value=str(role)) if role not in outline.roles:
             message = f"share adds the role {role[:80]!a}, which ROLES does not have"
-            yield _error(element, "role-unknown", message, suggest(role, set(outline.roles), "add it to ROLES"))
+            yield _error(element, "role-unknown", message, suggest(role, outline.roles, "add it to ROLES"))
 
 
 def _error(node: ast.AST, code: str, message: str, instead: str) -> Finding:

@@ -13,9 +13,10 @@ import typer
 from ledger.errors import Conflict
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.inputs import read_text
-from node.cli.linting import Linted, NoLint, read_contract
+from node.cli.linting import SCHEMA, Linted, NoLint, beside, read_contract
 from node.cli.output import count
 from node.cli.session import Session
+from node.cli.unmet import tell_unmet, unmet_document
 
 if TYPE_CHECKING:
     from contracts.cases import Failure
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 
 CASES: Final = ".cases.json"
 TERMS: Final = ".terms.json"
-_PARTS: Final = (".py", ".schema.json", CASES)
+_CONVERTED: Final = {
+    "purchase": "UBL documents, or of tables of purchases",
+    "receivable": "UBL documents",
+    "cold_chain": "delivery histories",
+    "custody": "EPCIS events",
+}
+"""Template -> what there is a converter for; whoever begins with another writes the inputs, or has records."""
+_PARTS: Final = (".py", SCHEMA, CASES)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 
 Contract = Annotated[Path, typer.Argument(metavar="FILE", help="Contract file (Python).", exists=True, dir_okay=False)]
@@ -66,6 +74,13 @@ def new(
     run = f"`tally contract run {name}.py --inputs FILE.ndjson{terms}`"
     steps = f"`tally contract lint {name}.py`, `tally contract test {name}.py`, {run}"
     session.out.say(f"Change {name}.py to what you agreed; then {steps}.")
+    made = _CONVERTED.get(template)
+    how = (
+        f"the steps of {name}{CASES} show what it holds"
+        if made is None
+        else f"`tally contract inputs` makes it of {made}"
+    )
+    session.out.say(f"FILE.ndjson has one input a line: {how}.")
 
 
 def try_cases(
@@ -83,6 +98,7 @@ def try_cases(
     from contracts.casefile import read_cases
     from contracts.cases import run_case
     from contracts.source import read_source
+    from contracts.unmet import Meeting
     from node.terms import check_terms
 
     linted = read_contract(session, file, no_lint=no_lint)
@@ -91,25 +107,29 @@ def try_cases(
         raise UsageWrong(
             reason=f"there is no {path} beside the contract: write its cases there, or name them by --cases"
         )
-    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), read_source(linted.text), name=str(path))
+    source = read_source(linted.text)
+    found = read_cases(read_text(path, bytes_max=limits.CASES_BYTES_MAX), source, name=str(path))
     schema = read_schema(file)
     for case in found:
-        check_terms(
-            case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, ".schema.json"))
-        )
+        check_terms(case.terms, schema, where=f"{path}: {case.where}: terms", schema_name=str(beside(file, SCHEMA)))
+    meeting = Meeting(linted.text)
     results: list[tuple[str, list[Failure]]] = []
     with open_engine(session) as engine:
         for case in found:
             failures = run_case(engine, linted.text, case)
             results.append((case.name, failures))
+            meeting.add(step.one for step in case.steps)
             if not session.as_json:
-                _tell_case(session, case.name, failures)
+                _tell_case(session, case.name, failures, source.answers)
     failed = sum(bool(failures) for _, failures in results)
     if session.as_json:
-        session.out.emit(_document(results, linted))
+        session.out.emit({**_document(results, linted), "unmet": unmet_document(meeting.unmet())})
     else:
         session.out.say(f"{count(len(results) - failed, 'case')} ok, {failed} failed")
-        say_hints(session, (failure.reason for _, failures in results for failure in failures))
+        reasons = [failure.reason for _, failures in results for failure in failures]
+        say_hints(session, reasons)
+        say_lacking(session, linted.text, reasons, f"write it into the `terms` of {path}")
+        tell_unmet(session, file, meeting.unmet(), what="cases")
         linted.tell(session)
     return ExitCode.REFUSED if failed else ExitCode.OK
 
@@ -131,7 +151,7 @@ def read_terms(session: Session, terms: Path | None, contract: Path) -> bytes:
     if terms is not None and schema is None:
         session.out.say(f"there is no {beside(contract, '.schema.json')}: the terms are not checked")
     try:
-        check_terms(found, schema, where=where, schema_name=str(beside(contract, ".schema.json")))
+        check_terms(found, schema, where=where, schema_name=str(beside(contract, SCHEMA)))
     except TermsWrong as wrong:
         if terms is None:
             wrong.hint = f"--terms names the file of the terms that the contract wants. {wrong.hint}"
@@ -142,19 +162,18 @@ def read_terms(session: Session, terms: Path | None, contract: Path) -> bytes:
 def read_schema(contract: Path) -> bytes | None:
     from ledger import limits
 
-    path = beside(contract, ".schema.json")
+    path = beside(contract, SCHEMA)
     return read_text(path, bytes_max=limits.BODY_BYTES_MAX) if path.is_file() else None
 
 
-def beside(contract: Path, ending: str) -> Path:
-    return contract.with_name(contract.name.removesuffix(".py") + ending)
+def describe(reason: Reason, function: str | None = None, answers: Mapping[str, int] | None = None) -> str:
+    """A reason in one line, with the lines of the contract where it arose. function: what was asked.
 
-
-def describe(reason: Reason, function: str | None = None) -> str:
-    """A reason in one line, with the lines of the contract where it arose. function: what was asked."""
+    answers: as of `Source`.
+    """
     from contracts.wording import describe_calls, describe_reason
 
-    calls = describe_calls(reason, function)
+    calls = describe_calls(reason, function, answers)
     return describe_reason(reason) + (f" ({calls})" if calls else "")
 
 
@@ -165,6 +184,21 @@ def say_hints(session: Session, reasons: Iterable[Reason | None]) -> None:
     hints = dict.fromkeys(find_hint(reason) for reason in reasons if reason is not None)
     for hint in filter(None, hints):
         session.out.say(f"hint: {hint}")
+
+
+def say_lacking(session: Session, text: str, reasons: Iterable[Reason | None], do: str) -> None:
+    """Say what the contract asked of its terms, if they lack it, and what to do. text: of the contract."""
+    from contracts.source.asked import find_terms_lines
+    from contracts.wording import find_lacking
+
+    lacking = find_lacking(reasons, find_terms_lines(text))
+    if lacking is not None:
+        session.out.say(f"hint: {do}: the contract asks for terms[{lacking}]")
+
+
+def lacking_terms(terms: Path | None) -> str:
+    """What to do where a contract asks for what the terms of that file lack."""
+    return "give --terms FILE" if terms is None else f"write it into {terms}"
 
 
 @contextmanager
@@ -222,12 +256,12 @@ def _copy(template: str, name: str) -> list[Path]:
     return list(found)
 
 
-def _tell_case(session: Session, name: str, failures: list[Failure]) -> None:
+def _tell_case(session: Session, name: str, failures: list[Failure], answers: Mapping[str, int]) -> None:
     from contracts.wording import describe_calls
 
     session.out.line(f"{'FAILED' if failures else 'ok    '}  {name}")
     for failure in failures:
-        calls = describe_calls(failure.reason, failure.function) if failure.reason else ""
+        calls = describe_calls(failure.reason, failure.function, answers) if failure.reason else ""
         session.out.line(f"        {failure.where}: expected {failure.expected}")
         session.out.line(f"        {' ' * len(failure.where)}       got {failure.got}{f' ({calls})' if calls else ''}")
 

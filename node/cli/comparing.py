@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.authoring import describe, open_engine, read_terms, say_hints
+from node.cli.authoring import describe, lacking_terms, open_engine, read_terms, say_hints, say_lacking
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.linting import NoLint, read_contract
 from node.cli.output import count
@@ -71,6 +71,8 @@ def compare(
     else:
         _tell(session, found, (states, summaries), carried)
         say_hints(session, (reason for one in found.turns for reason in (one.old, one.new)))
+        say_lacking(session, before.text, [one.old for one in found.turns], lacking_terms(terms))
+        say_lacking(session, after.text, [one.new for one in found.turns], lacking_terms(new_terms or terms))
         before.tell(session)
         after.tell(session)
     same = not (states or summaries or _has_differences(found) or (carried and carried.failed))
@@ -124,11 +126,13 @@ def _tell(
 ) -> None:
     states, summaries = changes
     if carried is not None:
-        failed = [f"{case}: {describe(why, 'migrate')}" for case, why in carried.failed.items()]
+        failed = [
+            f"{case}: {describe(why, 'migrate', found.new.source.answers)}" for case, why in carried.failed.items()
+        ]
         _section(session, f"Carried over: {count(len(carried.states), 'state')}, failed", failed)
     _section(session, "States that differ", [_state_line(one) for one in states])
     _section(session, "Summaries that differ", [_state_line(one) for one in summaries])
-    turns = [f"line {one.line}: {_word(one.old)} -> {_word(one.new)}" for one in found.turns]
+    turns = [f"inputs line {one.line}: {_word(one.old)} -> {_word(one.new)}" for one in found.turns]
     _section(session, "Inputs that are rejected by one alone, or otherwise", turns)
     _section(session, "Readers by the rules", [_change_line(one) for one in found.rules])
     lines = [f"{_change_line(one)}: {count(one.records, 'record')}" for one in found.disclosure.changes()]

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ledger.errors import TallyError
+from node.cli.arranging import Waiting, arrange
 from node.cli.exits import ExitCode, UsageWrong
 from node.cli.session import Needs, Session, command
 from node.documents.kinds import Encoding, Kind
 
 if TYPE_CHECKING:
-    from node.cli.turning import Choices, Source
+    from node.cli.turning import Choices, Source, Turned
 
 _ONLY: Final = {
     "rules": Kind.UBL,
     "role": Kind.UBL,
     "order": Kind.UBL,
+    "keep_order": Kind.UBL,
     "currency": Kind.PURCHASES,
     "encoding": Kind.SHIPMENTS,
     "shipper": Kind.SHIPMENTS,
@@ -53,6 +55,9 @@ _Rules = Annotated[
 _Role = Annotated[str | None, typer.Option(help="ubl: role of who files them. Default: by the kind of document.")]
 _Order = Annotated[
     str | None, typer.Option(metavar="ID", help="ubl: the order of the documents that name none themselves.")
+]
+_KeepOrder = Annotated[
+    bool, typer.Option("--keep-order", help="ubl: documents as they are given. Default: by their dates.")
 ]
 _Currency = Annotated[str | None, typer.Option(help="purchases: currency of all amounts. Default: USD.")]
 _Encoding = Annotated[
@@ -93,6 +98,7 @@ def inputs(
     rules: _Rules = None,
     role: _Role = None,
     order: _Order = None,
+    keep_order: _KeepOrder = False,
     currency: _Currency = None,
     encoding: _Encoding = None,
     shipper: _Shipper = None,
@@ -100,7 +106,7 @@ def inputs(
     places: _Places = None,
     members: _Members = None,
 ) -> ExitCode:
-    """Turn documents into inputs of a contract: one JSON object a line, in the order given.
+    """Turn documents into inputs of a contract: one JSON object a line, UBL documents in the order of their dates.
 
     What cannot be read, or fails a rule that is fatal, is told of, and the exit code is 1; the others are written
     nevertheless. An option that only some kind has is refused where a PATH is of another.
@@ -112,6 +118,7 @@ def inputs(
         "rules": rules,
         "role": role,
         "order": order,
+        "keep_order": keep_order or None,
         "currency": currency,
         "encoding": encoding,
         "shipper": shipper,
@@ -123,8 +130,13 @@ def inputs(
     count = _Count()
     with ExitStack() as stack:
         choices = turning.choose(given, stack)
-        for source in sources:
-            _write(session, source, choices, count)
+        # UBL has one input a file, which waits for the others beside it; a path of another kind is in order already.
+        for is_ubl, part in groupby(sources, key=lambda source: source.kind in (Kind.UBL, None)):
+            if is_ubl and not keep_order:
+                _write_arranged(session, [_turn(session, source, choices, count) for source in part])
+                continue
+            for source in part:
+                _write(session, source, choices, count)
     checked = "" if rules is None else f", checked by the rules: {count.checked}"
     session.out.say(f"documents: {len(sources)}, inputs: {count.inputs}, wrong: {count.wrong}{checked}")
     return ExitCode.REFUSED if count.wrong else ExitCode.OK
@@ -135,26 +147,62 @@ def _refuse_strangers(sources: list[Source], given: set[str]) -> None:
     for name in (name for name in _ONLY if name in given):
         for source in sources:
             if source.kind not in (None, _ONLY[name]):
-                kinds = f"--{name} is an option of the kind {_ONLY[name]} alone, and {source.path} is {source.kind}"
+                option = f"--{name.replace('_', '-')} is an option of the kind {_ONLY[name]} alone"
+                kinds = f"{option}, and {source.path} is {source.kind}"
                 raise UsageWrong(reason=f"{kinds}: give kinds that differ in commands of their own")
+
+
+def _write_arranged(session: Session, given: list[Waiting]) -> None:
+    """Write UBL documents by their dates, and tell how many stand elsewhere than they were given."""
+    arranged = arrange(given)
+    moved = sum(one is not other for one, other in zip(given, arranged, strict=True))
+    if moved:
+        session.out.say(f"put in the order of their dates: {moved} documents; --keep-order leaves them as given")
+    for one in arranged:
+        if isinstance(one.line, TallyError):
+            session.out.error(one.line, where=one.path)
+        else:
+            session.out.answer(one.line)
+
+
+def _turn(session: Session, source: Source, choices: Choices, count: _Count) -> Waiting:
+    """What a UBL document becomes, as text; what is odd with it is told."""
+    from node.documents.lines import encode_lines
+
+    turned = _read(session, source, choices, count)
+    if isinstance(turned, TallyError):
+        return Waiting(path=source.path, line=turned)
+    (one,) = turned.inputs  # a document of UBL is one input
+    count.inputs += 1
+    (line,) = encode_lines([one])
+    return Waiting(path=source.path, type=one["type"], time=one.get("time"), orders=turned.orders, line=line)
 
 
 def _write(session: Session, source: Source, choices: Choices, count: _Count) -> None:
     """Write the inputs of one source, and tell what is odd or wrong with it."""
-    from node.cli.turning import turn
     from node.documents.lines import encode_lines
+
+    turned = _read(session, source, choices, count)
+    if isinstance(turned, TallyError):
+        session.out.error(turned, where=source.path)
+        return
+    lines = encode_lines(turned.inputs)
+    while part := list(islice(lines, _LINES_AT_ONCE)):
+        count.inputs += len(part)
+        session.out.answer(b"".join(part))
+
+
+def _read(session: Session, source: Source, choices: Choices, count: _Count) -> Turned | TallyError:
+    """Read a source and tell what is odd with it; or why it cannot be read."""
+    from node.cli.turning import turn
 
     try:
         turned = turn(source, choices)
     except TallyError as error:
         count.wrong += 1
-        session.out.error(error, where=source.path)
-        return
+        return error
     count.wrong += not turned.is_met
     count.checked += turned.is_checked
     for note in turned.notes:
         session.out.say(f"{source.path}: {note}")
-    lines = encode_lines(turned.inputs)
-    while part := list(islice(lines, _LINES_AT_ONCE)):
-        count.inputs += len(part)
-        session.out.answer(b"".join(part))
+    return turned

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from ledger.errors import BadInput
 from node.cli.exits import ExitCode
-from node.cli.inputs import decode_text, read_file
+from node.cli.inputs import decode_text, read_file, read_text
 from node.cli.output import count
 from node.cli.session import Session
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 NoLint = Annotated[bool, typer.Option("--no-lint", help="Run it also if lint refuses it; the sandbox holds it anyway.")]
 _File = Annotated[Path, typer.Argument(help="Contract file (Python).", exists=True, dir_okay=False)]
+
+SCHEMA: Final = ".schema.json"
+"""Ending of the schema of a contract's terms, which lies beside it."""
 
 
 class ContractUnsound(BadInput):
@@ -54,15 +57,23 @@ def lint_file(session: Session, source: _File) -> ExitCode:
     """Check a contract file: what is refused, and what is allowed but hardly meant. Runs nothing of it."""
     from contracts.source import format_finding, lint
 
-    findings = lint(_read(source))
+    text = _read(source)
+    of_schema, schema = _lint_schema(source, text), beside(source, SCHEMA)
+    findings = [*lint(text), *of_schema]
     errors = sum(finding.is_error for finding in findings)
     if session.as_json:
-        session.out.emit(_document(findings))
+        session.out.emit(_document(findings[: len(findings) - len(of_schema)]) + _document(of_schema, file=schema))
     else:
-        for finding in findings:
+        for finding in findings[: len(findings) - len(of_schema)]:
             session.out.line(format_finding(str(source), finding))
+        for finding in of_schema:
+            session.out.line(format_finding(str(schema), finding))
         session.out.say(f"{count(errors, 'error')}, {count(len(findings) - errors, 'doubt')}")
     return ExitCode.REFUSED if errors else ExitCode.OK
+
+
+def beside(contract: Path, ending: str) -> Path:
+    return contract.with_name(contract.name.removesuffix(".py") + ending)
 
 
 def read_contract(session: Session, file: Path, *, no_lint: bool) -> Linted:
@@ -90,9 +101,22 @@ def _read(file: Path) -> str:
     return decode_text(file, read_file(file, bytes_max=limits.CONTRACT_BYTES_MAX))
 
 
-def _document(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def _lint_schema(source: Path, text: str) -> list[Finding]:
+    """Findings of the schema beside a contract; none where there is no schema."""
+    from ledger import limits
+    from node.terms import lint_schema
+
+    path = beside(source, SCHEMA)
+    if not path.is_file():
+        return []
+    return lint_schema(read_text(path, bytes_max=limits.BODY_BYTES_MAX), text, name=str(path))
+
+
+def _document(findings: Sequence[Finding], *, file: Path | None = None) -> list[dict[str, Any]]:
+    """file: that of the schema, where they are findings of it."""
     return [
         {
+            "file": None if file is None else str(file),
             "line": finding.line,
             "code": finding.code,
             "message": finding.message,

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 
 from contracts import limits
-from node.cli.authoring import Contract, describe, open_engine, read_terms, say_hints
+from node.cli.authoring import Contract, describe, lacking_terms, open_engine, read_terms, say_hints, say_lacking
 from node.cli.exits import UsageWrong
 from node.cli.lines import read_parts
-from node.cli.linting import NoLint, read_contract
-from node.cli.output import count, format_name
+from node.cli.linting import Linted, NoLint, read_contract
+from node.cli.output import clean_json, count
 from node.cli.progress import Progress
+from node.cli.readers import Kept
 from node.cli.session import Session
+from node.cli.unmet import tell_unmet, unmet_document
 
 if TYPE_CHECKING:
-    from contracts.disclosing import Readers
+    from contracts.engine import Reason
     from contracts.streaming import Line, Run
+    from contracts.unmet import Meeting
 
 SHOWN: Final = 20
 """Lines of one kind that people are shown; the others are counted, and `--json` has them all."""
@@ -53,46 +58,44 @@ def run(
     no_lint: NoLint = False,
 ) -> None:
     """Run a contract on a stream of inputs: what is applied, what is rejected and why, and the states' hash."""
-    from contracts.disclosing import find_readers
+    from contracts.engine import Reason
     from contracts.folding import Fold
-    from contracts.streaming import Run, SummaryMissing, batches, encode_states, tabulate
+    from contracts.streaming import Run, SummaryMissing, encode_states, summarise, tabulate
+    from contracts.unmet import Meeting
 
     _check_written([save, table], read=[file, inputs, terms])
     linted = read_contract(session, file, no_lint=no_lint)
     checked = read_terms(session, terms, file)
-    with open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
+    with ExitStack() as stack, open_engine(session) as engine, open_inputs(inputs) as (stream, name, total):
         done = Run(Fold(engine, linted.text, checked, batch_inputs=batch), name)
         if table is not None and "summary" not in done.fold.source.functions:
             raise SummaryMissing
         engine.start()
-        files: dict[int, str] = {}
-        found: list[Readers] | None = [] if readers else None
+        meeting = Meeting(linted.text)
+        kept = stack.enter_context(Kept(as_json=session.as_json)) if readers else None
         with Progress(session.out, total_bytes=total) as progress:
-            read = 0
-            for part in batches(read_lines(stream)):
-                before = len(done.rejected)
-                rows = done.add(part)
-                if found is not None:
-                    found += [find_readers(line, one, filed.rules) for line, one, filed in rows]
-                texts = dict(part)
-                files.update((one.line, _file_of(texts[one.line])) for one in done.rejected[before:])
-                read += sum(len(line) + 1 for _, line in part)
-                progress.update(read, done.applied, len(done.rejected))
+            files = _fold(done, stream, meeting=meeting, kept=kept, progress=progress)
+        summaries = summarise(done.fold)
         if save is not None:
-            _write(save, (line + b"\n" for line in encode_states(done.fold)))
+            _write(save, (line + b"\n" for line in encode_states(done.fold, summaries)))
         if table is not None:
-            _write(table, _csv(_counted(tabulate(done.fold), session)))
-    if session.as_json:
-        more = {"readers": _readers_document(found), "doubts": linted.document()}
-        session.out.emit({**_document(done, files), **more})
-    else:
-        _tell_readers(session, found or ())
-        _tell(session, done, files)
-        for path, what in ((save, "states"), (table, "summaries")):
-            if path is not None:
-                session.out.say(f"Wrote the {what} to {path}.")
-        say_hints(session, (one.reason for one in done.rejected))
-        linted.tell(session)
+            _write(table, _csv(tabulate(done.fold, summaries)))
+        refused = {case: row for case, row in summaries.items() if isinstance(row, Reason)}
+        if session.as_json:
+            _emit(session, {**_document(done, files, refused), **_more(meeting, linted)}, kept)
+            return
+        for chunk in kept.parts() if kept is not None else ():
+            session.out.raw(chunk)
+    _tell(session, done, files)
+    for path, what in ((save, "states"), (table, "summaries")):
+        if path is not None:
+            session.out.say(f"Wrote the {what} to {path}.")
+    _tell_refused(session, done, refused, has_table=table is not None)
+    reasons = (*(one.reason for one in done.rejected), *refused.values())
+    say_hints(session, reasons)
+    say_lacking(session, linted.text, reasons, lacking_terms(terms))
+    tell_unmet(session, file, meeting.unmet(), what="inputs")
+    linted.tell(session)
 
 
 @contextmanager
@@ -128,14 +131,24 @@ def _check_written(paths: Sequence[Path | None], *, read: Sequence[Path | None])
         taken |= set() if path is None else {path.resolve()}
 
 
-def _counted(rows: Iterable[list[str]], session: Session) -> Iterator[list[str]]:
-    """The rows; then it is said of how many cases there is no summary, which the last column tells of each."""
-    failed = -1  # the heading has a text there, too
-    for row in rows:
-        failed += bool(row[-1])
-        yield row
-    if failed > 0:
-        session.out.say(f"summary failed for {count(failed, 'case')}: the last column of the table says why")
+def _fold(done: Run, stream: BinaryIO, *, meeting: Meeting, kept: Kept | None, progress: Progress) -> dict[int, str]:
+    """Fold the whole stream; of each line that was rejected, the file that it was made of."""
+    from contracts.disclosing import find_readers
+    from contracts.streaming import batches
+
+    files: dict[int, str] = {}
+    read = 0
+    for part in batches(read_lines(stream)):
+        before = len(done.rejected)
+        rows = done.add(part)
+        if kept is not None:
+            kept.add(find_readers(line, one, filed.rules) for line, one, filed in rows)
+        meeting.add(one for _, one, _ in rows)
+        texts = dict(part)
+        files.update((one.line, _file_of(texts[one.line])) for one in done.rejected[before:])
+        read += sum(len(line) + 1 for _, line in part)
+        progress.update(read, done.applied, len(done.rejected))
+    return files
 
 
 def _csv(rows: Iterable[list[str]]) -> Iterator[bytes]:
@@ -173,7 +186,7 @@ def _file_of(line: bytes) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _document(done: Run, files: Mapping[int, str]) -> dict[str, Any]:
+def _document(done: Run, files: Mapping[int, str], refused: Mapping[str, Reason]) -> dict[str, Any]:
     from contracts.wording import reason_document
 
     return {
@@ -190,42 +203,42 @@ def _document(done: Run, files: Mapping[int, str]) -> dict[str, Any]:
             for one in done.rejected
         ],
         "cases": len(done.fold.states),
+        "summaries_refused": [{"case": case, "reason": reason_document(why)} for case, why in refused.items()],
         "states_hash": done.fold.states_hash().hex(),
         "fuel": {"total": done.fuel, "most": done.fuel_most},
     }
 
 
-def _readers_document(found: Sequence[Readers] | None) -> list[dict[str, Any]] | None:
-    if found is None:
-        return None
-    return [
-        {
-            "line": one.line,
-            "type": one.type,
-            "fields": None
-            if one.fields is None
-            else [{"name": name, "roles": [*roles]} for name, roles in one.fields.items()],
-        }
-        for one in found
-    ]
+def _more(meeting: Meeting, linted: Linted) -> dict[str, Any]:
+    return {"unmet": unmet_document(meeting.unmet()), "doubts": linted.document()}
 
 
-def _tell_readers(session: Session, found: Sequence[Readers]) -> None:
-    for one in found:
-        session.out.line(f"line {one.line}, {one.type}")
-        if one.fields is None:
-            session.out.line("  nobody reads it: no node would record it")
-        names = {name: format_name(name) for name in one.fields or ()}
-        width = max(map(len, names.values()), default=0)
-        for name, roles in (one.fields or {}).items():
-            session.out.line(f"  {names[name]:<{width}}  {', '.join(roles) or 'its author alone'}")
+def _emit(session: Session, document: Mapping[str, Any], kept: Kept | None) -> None:
+    """The document, with what was kept of readers as its last member, part by part."""
+    if kept is None:
+        session.out.emit({**document, "readers": None})
+        return
+    text = clean_json(json.dumps(document, ensure_ascii=False))
+    session.out.raw(text[:-1].encode("utf-8", "backslashreplace") + b', "readers": [')
+    for part in kept.parts():
+        session.out.raw(part)
+    session.out.raw(b"]}\n")
+
+
+def _tell_refused(session: Session, done: Run, refused: Mapping[str, Reason], *, has_table: bool) -> None:
+    """Say of how many cases there is no summary, and why of the first."""
+    for case, reason in islice(refused.items(), 1):
+        first = f"{case}: {describe(reason, 'summary', done.fold.source.answers)}"
+        more = "; the last column of the table says why" if has_table else ""
+        session.out.say(f"summary failed for {count(len(refused), 'case')}, the first of them {first}{more}")
 
 
 def _tell(session: Session, done: Run, files: Mapping[int, str]) -> None:
     for one in done.rejected[:SHOWN]:
         case = "" if one.case is None else f" {one.case}:"
         file = f" ({files[one.line]})" if files[one.line] else ""
-        session.out.line(f"line {one.line}{file}:{case} {describe(one.reason, one.function)}")
+        why = describe(one.reason, one.function, done.fold.source.answers)
+        session.out.line(f"inputs line {one.line}{file}:{case} {why}")
     if len(done.rejected) > SHOWN:
         session.out.line(f"... and {len(done.rejected) - SHOWN} more; --json lists all. By the place that rejected:")
         for reason, times in done.reasons()[:SHOWN]:

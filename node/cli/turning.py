@@ -61,12 +61,16 @@ class Choices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turned:
-    """is_checked: by rules. is_met: False if one that is fatal was not met. notes: what to tell people, a line each."""
+    """is_checked: by rules. is_met: False if one that is fatal was not met. notes: what to tell people, a line each.
+
+    orders: those that a document of UBL names.
+    """
 
     inputs: Iterable[InputLine]
     notes: list[str] = field(default_factory=list)
     is_checked: bool = False
     is_met: bool = True
+    orders: frozenset[str] = frozenset()
 
 
 def find_source(path: Path, kind: Kind | None) -> Source:
@@ -153,7 +157,8 @@ def _document(content: bytes, choices: Choices) -> Turned:
     told = {} if found.time is None else {"time": found.time}
     role = choices.role or found.role
     one: InputLine = {"type": found.type, "role": role, **told, "body": msgspec.Raw(found.body)}
-    return Turned(inputs=[one], notes=notes, is_checked=is_checked, is_met=is_met)
+    orders = frozenset(ubl.named_orders(found))
+    return Turned(inputs=[one], notes=notes, is_checked=is_checked, is_met=is_met, orders=orders)
 
 
 def _ordered(found: ubl.Document, order: str) -> tuple[ubl.Document, list[str]]:
