@@ -14,7 +14,6 @@ Money is Decimal in the order's currency; every computed amount is rounded half 
 minor units. What is held back of a line is its share of the invoice's total, tax and allowances included.
 """
 
-import json
 from datetime import date, timedelta
 
 # A state has a greatest size. Each of these is for one side alone, and all together stay below it: what one side
@@ -28,6 +27,7 @@ NAME, CODE, MEMBER = 50, 12, 63  # letters of an ID, of a unit or currency, of a
 SIDE = 300  # documents of an order that the buyer files, and as many of the seller; 100 of each kind
 LATE_MOST = 200  # days on which the invoices of an order are paid late, by the buyer and as many by its bank
 FINDINGS_MOST = 20  # that are kept
+CENT = Decimal("0.01")
 ROLES = {"buyer", "seller", "carrier", "bank"}
 SIGNERS = {"buyer", "seller"}
 AUTHORS = {
@@ -182,6 +182,8 @@ def check_room(state, kind, name):
 
 
 def weight(*held):
+    import json  # here, as few orders are weighed
+
     return len(json.dumps(held, default="{:f}".format, ensure_ascii=False, separators=(",", ":")).encode())
 
 
@@ -281,10 +283,16 @@ def optional(part, name, unit):
 
 def amount(part, name, state, least=0):
     """The amount `name` in the order's currency, without fractions of its minor unit."""
-    value, places = number(part, name, state["currency"], least), state["places"]
-    if value % Decimal(1).scaleb(-places):
-        raise Reject(f"{name} {value} {state['currency']} has more than {places} decimals")
-    return value if isinstance(value, int) or value.as_tuple().exponent >= -places else divide(value, 1, places)
+    value, unit = number(part, name, state["currency"], least), unit_of(state["places"])
+    if isinstance(value, int) or value.same_quantum(unit):  # as most are
+        return value
+    if value % unit:
+        raise Reject(f"{name} {value} {state['currency']} has more than {state['places']} decimals")
+    return divide(value, 1, state["places"])
+
+
+def unit_of(places):
+    return CENT if places == 2 else Decimal(1).scaleb(-places)
 
 
 def day(value):
@@ -407,7 +415,7 @@ def check_price(state, item, given):
     if worth == net * base:
         return
     # A price is up to half of its last decimal off, but no more than a hundredth of itself; the amount is rounded once.
-    price, unit = number(first(item, "Price"), "PriceAmount"), Decimal(1).scaleb(-state["places"])
+    price, unit = number(first(item, "Price"), "PriceAmount"), unit_of(state["places"])
     last = min(Decimal(1).scaleb(Decimal(price).as_tuple().exponent), unit)
     off = min(divide(ordered * last, base * 2, 12), divide(worth, base * 100, 12)) + divide(unit, 2, 12)
     worth = divide(worth, base, 12) + extra_of(state, item)
@@ -638,7 +646,7 @@ def take_credit(state, record, terms):
     row |= {"rounded": row.get("rounded", 0) + bill.get("rounded", 0), "credits": [*row.get("credits", ()), name]}
     if tax:  # that no rates of lines explain: of what is left it is no greater part than of the whole
         row["tax"] = tax - bill.get("tax", 0)
-        if base * (row["tax"] - Decimal(1).scaleb(-state["places"])) > tax * base_of(row):
+        if base * (row["tax"] - unit_of(state["places"])) > tax * base_of(row):
             raise Reject(f"{name} credits {bill.get('tax', 0)} of {tax} tax, and {base - base_of(row)} of {base} net")
 
 
@@ -812,7 +820,7 @@ def match_invoice(state, row, shared):
         gross += divide(max(extra, 0) * gross, net, 12)
         back, share = divide(held, 100, places), divide(claim * held, gross, places)
         # What is held back is the line with its tax, or its share where the total has allowances or prepayments.
-        back = back if abs(back - share) <= Decimal(1).scaleb(-places) else share
+        back = back if abs(back - share) <= unit_of(places) else share
         is_beyond, held = held != gross and back > claim, claim if held == gross else max(min(back, claim), 0)
     held = claim if bare else held
     # Rounded down, it makes room for others once all of it is payable: else goods that never come would.
@@ -906,7 +914,7 @@ def net_ordered(state):
 def tolerance(terms, what, value, times=1):
     """The larger of the two tolerances that the terms give for `what`; none where they give none."""
     percent, absolute = terms.get(f"{what}_percent", 0), terms.get(f"{what}_absolute", 0) * times
-    return max(absolute, value * percent * Decimal("0.01")) if percent else absolute
+    return max(absolute, value * percent * CENT) if percent else absolute
 
 
 def find(state, row, name, what, difference, held_net=0, prices=()):
