@@ -124,7 +124,7 @@ def _open_sound(place: Path, descriptor: int) -> BufferedReader | None:
 
     descriptor: of the folder `place`.
     """
-    path = place / _name()
+    path = Path(place, _name())
     said = _read_sum(path.with_suffix(".sum"), descriptor)
     code = open_file(path, folder=descriptor)
     if code is None:
