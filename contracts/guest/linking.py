@@ -36,6 +36,7 @@ from contracts.guest.binary import (
     read_sections,
 )
 from contracts.guest.component import Component, Export, Instance, find, find_export, read_component
+from contracts.guest.immortal import make_immortal
 
 _HERE: Final = Path(__file__).parent
 _REFUSED: Final = _HERE / "refused.wat"
@@ -82,7 +83,7 @@ def link(content: bytes, wit: Path, folder: Path) -> bytes:
     tools.run_binaryen("wasm-merge", *named, "-o", merged)
     tools.run_binaryen("wasm-opt", merged, *_GROWN, "-o", grown)
     tools.run_binaryen("wasm-merge", grown, "merged", _REFUSED, _GROWN_MODULE, "-o", merged)
-    kept.write_bytes(keep(merged.read_bytes(), component.roots))
+    kept.write_bytes(make_immortal(keep(merged.read_bytes(), component.roots)))
     tools.run_binaryen("wasm-opt", kept, *OPTIMISE, "-o", optimised)
     stripped, typed, result = folder / "stripped.wasm", folder / "typed.wasm", folder / "result.wasm"
     tools.run_wasm_tools("strip", "--all", optimised, "-o", stripped)
