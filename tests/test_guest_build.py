@@ -295,5 +295,5 @@ def test_the_docs_name_the_versions_that_the_build_names() -> None:
 
 
 def test_every_file_of_the_guest_enters_the_image_or_builds_it() -> None:
-    builds = {"__init__.py", "binary.py", "build.py", "component.py", "linking.py", "tools.py"}
+    builds = {"__init__.py", "binary.py", "build.py", "component.py", "immortal.py", "linking.py", "tools.py"}
     assert {path.name for path in build.HERE.glob("*.py")} - set(build.FILES) == builds

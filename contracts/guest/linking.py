@@ -8,8 +8,8 @@ ask one another for (where a library lies in memory and table). Of our own only 
 memory that is refused ends the instance, so that no contract learns how much of it the inputs before it left.
 
 Steps: `split`, wasm-merge (with `sized.wat` between the modules and the C library), calls around each `memory.grow`
-(wasm-opt) and what they call (wasm-merge), `keep`, wasm-opt, and the three of wasm-tools. The same input gives the
-same bytes.
+(wasm-opt) and what they call (wasm-merge), `keep`, `make_immortal`, wasm-opt, and the three of wasm-tools. The same
+input gives the same bytes.
 
 Source: WebAssembly Core Specification, "Binary Format", "Modules"; for components see `component.py`.
 """
