@@ -20,7 +20,7 @@ FUEL_TRANSLATE: Final = 20_000_000_000
 """Instructions to compile a contract, once: about 12,000 for each byte of source, which has up to 256 KiB."""
 
 MEMORY_BYTES: Final = 128 << 20
-"""Memory of an instance: the interpreter has 25 MiB of it; the largest record, read, may take 60."""
+"""Memory of an instance: the interpreter has 21 MiB of it; the largest record, read, may take 60."""
 
 STACK_BYTES: Final = 1 << 20
 """Stack of the machine code: more than twice what the calls that Python allows inside each other take."""
