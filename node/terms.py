@@ -27,6 +27,8 @@ _MESSAGE_LETTERS_MAX: Final = 300
 _AT_LINE: Final = re.compile(r"line (\d+) column")
 _OPEN: Final = frozenset(("$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "patternProperties"))
 """Words of the whole by which further members may be allowed."""
+_MISLED: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError, re.error)
+"""What jsonschema raises on its way through a schema that its own check lets pass, or ends at."""
 
 
 class TermsWrong(BadInput):
@@ -76,6 +78,8 @@ def check_schema(schema: bytes, *, name: str) -> Any:
         raise SchemaWrong(where=name, reason=reason) from cause
     except BadInput as cause:
         raise cause if isinstance(cause, SchemaSlow) else SchemaWrong(where=name, reason=str(cause)) from cause
+    except _MISLED as cause:
+        raise SchemaWrong(where=name, reason="a pattern in it repeats too often, or is nested too deep") from cause
     return wanted
 
 
@@ -110,6 +114,9 @@ def _check_schema(terms: bytes, schema: bytes, *, where: str, schema_name: str) 
         raise SchemaWrong(where=schema_name, reason="it refers to itself without end") from cause
     except referencing.exceptions.Unresolvable as cause:
         raise SchemaWrong(where=schema_name, reason=f"it refers to {cause.ref!r}, which it does not have") from cause
+    except _MISLED as cause:
+        reason = "it refers to a part of itself that is no schema, or by a place that there cannot be"
+        raise SchemaWrong(where=schema_name, reason=reason) from cause
     except ArithmeticError as cause:
         raise TermsWrong(where=where, reason="a number has too many digits to be checked by multipleOf") from cause
     if fault is not None:

@@ -64,12 +64,21 @@ def test_terms_can_be_checked_beside_the_main_thread() -> None:
         ({"properties": {"a": {"type": "intger"}}}, "'intger' is not valid"),
         ({"properties": {"a": {"pattern": "("}}}, "'(' is not a 'regex' at /properties/a/pattern"),
         ([], "[] is not of type"),
+        ({"properties": {"a": {"pattern": "a{99999999999}"}}}, "a pattern in it repeats too often"),
+        ({"patternProperties": {"(" * 3000 + ")" * 3000: {}}}, "a pattern in it repeats too often, or is nested"),
     ],
 )
 def test_what_is_no_schema_is_told_with_its_place(schema: Any, said: str) -> None:
     with pytest.raises(SchemaWrong) as caught:
         check_schema(json.dumps(schema).encode(), name="a.schema.json")
     assert str(caught.value).startswith(f"a.schema.json is no JSON Schema: {said}")
+
+
+@pytest.mark.parametrize("place", ["#/x", "#/x/q", "#/y", "#/y/0"])
+def test_reference_to_what_is_no_schema_is_a_fault_of_the_schema(place: str) -> None:
+    schema = {"properties": {"a": {"$ref": place}}, "x": [1], "y": "text"}
+    with pytest.raises(SchemaWrong, match="it refers to a part of itself that is no schema"):
+        check_terms(b'{"a":1}', json.dumps(schema).encode())
 
 
 def test_number_that_cannot_be_divided_is_no_fault_of_ours() -> None:
