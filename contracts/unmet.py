@@ -17,7 +17,8 @@ from contracts.source.spelling import find_close
 from ledger.fields import decode_pointer, encode_pointer
 
 _BODIES_MAX: Final = 50  # of each type, of which the names are kept
-_PLACES_MAX: Final = 4_096  # of each type, of which names are kept
+_NAMES_MAX: Final = 4_096  # of parts, kept of each type
+_BESIDE_MAX: Final = 256  # names in one place: more are keys, and each is compared with each pattern that is not met
 _parse: Final = msgspec.json.Decoder(float_hook=str).decode
 
 Steps = tuple[str, ...]
@@ -49,7 +50,7 @@ class Meeting:
         for kind, pattern in self._lines:
             self._all.setdefault(kind, {})[pattern] = decode_pointer(pattern)
         self._open = {kind: dict(patterns) for kind, patterns in self._all.items()}  # not met yet
-        self._seen: dict[str, dict[Steps, set[str]]] = {}  # type -> place -> the names that stand there
+        self._seen: dict[str, set[Steps]] = {}  # type -> names of parts
         self._bodies: dict[str, int] = {}
 
     def add(self, inputs: Iterable[Input]) -> None:
@@ -78,22 +79,23 @@ class Meeting:
     # --- inside ---
 
     def _remember(self, kind: str, body: Any) -> None:
-        seen = self._seen.setdefault(kind, {})
-        for steps in _names(body):
-            if len(seen) >= _PLACES_MAX:
+        seen = self._seen.setdefault(kind, set())
+        for name in _names(body):
+            if len(seen) >= _NAMES_MAX:
                 return
-            seen.setdefault(steps[:-1], set()).add(steps[-1])
+            seen.add(name)
 
     def _find_close(self, kind: str, steps: Steps) -> str | None:
         """The pattern with its first step that is nowhere written as one that is nearly it, if that is nobody's."""
-        seen = self._seen.get(kind, {})
+        seen = self._seen.get(kind, set())
         reached: set[Steps] = {()}
         for at, step in enumerate(steps):
-            further = {(*place, name) for place in reached for name in seen.get(place, ()) if step in ("*", name)}
+            here = {name for name in seen if len(name) == at + 1 and name[:-1] in reached}
+            further = {name for name in here if step in ("*", name[-1])}
             if not further:
                 taken = {other[at] for other in self._all[kind].values() if len(other) > at}
-                beside = {name for place in reached for name in seen.get(place, ())}
-                close = find_close(step, beside - taken - {"*"})
+                beside = {name[-1] for name in here} - taken - {"*"}
+                close = find_close(step, beside) if len(beside) <= _BESIDE_MAX else None
                 return None if close is None else encode_pointer((*steps[:at], close, *steps[at + 1 :]))
             reached = further
         return None

@@ -58,6 +58,12 @@ def test_name_that_another_pattern_means_is_not_taken_for_a_misspelt_one() -> No
     assert unmet("/price /prices", {"price": 1}) == [("/prices", None)]
 
 
+def test_keys_that_are_no_names_are_not_compared_with_patterns() -> None:
+    few = {f"order_{n}": 1 for n in range(256)}
+    assert unmet("/order_x", few) == [("/order_x", "/order_9")]
+    assert unmet("/order_x", {**few, "order_256": 1}) == [("/order_x", None)]
+
+
 def test_types_of_which_no_input_came_are_not_told_of() -> None:
     assert unmet("/x") == []
 
