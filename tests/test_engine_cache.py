@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -231,6 +232,24 @@ def test_user_without_a_home_is_told_what_to_set() -> None:
         env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "EngineUnfit: " in done.stderr and "the user has no home folder" in done.stderr
+
+
+@AS_ROOT
+def test_code_in_a_folder_that_is_only_read_is_run_and_found(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as place:  # which the other user can reach
+        folder = Path(shutil.move(path.parent, place))
+        for one in (Path(place), folder, *folder.iterdir()):
+            os.chown(one, 54321, 54321)
+        folder.chmod(0o500)
+        asked = (
+            "import os, sys; from pathlib import Path; from contracts.engine import cache; os.setuid(54321);"
+            "folder = Path(sys.argv[1]); print(cache.is_compiled(folder)); cache.open_compiled(folder, print).close()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", asked, str(folder)],
+            env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_only_what_nobody_used_for_long_is_removed(path: Path) -> None:

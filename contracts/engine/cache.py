@@ -70,11 +70,12 @@ def is_compiled(folder: Path) -> bool:
             _check_writable(above, folder)
             return False
         with opened_folder(folder) as descriptor:
-            _check_writable(above, folder)
             code = _open_sound(folder, descriptor)
-        if code is not None:
-            code.close()
-        return code is not None
+        if code is None:
+            _check_writable(folder, folder)
+            return False
+        code.close()
+        return True
 
 
 def read_artifact() -> bytes:
