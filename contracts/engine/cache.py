@@ -15,7 +15,6 @@ import fcntl
 import hashlib
 import lzma
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -152,7 +151,7 @@ def _open_made(place: Path, descriptor: int, tell: Tell) -> BufferedReader:
         code = _open_sound(place, descriptor)
         if code is None:
             tell("Compiling the contract engine (once, about ten seconds) ...")
-            _compile_into(place, descriptor)
+            _compile_into(descriptor)
             tell("Compiled.")
             code = _open_sound(place, descriptor)
     if code is None:
@@ -175,9 +174,9 @@ def _locked(folder: int, tell: Tell) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _compile_into(place: Path, folder: int) -> None:
+def _compile_into(folder: int) -> None:
     """In a process of its own: it takes half a gigabyte, which only the end of a process gives back."""
-    _remove_unused(place)
+    _remove_unused(folder)
     with _made_anew(_MAKING, folder) as code, _made_anew(f"{_MAKING}.sum", folder) as sums:
         ended, said = children.finish(
             "contracts.engine.compiling", str(code.fileno()), timeout_s=_COMPILING_S, keep=[code.fileno()]
@@ -209,12 +208,11 @@ def _made_anew(name: str, folder: int) -> Iterator[BufferedRandom]:
             os.unlink(name, dir_fd=folder)
 
 
-def _remove_unused(folder: Path) -> None:
-    """What nobody has used for long, and what older compilers left; other versions keep theirs here, too."""
-    for sum_path in folder.glob("engine-*.sum"):
-        if time.time() - sum_path.lstat().st_mtime > _UNUSED_S:
-            sum_path.unlink(missing_ok=True)
-            sum_path.with_suffix(".aot").unlink(missing_ok=True)
-    for left in folder.glob("compiling-*"):
-        if time.time() - left.lstat().st_mtime > _COMPILING_S:
-            shutil.rmtree(left, ignore_errors=True)
+def _remove_unused(folder: int) -> None:
+    """What nobody has used for long; other versions keep theirs here, too."""
+    for name in os.listdir(folder):
+        is_sum = name.startswith("engine-") and name.endswith(".sum")
+        if is_sum and time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime > _UNUSED_S:
+            for one in (name, name.removesuffix("sum") + "aot"):
+                with suppress(FileNotFoundError):
+                    os.unlink(one, dir_fd=folder)
