@@ -126,11 +126,13 @@ def test_members_that_only_one_of_schema_and_contract_has_are_doubts(guide: Path
         ('terms["deposit"]', 'terms["depo" + "sit"]'),
         ('terms["deposit"]', "list(terms.values())[0]"),
         ('terms["deposit"]', "of(terms)"),
+        ('terms["deposit"]', "made_of(terms)"),
         ("    crates = record", "    terms = {}\n    crates = record"),
     ],
 )
 def test_members_are_not_doubted_where_it_cannot_be_told_what_is_asked(guide: Path, old: str, new: str) -> None:
-    more = '\n\ndef of(given):\n    return given["deposit"]\n' if "of(" in new else ""
+    asked = '"depo" + "sit"' if "made_of" in new else '"deposit"'
+    more = f"\n\ndef {new[:-7]}(given):\n    return given[{asked}]\n" if "of(" in new else ""
     (guide / "crates.py").write_text(TEXT.replace(old, new) + more)
     assert "schema" not in tally("contract", "lint", "crates.py").out
 

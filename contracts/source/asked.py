@@ -31,6 +31,8 @@ def find_asked(text: str) -> Asked | None:
         return None
     members: dict[str, int] = {}
     texts: set[str] = set()
+    functions = [one for one in outline.tree.body if isinstance(one, ast.FunctionDef)]
+    parameters = {one.name: [given.arg for given in one.args.args] for one in functions}
     asking: set[ast.AST] = set()  # names `terms` of which a member is asked by a text
     others: list[ast.Name] = []
     for node in ast.walk(outline.tree):  # what is around a name comes before it
@@ -43,8 +45,10 @@ def find_asked(text: str) -> Asked | None:
                 if isinstance(asked, ast.Constant) and isinstance(asked.value, str):
                     members.setdefault(asked.value, node.lineno)
                     asking.add(name)
-            case ast.Call(args=arguments):
-                asking.update(one for one in arguments if isinstance(one, ast.Name))
+            case ast.Call(func=ast.Name(id=called), args=arguments):
+                # Under another name it is not followed: nobody sees here what is asked of it there.
+                pairs = zip(arguments, parameters.get(called, ()), strict=False)
+                asking.update(one for one, name_there in pairs if name_there == "terms")
             case ast.Name(id="terms") if node not in asking:
                 others.append(node)
     if any(isinstance(name.ctx, ast.Store) for name in others):
