@@ -92,4 +92,5 @@ CASES_BYTES_MAX: Final = 16 << 20
 """Bytes of a file of cases: it is read whole, by its author."""
 
 TERMS_CHECK_S: Final = 2
-"""Seconds of computing to check terms by their schema: an honest one takes thousandths, a hostile one has no end."""
+"""Seconds of computing to check terms by their schema, in the main thread of a program: an honest one takes
+thousandths, a hostile one has no end."""

@@ -76,10 +76,12 @@ def check_schema(schema: bytes, *, name: str) -> Any:
         place = encode_pointer(str(step) for step in cause.absolute_path)
         reason = cause.message[:_MESSAGE_LETTERS_MAX] + (f" at {place}" if place else "")
         raise SchemaWrong(where=name, reason=reason) from cause
+    except SchemaSlow:
+        raise
     except BadInput as cause:
-        raise cause if isinstance(cause, SchemaSlow) else SchemaWrong(where=name, reason=str(cause)) from cause
+        raise SchemaWrong(where=name, reason=str(cause)) from cause
     except _MISLED as cause:
-        raise SchemaWrong(where=name, reason="a pattern in it repeats too often, or is nested too deep") from cause
+        raise SchemaWrong(where=name, reason=f"it cannot be read: {type(cause).__name__}: {cause}"[:200]) from cause
     return wanted
 
 
@@ -144,8 +146,9 @@ def _in_time(name: str) -> Iterator[None]:
         raise _Late
 
     before = signal.signal(signal.SIGVTALRM, stop)
+    timer = (0.0, 0.0)
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, contract_limits.TERMS_CHECK_S)
+        timer = signal.setitimer(signal.ITIMER_VIRTUAL, contract_limits.TERMS_CHECK_S)
         try:
             yield
         finally:
@@ -154,6 +157,7 @@ def _in_time(name: str) -> Iterator[None]:
         raise SchemaSlow(where=name, limit=contract_limits.TERMS_CHECK_S) from None
     finally:
         signal.signal(signal.SIGVTALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
 
 
 def _compare(schema: bytes, wanted: Any, asked: Asked) -> Iterator[Finding]:

@@ -64,8 +64,8 @@ def test_terms_can_be_checked_beside_the_main_thread() -> None:
         ({"properties": {"a": {"type": "intger"}}}, "'intger' is not valid"),
         ({"properties": {"a": {"pattern": "("}}}, "'(' is not a 'regex' at /properties/a/pattern"),
         ([], "[] is not of type"),
-        ({"properties": {"a": {"pattern": "a{99999999999}"}}}, "a pattern in it repeats too often"),
-        ({"patternProperties": {"(" * 3000 + ")" * 3000: {}}}, "a pattern in it repeats too often, or is nested"),
+        ({"properties": {"a": {"pattern": "a{99999999999}"}}}, "it cannot be read: OverflowError"),
+        ({"patternProperties": {"(" * 3000 + ")" * 3000: {}}}, "it cannot be read: RecursionError"),
     ],
 )
 def test_what_is_no_schema_is_told_with_its_place(schema: Any, said: str) -> None:

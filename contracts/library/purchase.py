@@ -669,7 +669,9 @@ def take_answer(state, record, terms):
         if code == "RE":  # what was prepaid is for the invoice that comes instead
             back = max(min(row.pop("prepaid", 0), row["paid"]), 0)
             row["paid"] -= back
-            put_on_account(state, row["date"], back)
+            # It came by then, and no later than the last that did: a bill dated ahead would make it late for the next.
+            days = [row["date"], record["sequence"]["time"][:10], *sorted(state.get("account", ()))[-1:]]
+            put_on_account(state, min(days), back)
 
 
 def take_payment(state, record, terms):
