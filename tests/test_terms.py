@@ -13,7 +13,7 @@ import pytest
 from contracts import limits
 from node.terms import SchemaSlow, SchemaWrong, TermsWrong, check_schema, check_terms, lint_schema
 from tests.make_cli import tally
-from tests.make_crates import TEXT
+from tests.make_crates import TEXT, run_crates
 from tests.source import ROOT
 
 
@@ -118,6 +118,14 @@ def test_members_that_only_one_of_schema_and_contract_has_are_doubts(guide: Path
             "crates.schema.json:7: the contract never asks for terms['deposits']; leave it out, or use it",
         ],
     )
+
+
+def test_doubts_about_the_schema_are_counted_after_a_run(guide: Path) -> None:
+    path = guide / "crates.schema.json"
+    path.write_text(path.read_text().replace('"deposit": {', '"rebate": {}, "deposit": {'))
+    assert "lint has 1 doubt about crates.py: `tally contract lint crates.py` shows it" in run_crates().err
+    (row,) = run_crates("--json").json["doubts"]
+    assert (row["file"], row["code"]) == ("crates.schema.json", "term-unasked")
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,9 @@ def _write_arranged(session: Session, given: list[Waiting]) -> None:
     arranged = arrange(given)
     moved = sum(one is not other for one, other in zip(given, arranged, strict=True))
     if moved:
-        session.out.say(f"put in the order of their dates: {moved} documents; --keep-order leaves them as given")
+        session.out.say(
+            f"put in the order of their dates: {moved} documents (those of one day as given); --keep-order leaves all"
+        )
     for one in arranged:
         if isinstance(one.line, TallyError):
             session.out.error(one.line, where=one.path)

@@ -36,20 +36,27 @@ class ContractUnsound(BadInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """A contract to be run. doubts: what lint finds that is no error; None where it was not to look."""
+    """A contract to be run. doubts: what lint finds that is no error; None where it was not to look.
+
+    of_schema: the same about the schema beside it.
+    """
 
     file: Path
     text: str
     doubts: Sequence[Finding] | None
+    of_schema: Sequence[Finding] = ()
 
     def document(self) -> list[dict[str, Any]] | None:
-        return None if self.doubts is None else _document(self.doubts)
+        if self.doubts is None:
+            return None
+        return _document(self.doubts) + _document(self.of_schema, file=beside(self.file, SCHEMA))
 
     def tell(self, session: Session) -> None:
         """Say how many doubts there are, and what shows them."""
-        if self.doubts:
-            shows = "shows it" if len(self.doubts) == 1 else "shows them"
-            said = f"lint has {count(len(self.doubts), 'doubt')} about {self.file}"
+        doubts = len(self.doubts or ()) + len(self.of_schema)
+        if doubts:
+            shows = "shows it" if doubts == 1 else "shows them"
+            said = f"lint has {count(doubts, 'doubt')} about {self.file}"
             session.out.say(f"{said}: `tally contract lint {self.file}` {shows}")
 
 
@@ -89,7 +96,10 @@ def read_contract(session: Session, file: Path, *, no_lint: bool) -> Linted:
         session.out.say(format_finding(str(file), finding))
     if errors:
         raise ContractUnsound(file=file, count=len(errors))
-    return Linted(file=file, text=text, doubts=findings)
+    of_schema = [
+        finding for finding in _lint_schema(file, text) if not finding.is_error
+    ]  # errors: by the check of terms
+    return Linted(file=file, text=text, doubts=findings, of_schema=of_schema)
 
 
 # --- inside -------------------------------------------------------------------------
