@@ -127,6 +127,9 @@ def _check_schema(terms: bytes, schema: bytes, *, where: str, schema_name: str) 
         raise TermsWrong(where=place, reason=fault.message[:_MESSAGE_LETTERS_MAX])
 
 
+_AGAIN_S: Final = 0.1
+
+
 class _Late(BaseException):
     """No `except Exception` on the way may take it for an answer."""
 
@@ -142,20 +145,26 @@ def _in_time(name: str) -> Iterator[None]:
         yield
         return
 
+    is_on = True
+
     def stop(_: int, __: object) -> None:
-        raise _Late
+        if is_on:
+            raise _Late
 
     before = signal.signal(signal.SIGVTALRM, stop)
     timer = (0.0, 0.0)
     try:
-        timer = signal.setitimer(signal.ITIMER_VIRTUAL, contract_limits.TERMS_CHECK_S)
+        # Again and again: what is raised while Python cleans something up is lost.
+        timer = signal.setitimer(signal.ITIMER_VIRTUAL, contract_limits.TERMS_CHECK_S, _AGAIN_S)
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            is_on = False
     except _Late:
+        is_on = False
         raise SchemaSlow(where=name, limit=contract_limits.TERMS_CHECK_S) from None
     finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
         signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
 
